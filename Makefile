@@ -1,0 +1,14 @@
+# The two commands of the README come first. Both install what they need.
+.PHONY: demo test test-slow bench build clean
+
+demo: ; @scripts/setup.sh demo && scripts/demo.sh
+
+test: ; @scripts/setup.sh test && scripts/test.sh
+
+test-slow: ; @scripts/setup.sh test && SLOW=1 npx --no-install vitest run --project slow --reporter verbose
+
+bench: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/main.js $(BENCH)
+
+build: ; @scripts/setup.sh demo
+
+clean: ; @rm -rf dist build node_modules bench/peers/node_modules

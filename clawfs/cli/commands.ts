@@ -1,0 +1,8 @@
+/** Every command, in the order of the overview. */
+import type { Command } from "./command.ts"
+import { init } from "./commands/init.ts"
+import { mount } from "./commands/mount.ts"
+import { status } from "./commands/status.ts"
+import { unmount } from "./commands/unmount.ts"
+
+export const COMMANDS: readonly Command[] = [init, mount, unmount, status]

@@ -1,0 +1,105 @@
+/**
+ * Environmental failures: a full disk, a damaged block, a lock that is held. Thrown by store, sys, api; turned into
+ * an errno or an exit code in one place each. Expected outcomes of file operations are `Errno` values instead.
+ */
+import { E, type Errno } from "./errno.ts"
+
+export type FaultKind =
+  | "not-found"
+  | "exists"
+  | "not-empty"
+  | "invalid"
+  | "name-too-long"
+  | "denied"
+  | "read-only"
+  | "unsupported"
+  | "no-space"
+  | "corrupt"
+  | "busy"
+  | "interrupted"
+  | "timeout"
+  | "io"
+  | "bug"
+
+export class Fault extends Error {
+  override readonly name = "Fault"
+  readonly kind: FaultKind
+  /** What the user can do about it; shown on a line of its own. */
+  readonly hint: string | undefined
+
+  constructor(
+    kind: FaultKind,
+    message: string,
+    options: { cause?: unknown; hint?: string | undefined } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.kind = kind
+    this.hint = options.hint
+  }
+}
+
+/** A system call that failed, with the number it gave. */
+export class SysFault extends Fault {
+  readonly errno: Errno
+
+  constructor(call: string, errno: Errno, message: string, kind: FaultKind = kindOf(errno)) {
+    super(kind, `${call}: ${message}`)
+    this.errno = errno
+  }
+}
+
+const errnos = {
+  "not-found": E.ENOENT,
+  exists: E.EEXIST,
+  "not-empty": E.ENOTEMPTY,
+  invalid: E.EINVAL,
+  "name-too-long": E.ENAMETOOLONG,
+  denied: E.EACCES,
+  "read-only": E.EROFS,
+  unsupported: E.EOPNOTSUPP,
+  "no-space": E.ENOSPC,
+  corrupt: E.EIO,
+  busy: E.EBUSY,
+  interrupted: E.EINTR,
+  timeout: E.ETIMEDOUT,
+  io: E.EIO,
+  bug: E.EIO,
+} satisfies Record<FaultKind, Errno>
+
+const kinds = new Map<number, FaultKind>([
+  [E.ENOENT, "not-found"],
+  [E.EEXIST, "exists"],
+  [E.ENOTEMPTY, "not-empty"],
+  [E.EINVAL, "invalid"],
+  [E.ENAMETOOLONG, "name-too-long"],
+  [E.EACCES, "denied"],
+  [E.EPERM, "denied"],
+  [E.EROFS, "read-only"],
+  [E.EOPNOTSUPP, "unsupported"],
+  [E.ENOSYS, "unsupported"],
+  [E.ENOSPC, "no-space"],
+  [E.EBUSY, "busy"],
+  [E.EINTR, "interrupted"],
+  [E.ETIMEDOUT, "timeout"],
+])
+
+function kindOf(errno: Errno): FaultKind {
+  return kinds.get(errno) ?? "io"
+}
+
+/** The errno that a program on the mount sees for whatever was thrown; anything unknown is EIO. */
+export function errnoOfThrown(thrown: unknown): Errno {
+  if (thrown instanceof Fault) return errnos[thrown.kind]
+  return isFull(thrown) ? E.ENOSPC : E.EIO
+}
+
+/** Whether one of Node's own file calls failed for want of space. */
+function isFull(thrown: unknown): boolean {
+  const code = (thrown as NodeJS.ErrnoException | undefined)?.code
+  return code === "ENOSPC" || code === "EDQUOT"
+}
+
+/** One line for people: the message, without a stack. */
+export function describe(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}

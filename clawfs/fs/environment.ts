@@ -1,0 +1,65 @@
+/** What every part of the filesystem works with. */
+import type { NodeId } from "../core/brand.ts"
+import { E, isErrno, type Result, type Status } from "../core/errno.ts"
+import type { InHeader } from "../fuse/abi.ts"
+import { UNIQUE_RESEND_HIGH } from "../fuse/abi.ts"
+import type { LATER } from "../fuse/operations.ts"
+import type { Inode } from "../store/inode.ts"
+import type { Store } from "../store/store.ts"
+import type { Lookups } from "./lookups.ts"
+
+/** Remembers which request's lookups were counted last, across a restart. */
+export interface CountedMark {
+  uniqueLow: number
+  uniqueHigh: number
+}
+
+export interface Environment {
+  readonly store: Store
+  readonly lookups: Lookups
+  readonly counted: CountedMark
+  /** Inodes without a name that the kernel holds; they go when it forgets them. */
+  readonly orphans: Set<NodeId>
+  /** Inodes whose atime moved in memory and waits to be saved. */
+  readonly accessed: Set<Inode>
+  /** The kernel keeps dirty pages and their times (WRITEBACK_CACHE). */
+  readonly writeback: boolean
+  /** Tells the kernel that attributes changed in a way it does not know of. For an inode that the request holds open. */
+  readonly invalidateAttributes: (node: NodeId) => void
+  /** Hands an fsync to the sync worker, which replies. */
+  readonly syncLater: (request: InHeader) => typeof LATER | Status
+}
+
+/** The inode of a node id; ESTALE for one that is gone (a handle from open_by_handle_at, or damage). */
+export function inodeOf(env: Environment, node: NodeId): Result<Inode> {
+  return env.store.inodes.get(node) ?? E.ESTALE
+}
+
+/** The directory that a request is about. */
+export function directoryOf(env: Environment, node: NodeId): Result<Inode> {
+  const inode = inodeOf(env, node)
+  if (isErrno(inode)) return inode
+  return inode.isDirectory ? inode : E.ENOTDIR
+}
+
+/** Counts the lookup that the entry reply hands out; once, even when the request comes again after a kill. */
+export function countLookup(env: Environment, request: InHeader, inode: Inode): Inode {
+  if (!wasCounted(env, request)) {
+    env.lookups.add(inode.ino)
+    markCounted(env, request)
+  }
+  return inode
+}
+
+const UNIQUE_HIGH_MASK = 0x7fff_ffff
+
+export function wasCounted(env: Environment, request: InHeader): boolean {
+  const resent = (request.uniqueHigh & UNIQUE_RESEND_HIGH) !== 0
+  const { uniqueLow, uniqueHigh } = env.counted
+  return resent && uniqueLow === request.uniqueLow && uniqueHigh === (request.uniqueHigh & UNIQUE_HIGH_MASK)
+}
+
+export function markCounted(env: Environment, request: InHeader): void {
+  env.counted.uniqueLow = request.uniqueLow
+  env.counted.uniqueHigh = request.uniqueHigh & UNIQUE_HIGH_MASK
+}

@@ -1,0 +1,226 @@
+/** Composes the parts into the `Operations` that the protocol calls: virtual files first, then the store. */
+import { isVirtual, type NodeId } from "../core/brand.ts"
+import { E, OK, isErrno, type Result, type Status } from "../core/errno.ts"
+import type { Attr, CopyFileRangeIn, InHeader, IoctlIn, SetattrIn, Statfs } from "../fuse/abi.ts"
+import type { DirentPacker } from "../fuse/dirent.ts"
+import type { Creation, LATER, Operations } from "../fuse/operations.ts"
+import type { Replay } from "../fuse/protocol.ts"
+import type { Reply } from "../fuse/reply.ts"
+import { InodeFlag, S_IFDIR } from "../store/inode.ts"
+import { flushAccessTimes } from "./access-time.ts"
+import { setattr } from "./attributes.ts"
+import * as directory from "./directory.ts"
+import { countLookup, inodeOf, type Environment } from "./environment.ts"
+import * as file from "./file.ts"
+import { ioctl } from "./inode-flags.ts"
+import { dropPrivileges } from "./privileges.ts"
+import { rename } from "./rename.ts"
+import type { VirtualFiles } from "./virtual.ts"
+import * as xattr from "./xattr.ts"
+
+/** Inodes are rows: as many as fit the disk. statfs shows this many in all. */
+const MAX_INODES = 2 ** 40
+
+const O_ACCMODE = 3
+const O_TRUNC = 0o1000
+const O_APPEND = 0o2000
+
+export class FileSystem implements Operations, Replay {
+  readonly #env: Environment
+  readonly #virtual: VirtualFiles
+
+  constructor(env: Environment, virtual: VirtualFiles) {
+    this.#env = env
+    this.#virtual = virtual
+  }
+
+  answer(request: InHeader, kind: "entry" | "status"): Result<Attr> | typeof OK | undefined {
+    const ino = this.#env.store.replyOf(request)
+    if (ino === undefined) return undefined
+    if (kind === "status") return OK
+    const inode = inodeOf(this.#env, ino as NodeId)
+    return isErrno(inode) ? inode : countLookup(this.#env, request, inode)
+  }
+
+  lookup(request: InHeader, name: Buffer): Result<Attr> {
+    return (
+      this.#virtual.lookup(request, name) ??
+      this.#on(request, () => directory.lookup(this.#env, request, name), E.ENOTDIR)
+    )
+  }
+
+  forget(node: NodeId, count: number): void {
+    if (isVirtual(node)) {
+      this.#virtual.forget(node, count)
+      return
+    }
+    if (this.#env.lookups.subtract(node, count) > 0) return
+    if (this.#env.orphans.delete(node)) this.#env.store.release(node)
+  }
+
+  getattr(request: InHeader): Result<Attr> {
+    return this.#virtual.get(request.node) ?? inodeOf(this.#env, request.node)
+  }
+
+  setattr(request: InHeader, change: SetattrIn): Result<Attr> {
+    return this.#on(request, () => setattr(this.#env, request, change))
+  }
+
+  readlink(request: InHeader): Result<Uint8Array> {
+    return this.#on(request, () => directory.readlink(this.#env, request), E.EINVAL)
+  }
+
+  symlink(request: InHeader, name: Buffer, target: Buffer): Result<Attr> {
+    return this.#naming(request.node, name) ?? directory.symlink(this.#env, request, name, target)
+  }
+
+  mknod(request: InHeader, name: Buffer, creation: Creation): Result<Attr> {
+    return this.#naming(request.node, name) ?? directory.create(this.#env, request, name, creation)
+  }
+
+  mkdir(request: InHeader, name: Buffer, creation: Creation): Result<Attr> {
+    const mode = S_IFDIR | (creation.mode & 0o7777)
+    return (
+      this.#naming(request.node, name) ?? directory.create(this.#env, request, name, { ...creation, mode })
+    )
+  }
+
+  unlink(request: InHeader, name: Buffer): Status {
+    return this.#virtual.reserves(request.node, name)
+      ? E.EPERM
+      : directory.remove(this.#env, request, name, false)
+  }
+
+  rmdir(request: InHeader, name: Buffer): Status {
+    return this.#virtual.reserves(request.node, name)
+      ? E.ENOTDIR
+      : directory.remove(this.#env, request, name, true)
+  }
+
+  rename(request: InHeader, name: Buffer, newParent: NodeId, newName: Buffer, flags: number): Status {
+    if (this.#virtual.reserves(request.node, name) || this.#virtual.reserves(newParent, newName))
+      return E.EPERM
+    return rename(this.#env, request, name, { newParent, newName, flags })
+  }
+
+  link(request: InHeader, existing: NodeId, name: Buffer): Result<Attr> {
+    if (isVirtual(existing)) return E.EPERM
+    return this.#naming(request.node, name) ?? directory.link(this.#env, request, existing, name)
+  }
+
+  tmpfile(request: InHeader, creation: Creation): Result<Attr> {
+    return directory.tmpfile(this.#env, request, creation)
+  }
+
+  open(request: InHeader, flags: number, killPrivileges: boolean): Status {
+    if (isVirtual(request.node)) return (flags & O_ACCMODE) === 0 ? OK : E.EPERM
+    const inode = inodeOf(this.#env, request.node)
+    if (isErrno(inode)) return inode
+    const writes = (flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0
+    if (writes && inode.has(InodeFlag.IMMUTABLE)) return E.EPERM
+    if (writes && inode.has(InodeFlag.APPEND) && ((flags & O_APPEND) === 0 || (flags & O_TRUNC) !== 0))
+      return E.EPERM
+    if (killPrivileges) {
+      this.#env.store.transact(() => {
+        dropPrivileges(inode, request)
+        this.#env.store.inodes.save(inode)
+      })
+    }
+    return OK
+  }
+
+  read(request: InHeader, offset: number, size: number, reply: Reply): Status {
+    const virtual = this.#virtual.get(request.node)
+    if (virtual === undefined)
+      return this.#on(request, () => file.read(this.#env, request, { offset, size }, reply))
+    const part = virtual.text.subarray(offset, offset + size)
+    reply.writer.put(part)
+    return OK
+  }
+
+  write(request: InHeader, offset: number, data: Buffer, flags: number): Status {
+    return this.#on(request, () => file.write(this.#env, request, offset, data, flags))
+  }
+
+  fsync(request: InHeader): typeof LATER | Status {
+    return this.#env.syncLater(request)
+  }
+
+  syncfs(request: InHeader): typeof LATER | Status {
+    return this.#env.syncLater(request)
+  }
+
+  readdir(request: InHeader, cookie: number, packer: DirentPacker): Status {
+    return directory.readdir(this.#env, request, cookie, packer)
+  }
+
+  statfs(): Result<Statfs> {
+    const { usedBytes, availableBytes, inodes } = this.#env.store.space()
+    const available = Math.floor(availableBytes / file.STATFS_BLOCK)
+    const blocks = Math.ceil(usedBytes / file.STATFS_BLOCK) + available
+    const files = MAX_INODES
+    return {
+      blocks,
+      blocksFree: available,
+      blocksAvailable: available,
+      files,
+      filesFree: MAX_INODES - inodes,
+      nameMax: directory.NAME_MAX,
+    }
+  }
+
+  setxattr(request: InHeader, name: Buffer, value: Buffer, flags: number, aclFlags: number): Status {
+    return this.#on(request, () =>
+      xattr.setxattr(this.#env, request, name, value, { set: flags, acl: aclFlags }),
+    )
+  }
+
+  getxattr(request: InHeader, name: Buffer): Result<Uint8Array> {
+    return this.#on(request, () => xattr.getxattr(this.#env, request, name), E.ENODATA)
+  }
+
+  listxattr(request: InHeader): Result<Uint8Array> {
+    return isVirtual(request.node) ? Buffer.alloc(0) : xattr.listxattr(this.#env, request)
+  }
+
+  removexattr(request: InHeader, name: Buffer): Status {
+    return this.#on(request, () => xattr.removexattr(this.#env, request, name))
+  }
+
+  fallocate(request: InHeader, mode: number, offset: number, length: number): Status {
+    return this.#on(request, () => file.fallocate(this.#env, request, mode, offset, length))
+  }
+
+  lseek(request: InHeader, offset: number, whence: number): Result<{ offset: number }> {
+    return this.#on(request, () => file.lseek(this.#env, request, offset, whence), E.EINVAL)
+  }
+
+  copyFileRange(request: InHeader, range: CopyFileRangeIn): Result<{ copied: number }> {
+    // EXDEV makes the program copy the bytes itself.
+    return this.#on(request, () => file.copyFileRange(this.#env, request, range), E.EXDEV)
+  }
+
+  ioctl(request: InHeader, head: IoctlIn, input: Buffer): Result<Uint8Array> {
+    return this.#on(request, () => ioctl(this.#env, request, head, input), E.ENOTTY)
+  }
+
+  destroy(): void {
+    this.settle()
+  }
+
+  /** Writes what waits for a quiet moment. */
+  settle(): void {
+    flushAccessTimes(this.#env)
+    if (this.#env.store.hasWork) this.#env.store.transact(() => undefined)
+  }
+
+  /** Runs an operation of the store; a virtual node gets `otherwise`. */
+  #on<T>(request: InHeader, run: () => T, otherwise = E.EPERM): T | typeof otherwise {
+    return isVirtual(request.node) ? otherwise : run()
+  }
+
+  /** EEXIST for a name that a virtual file has. */
+  #naming(parent: NodeId, name: Buffer): typeof E.EEXIST | undefined {
+    return this.#virtual.reserves(parent, name) ? E.EEXIST : undefined
+  }
+}

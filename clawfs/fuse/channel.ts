@@ -1,0 +1,124 @@
+/**
+ * Reads requests from and writes replies to /dev/fuse: one request a read(2), one reply a write(2).
+ *
+ * The descriptor is polled for a moment before the thread sleeps: on an idle machine the wake-up across CPUs costs
+ * more than most requests (measured: creations 2 × faster, shared/reference/fuse.md §2).
+ */
+import { bug } from "../core/assert.ts"
+import type { NodeId } from "../core/brand.ts"
+import { errnoName } from "../core/errno.ts"
+import type { Log } from "../core/log.ts"
+import { checked, lastErrno } from "../sys/ffi.ts"
+import { fcntl, poll, read, write } from "../sys/libc.ts"
+import { Notify, Size, writeOutHeader } from "./abi.ts"
+import { MAX_TRANSFER } from "./session.ts"
+import { Writer } from "../core/bytes.ts"
+
+/** Room for a request's header, its struct and `MAX_TRANSFER` bytes of data. */
+export const CHANNEL_BUFFER = MAX_TRANSFER + 8192
+
+const SPIN_MS = 0.06
+const SPIN_READS = 8
+const POLLIN = 1
+const F_GETFL = 3
+const F_SETFL = 4
+const O_NONBLOCK = 0o4000
+
+const ENOENT = 2
+const EINTR = 4
+const EAGAIN = 11
+const ENODEV = 19
+const ECONNABORTED = 103
+
+/** The filesystem is unmounted or the connection aborted: nothing more will come. */
+export const CLOSED = -1
+
+export class Channel {
+  readonly request = Buffer.allocUnsafeSlow(CHANNEL_BUFFER)
+  readonly reply = Buffer.allocUnsafeSlow(CHANNEL_BUFFER)
+  readonly #fd: number
+  readonly #log: Log
+  readonly #pollfd = Buffer.alloc(8)
+
+  constructor(fd: number, log: Log) {
+    this.#fd = fd
+    this.#log = log
+    this.#pollfd.writeInt32LE(fd, 0)
+    this.#pollfd.writeInt16LE(POLLIN, 4)
+    const flags = checked("fcntl", fcntl(fd, F_GETFL, 0))
+    checked("fcntl", fcntl(fd, F_SETFL, flags | O_NONBLOCK))
+  }
+
+  /**
+   * Waits for a request and returns its length in `request`, or `CLOSED`. `onQuiet` runs before the thread sleeps and
+   * says for how many milliseconds at most (-1: until something comes); it is asked again after that time.
+   */
+  receive(onQuiet: () => number): number {
+    for (;;) {
+      const length = this.#spin()
+      if (length > 0) return length
+      const errno = lastErrno()
+      if (errno === ENODEV || errno === ECONNABORTED) return CLOSED
+      if (errno === EAGAIN) poll(this.#pollfd, 1, onQuiet())
+      // ENOENT: the program was killed before its request was read.
+      else if (errno !== EINTR && errno !== ENOENT) bug(`read of /dev/fuse: ${errnoName(errno)}`)
+    }
+  }
+
+  #spin(): number {
+    let length = this.#read()
+    if (length > 0 || lastErrno() !== EAGAIN) return length
+    const until = performance.now() + SPIN_MS
+    do {
+      for (let i = 0; i < SPIN_READS; i += 1) {
+        length = this.#read()
+        if (length > 0 || lastErrno() !== EAGAIN) return length
+      }
+    } while (performance.now() < until)
+    return length
+  }
+
+  #read(): number {
+    return read(this.#fd, this.request, CHANNEL_BUFFER)
+  }
+
+  /** Sends the first `length` bytes of `reply`. A program that was killed meanwhile wants no answer any more. */
+  send(length: number): void {
+    sendMessage(this.#fd, this.reply, length, this.#log)
+  }
+}
+
+/** Writes one reply or notification; used by other threads too, with buffers of their own. */
+export function sendMessage(fd: number, message: Buffer, length: number, log: Log): void {
+  if (write(fd, message, length) >= 0) return
+  const errno = lastErrno()
+  if (errno !== ENOENT && errno !== ENODEV && errno !== ECONNABORTED) {
+    log.error("the kernel refused a reply", { errno: errnoName(errno), length })
+  }
+}
+
+/**
+ * Asks the kernel to give again what an earlier server had read and not answered (FUSE_NOTIFY_RESEND, Linux 6.9). To be
+ * sent before the first read.
+ */
+export function requestResend(fd: number, log: Log): void {
+  const message = Buffer.alloc(Size.outHeader)
+  writeOutHeader(new Writer(message), Size.outHeader, Notify.RESEND, 0, 0)
+  sendMessage(fd, message, message.length, log)
+}
+
+/**
+ * Makes the kernel ask again for the attributes of an inode; its pages stay. The one notification that the serving
+ * thread may send: it takes no lock, as long as the inode is open in the request being served (fuse_reverse_inval_inode
+ * in the kernel's fs/fuse/inode.c). Any other could wait for the request that this thread is about to answer.
+ */
+export function invalidateAttributes(fd: number, node: NodeId, log: Log): void {
+  const message = Buffer.alloc(Size.outHeader + Size.notifyInvalInodeOut)
+  const writer = new Writer(message)
+  writeOutHeader(writer, message.length, Notify.INVAL_INODE, 0, 0)
+  writer.i53(node).i53(ATTRIBUTES_ONLY).i53(0)
+  sendMessage(fd, message, message.length, log)
+}
+
+/** A negative offset leaves the page cache alone. */
+const ATTRIBUTES_ONLY = -1

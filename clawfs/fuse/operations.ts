@@ -1,0 +1,66 @@
+/**
+ * What a filesystem does, one method per kind of request: the seam between the wire (clawfs/fuse) and the meaning
+ * (clawfs/fs). Called by one thread, one request at a time, in the order in which the kernel gave them. Names are raw
+ * bytes in the request's buffer: copy them to keep them. The kernel has already checked permissions
+ * (`default_permissions`), sticky directories, read-only mounts, ETXTBSY, ELOOP and most type errors; the server checks
+ * what only it can know, and what a race could have changed.
+ *
+ * Expected failures are returned as an `Errno`; an exception becomes EIO (or the errno of its `Fault`) and a log line.
+ */
+import type { NodeId } from "../core/brand.ts"
+import type { Result, Status } from "../core/errno.ts"
+import type { Attr, CopyFileRangeIn, InHeader, IoctlIn, SetattrIn, Statfs } from "./abi.ts"
+import type { DirentPacker } from "./dirent.ts"
+import type { Reply } from "./reply.ts"
+
+/** The reply comes later, from another thread. */
+export const LATER = Symbol("reply later")
+
+export interface Creation {
+  readonly mode: number
+  readonly umask: number
+  readonly rdev: number
+}
+
+export interface Operations {
+  /** A name that does not exist is ENOENT: the protocol turns it into a negative entry that the kernel remembers. */
+  lookup(request: InHeader, name: Buffer): Result<Attr>
+  /** Gives back `count` of the lookups that entry replies handed out. At 0 an unlinked inode can go. */
+  forget(node: NodeId, count: number): void
+  getattr(request: InHeader): Result<Attr>
+  setattr(request: InHeader, change: SetattrIn): Result<Attr>
+  readlink(request: InHeader): Result<Uint8Array>
+  symlink(request: InHeader, name: Buffer, target: Buffer): Result<Attr>
+  /** Regular files, FIFOs, sockets and device nodes. */
+  mknod(request: InHeader, name: Buffer, creation: Creation): Result<Attr>
+  mkdir(request: InHeader, name: Buffer, creation: Creation): Result<Attr>
+  unlink(request: InHeader, name: Buffer): Status
+  rmdir(request: InHeader, name: Buffer): Status
+  rename(request: InHeader, name: Buffer, newParent: NodeId, newName: Buffer, flags: number): Status
+  link(request: InHeader, existing: NodeId, name: Buffer): Result<Attr>
+  /** A file without a name; `linkat` may give it one (open(2), O_TMPFILE). */
+  tmpfile(request: InHeader, creation: Creation): Result<Attr>
+  /** Only where no-open is off: whether this file may be opened with these open(2) flags. */
+  open(request: InHeader, flags: number, killPrivileges: boolean): Status
+  /** Puts up to `size` bytes at the reply's start and advances it; fewer only at the end of the file. */
+  read(request: InHeader, offset: number, size: number, reply: Reply): Status
+  /** All of `data`, or an error and nothing. `flags` are `WriteFlag`s. */
+  write(request: InHeader, offset: number, data: Buffer, flags: number): Status
+  fsync(request: InHeader): typeof LATER | Status
+  syncfs(request: InHeader): typeof LATER | Status
+  readdir(request: InHeader, cookie: number, packer: DirentPacker): Status
+  statfs(request: InHeader): Result<Statfs>
+  setxattr(request: InHeader, name: Buffer, value: Buffer, flags: number, aclFlags: number): Status
+  getxattr(request: InHeader, name: Buffer): Result<Uint8Array>
+  /** All names, each followed by a NUL. */
+  listxattr(request: InHeader): Result<Uint8Array>
+  removexattr(request: InHeader, name: Buffer): Status
+  fallocate(request: InHeader, mode: number, offset: number, length: number): Status
+  /** SEEK_DATA and SEEK_HOLE. The result is wrapped, because a bare number would be an errno. */
+  lseek(request: InHeader, offset: number, whence: number): Result<{ offset: number }>
+  copyFileRange(request: InHeader, range: CopyFileRangeIn): Result<{ copied: number }>
+  /** FS_IOC_GETFLAGS, SETFLAGS, FSGETXATTR, FSSETXATTR (ioctl_iflags(2)). Returns the bytes to hand back. */
+  ioctl(request: InHeader, ioctl: IoctlIn, input: Buffer): Result<Uint8Array>
+  /** The kernel unmounts. */
+  destroy(): void
+}

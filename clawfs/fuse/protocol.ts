@@ -1,0 +1,153 @@
+/**
+ * One request in, at most one reply out; no I/O. Every request but FORGET is answered exactly once, by this class or,
+ * when an operation says LATER, by the thread it was handed to. A handler that throws is logged once and becomes an
+ * errno: no byte sequence may leave a program hanging or end the server.
+ */
+import { Reader } from "../core/bytes.ts"
+import { E, OK, errnoName, isErrno, type Status } from "../core/errno.ts"
+import { Fault, describe, errnoOfThrown } from "../core/fault.ts"
+import type { Log } from "../core/log.ts"
+import { Opcode, Size, UNIQUE_RESEND_HIGH, readInHeader, type InHeader } from "./abi.ts"
+import { Flag } from "./flags.ts"
+import { NO_REPLY, ROWS, entryOrOpen, type Context, type Row } from "./opcode.ts"
+import { LATER, type Operations } from "./operations.ts"
+import { Reply } from "./reply.ts"
+import { TTL_SECONDS, negotiateInit, type Agreement, type SessionOptions } from "./session.ts"
+
+/** What the server remembers about requests that an earlier server may have executed already. */
+export interface Replay {
+  /** Answers a resent request from its record; undefined when it was never executed. */
+  answer(
+    request: InHeader,
+    kind: "entry" | "status",
+  ): ReturnType<Operations["lookup"]> | typeof OK | undefined
+}
+
+export interface ProtocolOptions extends SessionOptions {
+  readonly replay: Replay
+  readonly log: Log
+  /** Called with what INIT agreed on, before the reply goes out. */
+  readonly onAgreement: (agreement: Agreement) => void
+  /** The agreement of an earlier server on this connection. */
+  readonly resumed?: Agreement | undefined
+}
+
+/** Nothing to send: a FORGET, or a reply that another thread will send. */
+export const NOTHING = 0
+
+export class Protocol {
+  readonly #operations: Operations
+  readonly #options: ProtocolOptions
+  readonly #reader: Reader
+  readonly #request: Buffer
+  readonly #reply: Reply
+  #context: Context
+
+  constructor(operations: Operations, request: Buffer, reply: Buffer, options: ProtocolOptions) {
+    this.#operations = operations
+    this.#options = options
+    this.#request = request
+    this.#reader = new Reader(request)
+    this.#reply = new Reply(reply)
+    this.#context = this.#contextOf(options.resumed)
+  }
+
+  #contextOf(agreement: Agreement | undefined): Context {
+    return {
+      operations: this.#operations,
+      reply: this.#reply,
+      ttlSeconds: TTL_SECONDS,
+      openIsAsked: agreement?.openIsAsked ?? this.#options.openIsAsked,
+      extendedSetxattr: ((agreement?.flags ?? 0n) & Flag.SETXATTR_EXT) !== 0n,
+    }
+  }
+
+  /**
+   * Handles the `length` bytes at the start of the request buffer. Returns the length of the reply in the reply buffer,
+   * or `NOTHING`.
+   */
+  handle(length: number): number {
+    if (length < Size.inHeader) {
+      this.#options.log.error("request shorter than its header", { length })
+      return NOTHING
+    }
+    this.#reader.rewind(0, length)
+    let request: InHeader
+    try {
+      request = readInHeader(this.#reader)
+    } catch (thrown) {
+      this.#options.log.error("request header is unreadable", { reason: describe(thrown) })
+      return this.#answerUnreadable()
+    }
+    const forget = NO_REPLY.get(request.opcode)
+    if (forget !== undefined) {
+      this.#guard(request, () => (forget(this.#context, request, this.#reader), OK))
+      return NOTHING
+    }
+    this.#reply.reset()
+    const outcome = this.#guard(request, () => this.#dispatch(request))
+    if (outcome === LATER) return NOTHING
+    if (isErrno(outcome)) return this.#reply.sealError(outcome, request.uniqueLow, request.uniqueHigh)
+    return this.#reply.sealSuccess(request.uniqueLow, request.uniqueHigh)
+  }
+
+  /** A node id above 2^53 that we never gave out: the header can't be decoded, but it names whom to answer. */
+  #answerUnreadable(): number {
+    const low = this.#request.readUInt32LE(8)
+    const high = this.#request.readUInt32LE(12)
+    const opcode = this.#request.readUInt32LE(4)
+    return NO_REPLY.has(opcode) ? NOTHING : this.#reply.sealError(E.ESTALE, low, high)
+  }
+
+  #dispatch(request: InHeader): Status | typeof LATER {
+    if (request.opcode === Opcode.INIT) return this.#init()
+    const row = ROWS.get(request.opcode)
+    if (row === undefined) return E.ENOSYS
+    const resent = (request.uniqueHigh & UNIQUE_RESEND_HIGH) !== 0
+    if (resent && row.once !== undefined) {
+      const replayed = this.#replay(row, row.once, request)
+      if (replayed !== undefined) return replayed
+    }
+    return row.run(this.#context, request, this.#reader)
+  }
+
+  #replay(row: Row, kind: "entry" | "status", request: InHeader): Status | undefined {
+    const answer = this.#options.replay.answer(request, kind)
+    if (answer === undefined) return undefined
+    this.#options.log.info("replayed", { op: row.name })
+    if (answer === OK || isErrno(answer)) return answer
+    return entryOrOpen(this.#context, request.opcode, answer)
+  }
+
+  #init(): Status {
+    const agreed = negotiateInit(this.#reader, this.#options, this.#reply)
+    if (typeof agreed === "number") return agreed
+    this.#options.onAgreement(agreed)
+    this.#context = this.#contextOf(agreed)
+    return OK
+  }
+
+  #guard(request: InHeader, run: () => Status | typeof LATER): Status | typeof LATER {
+    try {
+      return run()
+    } catch (thrown) {
+      const errno = thrown instanceof RangeError ? E.EINVAL : errnoOfThrown(thrown)
+      this.#report(request, thrown, errnoName(errno))
+      this.#reply.reset()
+      return errno
+    }
+  }
+
+  #report(request: InHeader, thrown: unknown, errno: string): void {
+    const op = ROWS.get(request.opcode)?.name ?? `opcode ${request.opcode}`
+    const expected = thrown instanceof RangeError || (thrown instanceof Fault && thrown.kind !== "bug")
+    const stack = !expected && thrown instanceof Error ? thrown.stack : undefined
+    this.#options.log.error("request failed", {
+      op,
+      node: request.node,
+      errno,
+      reason: describe(thrown),
+      stack,
+    })
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * The server process: serving thread, sync worker, control socket. Started by the supervisor with the FUSE connection,
+ * the session memory and the store's lock as inherited descriptors; its only argument is its configuration as JSON.
+ */
+import { MessageChannel, Worker, type MessagePort } from "node:worker_threads"
+import { ControlServer, type Handler } from "../api/server.ts"
+import { present, unreachable } from "../core/assert.ts"
+import { Fault, describe } from "../core/fault.ts"
+import { Log } from "../core/log.ts"
+import { CONTROL_SOCKET, shortSocketPath } from "../sys/socket-path.ts"
+import { Store } from "../store/store.ts"
+import {
+  ServerExit,
+  ServerFd,
+  type ServerConfig,
+  type ServerReport,
+  type WorkerData,
+  type WorkerReport,
+} from "./messages.ts"
+import { SessionMemory } from "./session-memory.ts"
+import { statusOf } from "./status.ts"
+
+/** The serving thread's heap: bounded, so that garbage is collected before the process grows. */
+const HEAP_MB = 192
+const FLUSH_TIMEOUT_MS = 30_000
+
+const config = JSON.parse(present(process.argv[2], "configuration")) as ServerConfig
+const log = new Log("server", { level: config.logLevel })
+
+// The supervisor decides when to stop; a Ctrl-C in its terminal reaches this process too.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.on(signal, () => log.debug("signal ignored", { signal }))
+
+function tell(report: ServerReport): void {
+  process.send?.(report)
+}
+
+class Server {
+  readonly #memory = new SessionMemory(ServerFd.MEMORY)
+  readonly #fuse: Worker
+  readonly #syncPort: MessagePort
+  #sync: Worker | undefined
+  readonly #flushes = new Map<number, { resolve: () => void; reject: (fault: Fault) => void }>()
+  #nextFlush = 1
+
+  constructor() {
+    const channel = new MessageChannel()
+    this.#syncPort = channel.port1
+    this.#fuse = this.#start("./fuse-worker.js", { config, sync: channel.port2 })
+    this.#fuse.on("exit", (code) => log.info("serving thread ended", { code }))
+  }
+
+  #start(file: string, data: WorkerData): Worker {
+    const worker = new Worker(new URL(file, import.meta.url), {
+      workerData: data,
+      transferList: [data.sync],
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB, maxYoungGenerationSizeMb: 16 },
+    })
+    worker.on("message", (report: WorkerReport) => this.#onReport(report))
+    worker.on("error", (thrown) => {
+      log.error("a thread failed", { thread: file, reason: describe(thrown), stack: thrown.stack })
+      process.exit(ServerExit.CRASHED)
+    })
+    return worker
+  }
+
+  #onReport(report: WorkerReport): void {
+    switch (report.kind) {
+      case "opened":
+        this.#sync = this.#start("./sync-worker.js", { config, sync: this.#syncPort })
+        break
+      case "serving":
+        tell({ kind: "serving" })
+        break
+      case "failed":
+        log.error("cannot start", { reason: report.fault.message })
+        tell({ kind: "failed", fault: report.fault })
+        process.exit(ServerExit.CANNOT_START)
+        break
+      case "closed":
+        void this.#finish()
+        break
+      case "flushed":
+        this.#flushed(report.id, report.error)
+        break
+      default:
+        unreachable(report)
+    }
+  }
+
+  #flushed(id: number, error: string | undefined): void {
+    const waiter = this.#flushes.get(id)
+    this.#flushes.delete(id)
+    if (error === undefined) waiter?.resolve()
+    else waiter?.reject(new Fault("io", error))
+  }
+
+  /** Everything committed before the call is on the disk when the promise resolves. */
+  flush(): Promise<void> {
+    const id = this.#nextFlush
+    this.#nextFlush += 1
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Fault("timeout", "the disk does not answer")),
+        FLUSH_TIMEOUT_MS,
+      )
+      this.#flushes.set(id, {
+        resolve: () => {
+          clearTimeout(timer)
+          resolve()
+        },
+        reject: (fault) => {
+          clearTimeout(timer)
+          reject(fault)
+        },
+      })
+      this.#sync?.postMessage({ kind: "flush", id })
+    })
+  }
+
+  status(): unknown {
+    using store = Store.open(config.store, { readOnly: true })
+    return statusOf(config, this.#memory, store.space())
+  }
+
+  /** Unmounted: what was written goes to the disk, then the process ends. */
+  async #finish(): Promise<void> {
+    try {
+      await this.flush()
+      process.exitCode = ServerExit.CLOSED
+    } catch (thrown) {
+      log.error("the last flush failed", { reason: describe(thrown) })
+      process.exitCode = ServerExit.CRASHED
+    }
+    process.exit()
+  }
+
+  /** The supervisor is gone: nobody would restart this server, so it leaves in good order. */
+  async abandon(): Promise<void> {
+    log.error("the supervisor is gone, ending")
+    await this.flush().catch((thrown: unknown) => log.error("flush failed", { reason: describe(thrown) }))
+    process.exit(ServerExit.CRASHED)
+  }
+}
+
+async function start(): Promise<void> {
+  const server = new Server()
+  const handlers = new Map<string, Handler>([
+    ["status", () => server.status()],
+    ["sync", async () => (await server.flush(), {})],
+  ])
+  process.on("disconnect", () => void server.abandon())
+  process.on("message", (message: { kind?: unknown }) => {
+    if (message.kind === "flush") void server.flush().finally(() => tell({ kind: "flushed" }))
+  })
+  await ControlServer.listen(shortSocketPath(config.store, CONTROL_SOCKET), handlers, log)
+}
+
+await start()

@@ -1,0 +1,63 @@
+/** What the threads of the server tell each other, and the configuration that the supervisor gives it. */
+import type { MessagePort } from "node:worker_threads"
+import type { FaultKind } from "../core/fault.ts"
+import type { Level } from "../core/log.ts"
+
+/** Descriptors that the supervisor passes to every server, by number. */
+export const ServerFd = { FUSE: 3, MEMORY: 4, LOCK: 5 } as const
+
+export interface ServerConfig {
+  readonly store: string
+  readonly mountpoint: string
+  readonly readOnly: boolean
+  readonly writeback: boolean
+  readonly openIsAsked: boolean
+  /** How long an acknowledged change may wait for the disk, in seconds. */
+  readonly flushSeconds: number
+  readonly logLevel: Level
+  /** Servers before this one on the same mount. */
+  readonly restarts: number
+  readonly supervisorPid: number
+  /** Test hook: the server kills itself after a commit and before the reply, once in so many commits; 0: never. */
+  readonly killAfterCommit: number
+}
+
+export interface WorkerData {
+  readonly config: ServerConfig
+  readonly sync: MessagePort
+}
+
+/** Serving thread → sync worker. */
+export type SyncMessage =
+  | { readonly kind: "fsync"; readonly slot: number; readonly uniqueLow: number; readonly uniqueHigh: number }
+  /** Segments that nothing points to once the commits so far are durable. */
+  | { readonly kind: "dead"; readonly segments: readonly number[] }
+
+/** Main thread → sync worker, with a number that the answer repeats. */
+export interface FlushRequest {
+  readonly kind: "flush"
+  readonly id: number
+}
+
+export interface FaultReport {
+  readonly kind: FaultKind
+  readonly message: string
+  readonly hint?: string | undefined
+}
+
+export type WorkerReport =
+  /** The store is open and migrated. */
+  | { readonly kind: "opened" }
+  | { readonly kind: "failed"; readonly fault: FaultReport }
+  | { readonly kind: "serving" }
+  | { readonly kind: "closed" }
+  | { readonly kind: "flushed"; readonly id: number; readonly error?: string }
+
+/** Server process → supervisor. */
+export type ServerReport =
+  | { readonly kind: "serving" }
+  | { readonly kind: "failed"; readonly fault: FaultReport }
+  | { readonly kind: "flushed" }
+
+/** Exit statuses of the server that the supervisor understands. Any other end is a crash. */
+export const ServerExit = { CLOSED: 0, CRASHED: 70, CANNOT_START: 71 } as const

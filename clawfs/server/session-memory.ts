@@ -1,0 +1,218 @@
+/**
+ * What belongs to one FUSE connection and must outlive a killed server: the agreement of INIT, lookup counts, requests
+ * that wait for an answer, progress counters. The supervisor makes it, every server maps it; the threads of a server
+ * share it too. Layout: one page of words, then the lookup tables.
+ */
+import { SharedMapping, createSharedMemory } from "../sys/shared-memory.ts"
+import { LOOKUP_BYTES, type LookupHeader } from "../fs/lookups.ts"
+import type { CountedMark } from "../fs/environment.ts"
+import type { Agreement } from "../fuse/session.ts"
+
+const PAGE = 4096
+export const LOOKUP_BASE = PAGE
+
+const Word = {
+  AGREED: 0,
+  MINOR: 1,
+  FLAGS_LOW: 2,
+  FLAGS_HIGH: 3,
+  WRITEBACK: 4,
+  OPEN_IS_ASKED: 5,
+  COUNTED_LOW: 8,
+  COUNTED_HIGH: 9,
+  LOOKUP_LOG: 10,
+  LOOKUP_USED: 11,
+  ANSWERED: 16,
+  COMMITS: 17,
+  CURRENT_SEGMENT: 18,
+  SYNCED_SEGMENT: 19,
+  ORPHANS: 20,
+  REPLAYED: 21,
+  OPCODES: 64,
+  IN_FLIGHT: 256,
+} as const
+
+const OPCODE_SLOTS = 64
+/** Slot 0 is the request that the serving thread works on; the others wait for the sync worker. */
+const IN_FLIGHT_SLOTS = 256
+
+export function createSessionMemory(): number {
+  return createSharedMemory("clawfs-session", LOOKUP_BASE + LOOKUP_BYTES)
+}
+
+export class SessionMemory implements Disposable {
+  readonly fd: number
+  readonly #mapping: SharedMapping
+  readonly #words: Uint32Array
+
+  constructor(fd: number) {
+    this.fd = fd
+    this.#mapping = new SharedMapping(fd, 0, PAGE)
+    this.#words = this.#mapping.words
+  }
+
+  #get(word: number): number {
+    return this.#words[word] ?? 0
+  }
+
+  /** Undefined until a server has answered INIT. */
+  get agreement(): Agreement | undefined {
+    if (this.#get(Word.AGREED) === 0) return undefined
+    const flags = BigInt(this.#get(Word.FLAGS_LOW)) | (BigInt(this.#get(Word.FLAGS_HIGH)) << 32n)
+    return {
+      minor: this.#get(Word.MINOR),
+      flags,
+      writeback: this.#get(Word.WRITEBACK) === 1,
+      openIsAsked: this.#get(Word.OPEN_IS_ASKED) === 1,
+    }
+  }
+
+  setAgreement(agreement: Agreement): void {
+    const w = this.#words
+    w[Word.MINOR] = agreement.minor
+    w[Word.FLAGS_LOW] = Number(agreement.flags & 0xffff_ffffn)
+    w[Word.FLAGS_HIGH] = Number(agreement.flags >> 32n)
+    w[Word.WRITEBACK] = agreement.writeback ? 1 : 0
+    w[Word.OPEN_IS_ASKED] = agreement.openIsAsked ? 1 : 0
+    w[Word.AGREED] = 1
+  }
+
+  get lookupHeader(): LookupHeader {
+    const w = this.#words
+    return {
+      get log(): number {
+        return w[Word.LOOKUP_LOG] ?? 0
+      },
+      set log(value: number) {
+        w[Word.LOOKUP_LOG] = value
+      },
+      get used(): number {
+        return w[Word.LOOKUP_USED] ?? 0
+      },
+      set used(value: number) {
+        w[Word.LOOKUP_USED] = value
+      },
+    }
+  }
+
+  get counted(): CountedMark {
+    const w = this.#words
+    return {
+      get uniqueLow(): number {
+        return w[Word.COUNTED_LOW] ?? 0
+      },
+      set uniqueLow(value: number) {
+        w[Word.COUNTED_LOW] = value
+      },
+      get uniqueHigh(): number {
+        return w[Word.COUNTED_HIGH] ?? 0
+      },
+      set uniqueHigh(value: number) {
+        w[Word.COUNTED_HIGH] = value
+      },
+    }
+  }
+
+  get lookups(): number {
+    return this.#get(Word.LOOKUP_USED)
+  }
+
+  /** Requests answered since the mount, modulo 2^32: the supervisor tells progress from a crash loop by it. */
+  get answered(): number {
+    return this.#get(Word.ANSWERED)
+  }
+
+  countAnswer(opcode: number): void {
+    this.#words[Word.ANSWERED] = this.#get(Word.ANSWERED) + 1
+    const slot = Word.OPCODES + Math.min(opcode, OPCODE_SLOTS - 1)
+    this.#words[slot] = this.#get(slot) + 1
+  }
+
+  /** Requests by opcode, modulo 2^32. */
+  opcodeCounts(): Map<number, number> {
+    const counts = new Map<number, number>()
+    for (let opcode = 0; opcode < OPCODE_SLOTS; opcode += 1) {
+      const count = this.#get(Word.OPCODES + opcode)
+      if (count > 0) counts.set(opcode, count)
+    }
+    return counts
+  }
+
+  /** Commits so far, modulo 2^32; the sync worker compares it to know whether anything waits for the disk. */
+  get commits(): number {
+    return Atomics.load(this.#words, Word.COMMITS)
+  }
+
+  countCommit(currentSegment: number): void {
+    this.#words[Word.CURRENT_SEGMENT] = currentSegment
+    Atomics.add(this.#words, Word.COMMITS, 1)
+  }
+
+  get currentSegment(): number {
+    return this.#get(Word.CURRENT_SEGMENT)
+  }
+
+  set currentSegment(value: number) {
+    this.#words[Word.CURRENT_SEGMENT] = value
+  }
+
+  /** Segments before this one are on the disk. */
+  get syncedSegment(): number {
+    return this.#get(Word.SYNCED_SEGMENT)
+  }
+
+  set syncedSegment(value: number) {
+    this.#words[Word.SYNCED_SEGMENT] = value
+  }
+
+  get orphans(): number {
+    return this.#get(Word.ORPHANS)
+  }
+
+  set orphans(value: number) {
+    this.#words[Word.ORPHANS] = value
+  }
+
+  get replayed(): number {
+    return this.#get(Word.REPLAYED)
+  }
+
+  countReplay(): void {
+    this.#words[Word.REPLAYED] = this.replayed + 1
+  }
+
+  /** Notes a request that is being worked on. A `unique` is never 0. */
+  begin(slot: number, uniqueLow: number, uniqueHigh: number): void {
+    this.#words[Word.IN_FLIGHT + 2 * slot] = uniqueLow
+    this.#words[Word.IN_FLIGHT + 2 * slot + 1] = uniqueHigh
+  }
+
+  end(slot: number): void {
+    this.begin(slot, 0, 0)
+  }
+
+  /** A free slot for a request that another thread will answer; undefined when all are taken. */
+  freeSlot(): number | undefined {
+    for (let slot = 1; slot < IN_FLIGHT_SLOTS; slot += 1) {
+      const at = Word.IN_FLIGHT + 2 * slot
+      if (this.#get(at) === 0 && this.#get(at + 1) === 0) return slot
+    }
+    return undefined
+  }
+
+  /** What a killed server owed, oldest slots first; the slots are free afterwards. */
+  takeInFlight(): { uniqueLow: number; uniqueHigh: number }[] {
+    const owed: { uniqueLow: number; uniqueHigh: number }[] = []
+    for (let slot = 0; slot < IN_FLIGHT_SLOTS; slot += 1) {
+      const at = Word.IN_FLIGHT + 2 * slot
+      const [uniqueLow, uniqueHigh] = [this.#get(at), this.#get(at + 1)]
+      if (uniqueLow !== 0 || uniqueHigh !== 0) owed.push({ uniqueLow, uniqueHigh })
+      this.end(slot)
+    }
+    return owed
+  }
+
+  [Symbol.dispose](): void {
+    this.#mapping[Symbol.dispose]()
+  }
+}

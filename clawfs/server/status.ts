@@ -1,0 +1,67 @@
+/** What `clawfs status` and the file `.status` show. */
+import { ROWS } from "../fuse/opcode.ts"
+import { flagNames } from "../fuse/flags.ts"
+import { hasResend } from "../fuse/session.ts"
+import type { Space } from "../store/store.ts"
+import { VERSION } from "../core/version.ts"
+import type { ServerConfig } from "./messages.ts"
+import type { SessionMemory } from "./session-memory.ts"
+
+export interface Status {
+  readonly version: string
+  readonly state: "serving"
+  readonly store: string
+  readonly mountpoint: string
+  readonly readOnly: boolean
+  readonly supervisor: { readonly pid: number }
+  readonly server: {
+    readonly pid: number
+    readonly restarts: number
+    readonly uptimeSeconds: number
+    readonly rssBytes: number
+  }
+  readonly inodes: { readonly used: number; readonly orphans: number }
+  readonly bytes: { readonly used: number; readonly available: number }
+  /** Inodes that the kernel holds. */
+  readonly lookups: number
+  readonly protocol: { readonly minor: number; readonly flags: readonly string[]; readonly resend: boolean }
+  readonly requests: {
+    readonly answered: number
+    readonly replayed: number
+    readonly byKind: Readonly<Record<string, number>>
+  }
+}
+
+export function statusOf(config: ServerConfig, memory: SessionMemory, space: Space): Status {
+  const agreement = memory.agreement
+  const byKind: Record<string, number> = {}
+  for (const [opcode, count] of memory.opcodeCounts())
+    byKind[ROWS.get(opcode)?.name ?? `opcode ${opcode}`] = count
+  return {
+    version: VERSION,
+    state: "serving",
+    store: config.store,
+    mountpoint: config.mountpoint,
+    readOnly: config.readOnly,
+    supervisor: { pid: config.supervisorPid },
+    server: {
+      pid: process.pid,
+      restarts: config.restarts,
+      uptimeSeconds: Math.round(process.uptime()),
+      rssBytes: process.memoryUsage.rss(),
+    },
+    inodes: { used: space.inodes, orphans: memory.orphans },
+    bytes: { used: space.usedBytes, available: space.availableBytes },
+    lookups: memory.lookups,
+    protocol: {
+      minor: agreement?.minor ?? 0,
+      flags: flagNames(agreement?.flags ?? 0n),
+      resend: agreement !== undefined && hasResend(agreement),
+    },
+    requests: { answered: memory.answered, replayed: memory.replayed, byKind },
+  }
+}
+
+export function statusText(config: ServerConfig, memory: SessionMemory, space: Space): string {
+  return `${JSON.stringify(statusOf(config, memory, space), undefined, 2)}\n`
+}

@@ -1,0 +1,157 @@
+/**
+ * Whatever may wait for the disk: fsync replies, the flush that bounds what a power cut can take, checkpoints, deleting
+ * dead segments. Data goes to the disk before the metadata that names it: segments first, then the WAL.
+ */
+import { closeSync, existsSync, fdatasyncSync, openSync, rmSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { parentPort, workerData } from "node:worker_threads"
+import { present } from "../core/assert.ts"
+import { E, OK } from "../core/errno.ts"
+import { describe } from "../core/fault.ts"
+import { Log } from "../core/log.ts"
+import { sendMessage } from "../fuse/channel.ts"
+import { standaloneReply } from "../fuse/reply.ts"
+import { Database } from "../store/database.ts"
+import { segmentPath } from "../store/segments.ts"
+import { META, SEGMENTS } from "../store/store.ts"
+import {
+  ServerFd,
+  type FlushRequest,
+  type SyncMessage,
+  type WorkerData,
+  type WorkerReport,
+} from "./messages.ts"
+import { SessionMemory } from "./session-memory.ts"
+
+const TICK_MS = 100
+/** A longer WAL is folded back into the database. */
+const CHECKPOINT_BYTES = 4 * 1024 * 1024
+
+type Waiting = Extract<SyncMessage, { kind: "fsync" }>
+
+const { config, sync } = workerData as WorkerData
+const main = present(parentPort, "parent port")
+const log = new Log("sync", { level: config.logLevel })
+const memory = new SessionMemory(ServerFd.MEMORY)
+const segments = join(config.store, SEGMENTS)
+const walPath = join(config.store, `${META}-wal`)
+/** Pins a snapshot during a checkpoint, so that no later commit gets into the database before its data is synced. */
+const pin = new Database(join(config.store, META), { readonly: true })
+const checkpointer = config.readOnly ? undefined : new Database(join(config.store, META))
+
+const waiting: Waiting[] = []
+const dead: number[] = []
+let wal: number | undefined
+let syncedCommits = -1
+let syncedAt = performance.now()
+let scheduled = false
+
+function syncFile(path: string): void {
+  if (!existsSync(path)) return
+  const fd = openSync(path, "r")
+  try {
+    fdatasyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function syncSegments(): void {
+  const upTo = memory.currentSegment
+  for (let id = Math.max(1, memory.syncedSegment); id <= upTo; id += 1) syncFile(segmentPath(segments, id))
+  memory.syncedSegment = upTo
+}
+
+/** Makes everything that was committed before the call durable. */
+function syncAll(): void {
+  const commits = memory.commits
+  const gone = dead.splice(0)
+  if (commits !== syncedCommits) {
+    syncSegments()
+    wal ??= existsSync(walPath) ? openSync(walPath, "r") : undefined
+    if (wal !== undefined) fdatasyncSync(wal)
+    syncedCommits = commits
+  }
+  syncedAt = performance.now()
+  for (const id of gone) rmSync(segmentPath(segments, id), { force: true })
+}
+
+/** Every fsync that has come in while the disk was busy is answered by one flush. */
+function answerWaiting(): void {
+  scheduled = false
+  const batch = waiting.splice(0)
+  if (batch.length === 0) return
+  let status: typeof OK | typeof E.EIO = OK
+  try {
+    syncAll()
+  } catch (thrown) {
+    log.error("sync failed", { reason: describe(thrown) })
+    status = E.EIO
+  }
+  for (const { slot, uniqueLow, uniqueHigh } of batch) {
+    const message = standaloneReply(status, uniqueLow, uniqueHigh)
+    sendMessage(ServerFd.FUSE, message, message.length, log)
+    memory.end(slot)
+  }
+}
+
+/** Copies the WAL's older part into the database, without stopping the writer. */
+function checkpoint(): void {
+  if (checkpointer === undefined) return
+  pin.begin()
+  try {
+    pin.query("SELECT 1 FROM state").get()
+    syncSegments()
+    checkpointer.checkpoint("PASSIVE")
+  } finally {
+    pin.rollback()
+  }
+}
+
+function tick(): void {
+  try {
+    if (performance.now() - syncedAt >= config.flushSeconds * 1000) syncAll()
+    if ((statSync(walPath, { throwIfNoEntry: false })?.size ?? 0) > CHECKPOINT_BYTES && walMoved())
+      checkpoint()
+  } catch (thrown) {
+    log.error("background flush failed", { reason: describe(thrown) })
+  }
+}
+
+let checkpointedCommits = -1
+
+/** A WAL that was folded back keeps its file size until it is written again: nothing to do then. */
+function walMoved(): boolean {
+  const moved = memory.commits !== checkpointedCommits
+  checkpointedCommits = memory.commits
+  return moved
+}
+
+sync.on("message", (message: SyncMessage) => {
+  if (message.kind === "dead") {
+    dead.push(...message.segments)
+    // Freed once the commits that emptied them are durable, even if nothing else is written.
+    syncedCommits = -1
+    return
+  }
+  waiting.push(message)
+  if (scheduled) return
+  scheduled = true
+  setImmediate(answerWaiting)
+})
+
+main.on("message", ({ id }: FlushRequest) => {
+  const answer = (error?: string): void => {
+    const report: WorkerReport =
+      error === undefined ? { kind: "flushed", id } : { kind: "flushed", id, error }
+    main.postMessage(report)
+  }
+  try {
+    syncAll()
+    answer()
+  } catch (thrown) {
+    answer(describe(thrown))
+  }
+})
+
+setInterval(tick, TICK_MS)

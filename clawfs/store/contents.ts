@@ -1,0 +1,301 @@
+/**
+ * The bytes of a file: an inline piece and extents, which never overlap; what neither covers is a hole and reads as
+ * zeroes. Every method works inside of the caller's transaction and leaves `alloc` exact; the caller saves the inode.
+ * Offsets are bytes, below 2^53.
+ */
+import { E, type Result } from "../core/errno.ts"
+import type { Counters } from "./counters.ts"
+import type { Database } from "./database.ts"
+import { Extents, clip, endOf, type Extent } from "./extents.ts"
+import { INLINE_MAX, InlinePieces } from "./inline.ts"
+import type { Inode } from "./inode.ts"
+import { RECORD_HEADER } from "./record.ts"
+import { RecordCache } from "./record-cache.ts"
+import type { Segments } from "./segments.ts"
+
+/** Writes shorter than this at a file's end are gathered inline; longer ones become records at once. */
+const RECORD_MIN = 4096
+
+export const SEEK_DATA = 3
+export const SEEK_HOLE = 4
+
+export class Contents {
+  readonly #extents: Extents
+  readonly #inline: InlinePieces
+  readonly #segments: Segments
+  readonly #cache: RecordCache
+  readonly #counters: Counters
+
+  constructor(db: Database, segments: Segments, counters: Counters) {
+    this.#extents = new Extents(db, (segment, bytes) => segments.account(segment, bytes))
+    this.#inline = new InlinePieces(db)
+    this.#segments = segments
+    this.#cache = new RecordCache(segments)
+    this.#counters = counters
+  }
+
+  /** Puts `[offset, offset + length)` to `out` at `at`; the range must lie within the file. */
+  read(inode: Inode, offset: number, length: number, out: Buffer, at: number): void {
+    const end = offset + length
+    const piece = inode.inlineOffset
+    const pieceEnd = piece + inode.inlineLength
+    const wholly = inode.inlineLength > 0 && piece <= offset && end <= pieceEnd
+    if (!wholly) this.#readExtents(inode, offset, end, out, at)
+    const [from, to] = [Math.max(offset, piece), Math.min(end, pieceEnd)]
+    if (from < to) this.#inline.get(inode).copy(out, at + from - offset, from - piece, to - piece)
+  }
+
+  #readExtents(inode: Inode, offset: number, end: number, out: Buffer, at: number): void {
+    let covered = offset
+    let run: Extent[] = []
+    const flush = (): void => {
+      const [first] = run
+      if (first !== undefined) this.#segments.readRun(run.map(asRecord), out, at + first.offset - offset)
+      run = []
+    }
+    for (const extent of this.#extents.within(inode, offset, end)) {
+      out.fill(0, at + covered - offset, at + extent.offset - offset)
+      covered = endOf(extent)
+      if (!continues(run.at(-1), extent)) flush()
+      if (isWholeRecord(extent)) run.push(extent)
+      else this.#readPart(extent, out, at + extent.offset - offset)
+    }
+    flush()
+    out.fill(0, at + covered - offset, at + end - offset)
+  }
+
+  #readPart(extent: Extent, out: Buffer, at: number): void {
+    if (extent.segment === 0) out.fill(0, at, at + extent.length)
+    else this.#cache.get(asRecord(extent)).copy(out, at, extent.skip, extent.skip + extent.length)
+  }
+
+  /** Stores `data`; the file grows if it ends behind the end. */
+  write(inode: Inode, offset: number, data: Buffer): void {
+    this.#counted(inode, () => {
+      const end = offset + data.length
+      if (!this.#writeInline(inode, offset, data)) {
+        this.#yieldInline(inode, offset, end)
+        if (offset < inode.size || data.length >= RECORD_MIN || !this.#writeInline(inode, offset, data)) {
+          this.#writeRecords(inode, offset, data)
+        }
+      }
+      inode.size = Math.max(inode.size, end)
+    })
+  }
+
+  /** Tries to hold the written range in the inline piece; false when it belongs into the log. */
+  #writeInline(inode: Inode, offset: number, data: Buffer): boolean {
+    const end = offset + data.length
+    const hasExtents = inode.alloc > inode.inlineLength
+    const [piece, pieceEnd] = [inode.inlineOffset, inode.inlineOffset + inode.inlineLength]
+    const hasPiece = inode.inlineLength > 0
+    const low = hasPiece ? Math.min(piece, offset) : offset
+    const high = hasPiece ? Math.max(pieceEnd, end) : end
+    if (high - low > INLINE_MAX) return false
+    const inside = hasPiece && piece <= offset && end <= pieceEnd
+    const touches = hasPiece && offset <= pieceEnd && end >= piece
+    const tail = offset >= inode.size && data.length < RECORD_MIN
+    const fits = hasExtents
+      ? inside || (tail && (touches || !hasPiece))
+      : hasPiece || end <= INLINE_MAX || tail
+    if (!fits) return false
+    if (hasExtents) this.#extents.remove(inode, offset, end)
+    const merged = Buffer.alloc(high - low)
+    if (hasPiece) this.#inline.get(inode).copy(merged, piece - low)
+    data.copy(merged, offset - low)
+    this.#inline.set(inode, low, merged)
+    return true
+  }
+
+  /** Makes room in `[offset, end)`, or behind a full tail: the inline piece becomes a record, or goes if it is overwritten. */
+  #yieldInline(inode: Inode, offset: number, end: number): void {
+    if (inode.inlineLength === 0) return
+    const [piece, pieceEnd] = [inode.inlineOffset, inode.inlineOffset + inode.inlineLength]
+    if (offset <= piece && pieceEnd <= end) this.#inline.drop(inode)
+    else if ((offset < pieceEnd && piece < end) || offset >= inode.size) this.#spill(inode)
+  }
+
+  /** Moves the inline piece into the log. */
+  #spill(inode: Inode): void {
+    if (inode.inlineLength === 0) return
+    const [offset, data] = [inode.inlineOffset, this.#inline.get(inode)]
+    this.#inline.drop(inode)
+    this.#writeRecords(inode, offset, data)
+  }
+
+  #writeRecords(inode: Inode, offset: number, data: Buffer): void {
+    this.#extents.remove(inode, offset, offset + data.length)
+    let at = offset
+    for (const { length, place } of this.#segments.append(inode.ino, offset, data)) {
+      this.#extents.insert(inode, { offset: at, length, ...place, record: length, skip: 0 })
+      at += length
+    }
+  }
+
+  /** truncate(2): bytes behind `size` are gone; growth is a hole. */
+  resize(inode: Inode, size: number): void {
+    this.#counted(inode, () => {
+      if (size < inode.size) this.#removeFrom(inode, size)
+      inode.size = size
+    })
+  }
+
+  #removeFrom(inode: Inode, size: number): void {
+    this.#extents.remove(inode, size, Number.MAX_SAFE_INTEGER)
+    const [piece, length] = [inode.inlineOffset, inode.inlineLength]
+    if (length === 0 || size >= piece + length) return
+    if (size <= piece) this.#inline.drop(inode)
+    else this.#inline.set(inode, piece, Buffer.from(this.#inline.get(inode).subarray(0, size - piece)))
+  }
+
+  /** FALLOC_FL_PUNCH_HOLE: the range reads as zeroes and takes no space. The size stays. */
+  punch(inode: Inode, offset: number, end: number): void {
+    this.#counted(inode, () => this.#clear(inode, offset, end))
+  }
+
+  /** FALLOC_FL_ZERO_RANGE: the range reads as zeroes and stays reserved. */
+  zero(inode: Inode, offset: number, end: number): void {
+    this.#counted(inode, () => {
+      this.#clear(inode, offset, end)
+      this.#reserve(inode, offset, end)
+    })
+  }
+
+  /** Reserves what is missing in the range. */
+  allocate(inode: Inode, offset: number, end: number): void {
+    this.#counted(inode, () => this.#reserve(inode, offset, end))
+  }
+
+  /** Bytes that `allocate` would add. */
+  missing(inode: Inode, offset: number, end: number): number {
+    return this.#gaps(inode, offset, end).reduce((sum, gap) => sum + gap.end - gap.offset, 0)
+  }
+
+  #reserve(inode: Inode, offset: number, end: number): void {
+    for (const gap of this.#gaps(inode, offset, end)) {
+      const length = gap.end - gap.offset
+      this.#extents.insert(inode, { offset: gap.offset, length, segment: 0, position: 0, record: 0, skip: 0 })
+    }
+  }
+
+  #gaps(inode: Inode, offset: number, end: number): { offset: number; end: number }[] {
+    const gaps: { offset: number; end: number }[] = []
+    let at = offset
+    for (const part of this.#parts(inode, offset, end)) {
+      if (part.offset > at) gaps.push({ offset: at, end: part.offset })
+      at = part.offset + part.length
+    }
+    if (at < end) gaps.push({ offset: at, end })
+    return gaps
+  }
+
+  /** What is stored or reserved within the range, in order: extents, and the inline piece as `inline`. */
+  #parts(inode: Inode, start: number, end: number): (Extent & { inline: boolean })[] {
+    const parts = this.#extents.within(inode, start, end).map((extent) => ({ ...extent, inline: false }))
+    const [piece, pieceEnd] = [inode.inlineOffset, inode.inlineOffset + inode.inlineLength]
+    if (piece < end && start < pieceEnd) {
+      const whole = {
+        offset: piece,
+        length: inode.inlineLength,
+        segment: -1,
+        position: 0,
+        record: 0,
+        skip: 0,
+      }
+      parts.push({ ...clip(whole, start, end), inline: true })
+      parts.sort((a, b) => a.offset - b.offset)
+    }
+    return parts
+  }
+
+  #clear(inode: Inode, offset: number, end: number): void {
+    const [piece, pieceEnd] = [inode.inlineOffset, inode.inlineOffset + inode.inlineLength]
+    if (inode.inlineLength > 0 && offset < pieceEnd && piece < end) this.#clearInline(inode, offset, end)
+    this.#extents.remove(inode, offset, end)
+  }
+
+  /** A hole at an edge shortens the piece; one in the middle leaves two parts, so the piece goes to the log first. */
+  #clearInline(inode: Inode, offset: number, end: number): void {
+    const [piece, pieceEnd] = [inode.inlineOffset, inode.inlineOffset + inode.inlineLength]
+    const data = this.#inline.get(inode)
+    if (offset <= piece && end >= pieceEnd) this.#inline.drop(inode)
+    else if (offset <= piece) this.#inline.set(inode, end, Buffer.from(data.subarray(end - piece)))
+    else if (end >= pieceEnd) this.#inline.set(inode, piece, Buffer.from(data.subarray(0, offset - piece)))
+    else this.#spill(inode)
+  }
+
+  /** lseek(2) with SEEK_DATA or SEEK_HOLE; unwritten extents count as holes, the end of the file as one too. */
+  seek(inode: Inode, offset: number, whence: number): Result<{ offset: number }> {
+    if (offset >= inode.size) return E.ENXIO
+    let at = offset
+    for (const part of this.#parts(inode, offset, inode.size)) {
+      if (part.segment === 0) continue
+      if (whence === SEEK_DATA) return { offset: part.offset }
+      if (part.offset > at) break
+      at = part.offset + part.length
+    }
+    return whence === SEEK_DATA ? E.ENXIO : { offset: Math.min(at, inode.size) }
+  }
+
+  /**
+   * copy_file_range(2): the target shares the source's records, no byte is copied.
+   * Inline bytes are. Ranges of one file must not overlap (the kernel checks).
+   */
+  share(source: Inode, offset: number, target: Inode, targetOffset: number, length: number): void {
+    const parts = this.#parts(source, offset, offset + length)
+    const inline = parts.find((part) => part.inline)
+    const copied = inline === undefined ? undefined : Buffer.alloc(inline.length)
+    if (inline !== undefined && copied !== undefined)
+      this.read(source, inline.offset, inline.length, copied, 0)
+    this.#counted(target, () => {
+      this.#clear(target, targetOffset, targetOffset + length)
+      for (const { inline: isInline, ...extent } of parts) {
+        if (!isInline)
+          this.#extents.insert(target, { ...extent, offset: extent.offset - offset + targetOffset })
+      }
+      target.size = Math.max(target.size, targetOffset + length)
+    })
+    if (inline !== undefined && copied !== undefined)
+      this.write(target, inline.offset - offset + targetOffset, copied)
+  }
+
+  /** Everything, of a file that goes away. */
+  removeAll(inode: Inode): void {
+    this.#counted(inode, () => {
+      if (inode.alloc > inode.inlineLength) this.#extents.removeAll(inode)
+      this.#inline.drop(inode)
+    })
+  }
+
+  /** Keeps the store's total equal to the sum of all `alloc`. */
+  #counted(inode: Inode, change: () => void): void {
+    const before = inode.alloc
+    change()
+    this.#counters.bytes += inode.alloc - before
+  }
+
+  forget(ino: number): void {
+    this.#inline.forget(ino)
+  }
+
+  /** After a rollback. Records stay valid: nothing in the log is ever overwritten. */
+  clearCaches(): void {
+    this.#inline.clear()
+  }
+}
+
+function isWholeRecord(extent: Extent): boolean {
+  return extent.segment !== 0 && extent.skip === 0 && extent.length === extent.record
+}
+
+/** Whether `next` lies right behind `previous`, in the file and in the segment, so that one read call gets both. */
+function continues(previous: Extent | undefined, next: Extent): boolean {
+  if (previous === undefined) return false
+  if (!isWholeRecord(next) || endOf(previous) !== next.offset || previous.segment !== next.segment)
+    return false
+  return previous.position + RECORD_HEADER + previous.record === next.position
+}
+
+function asRecord(extent: Extent): { segment: number; position: number; length: number } {
+  return { segment: extent.segment, position: extent.position, length: extent.record }
+}

@@ -1,0 +1,61 @@
+/**
+ * The one row of table `state`, written with every commit: totals that make statfs O(1), the next inode number, and
+ * which request was executed last. One row, one page, whatever the operation.
+ */
+import type { NodeId } from "../core/brand.ts"
+import type { Database, Query } from "./database.ts"
+
+/** Which request made the last change that must not be executed twice, and the inode it made (0: none). */
+export interface ReplyRecord {
+  readonly uniqueLow: number
+  readonly uniqueHigh: number
+  readonly ino: number
+}
+
+type Row = [number, number, number, number, number, number, number]
+
+export class Counters {
+  inodes = 0
+  /** Sum of `alloc` over all inodes. */
+  bytes = 0
+  reply: ReplyRecord = { uniqueLow: 0, uniqueHigh: 0, ino: 0 }
+  #nextIno = 0
+  #sequence = 0
+  readonly #select: Query<[], Row>
+  readonly #update: Query<Row>
+
+  constructor(db: Database) {
+    const columns = ["next_ino", "inodes", "bytes", "sequence", "reply_low", "reply_high", "reply_ino"]
+    this.#select = db.query(`SELECT ${columns.join(", ")} FROM state WHERE id = 1`)
+    this.#update = db.query(
+      `UPDATE state SET ${columns.map((name) => `${name} = ?`).join(", ")} WHERE id = 1`,
+    )
+    this.load()
+  }
+
+  load(): void {
+    const row = this.#select.get()
+    if (row === undefined) return
+    let uniqueLow: number, uniqueHigh: number, ino: number
+    ;[this.#nextIno, this.inodes, this.bytes, this.#sequence, uniqueLow, uniqueHigh, ino] = row
+    this.reply = { uniqueLow, uniqueHigh, ino }
+  }
+
+  save(): void {
+    const { uniqueLow, uniqueHigh, ino } = this.reply
+    this.#update.run(this.#nextIno, this.inodes, this.bytes, this.#sequence, uniqueLow, uniqueHigh, ino)
+  }
+
+  /** A number that no inode of this store ever had. */
+  allocateIno(): NodeId {
+    const ino = this.#nextIno
+    this.#nextIno += 1
+    return ino as NodeId
+  }
+
+  /** Orders the records of the log: a higher number is newer. */
+  nextSequence(): number {
+    this.#sequence += 1
+    return this.#sequence
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * The only importer of better-sqlite3. WAL, `synchronous=NORMAL`: a commit survives the process, and a sync of the WAL
+ * file makes it survive the power. Checkpoints are never SQLite's own (they would put an fsync into the middle of some
+ * request): the sync worker and `Store.checkpointInline` run them.
+ */
+import Sqlite from "better-sqlite3"
+import { Fault } from "../core/fault.ts"
+
+export type Value = number | string | Buffer | null
+
+/** A prepared statement; rows come as arrays in column order. */
+export interface Query<P extends Value[], R extends Value[] = []> {
+  get(...parameters: P): R | undefined
+  all(...parameters: P): R[]
+  /** Returns the number of changed rows. */
+  run(...parameters: P): number
+}
+
+const PAGE_CACHE_KIB = 32 * 1024
+const BUSY_MS = 5000
+
+export interface OpenOptions {
+  readonly readonly?: boolean
+  readonly create?: boolean
+}
+
+export class Database implements Disposable {
+  readonly path: string
+  readonly #handle: Sqlite.Database
+  readonly #begin: Sqlite.Statement
+  readonly #commit: Sqlite.Statement
+  readonly #rollback: Sqlite.Statement
+
+  constructor(path: string, options: OpenOptions = {}) {
+    this.path = path
+    this.#handle = translated(() => {
+      const handle = new Sqlite(path, {
+        readonly: options.readonly ?? false,
+        fileMustExist: options.create !== true,
+      })
+      if (options.create === true) handle.pragma("journal_mode = WAL")
+      handle.pragma("synchronous = NORMAL")
+      handle.pragma("wal_autocheckpoint = 0")
+      handle.pragma(`cache_size = -${PAGE_CACHE_KIB}`)
+      handle.pragma("temp_store = MEMORY")
+      handle.pragma(`busy_timeout = ${BUSY_MS}`)
+      return handle
+    })
+    this.#begin = this.#handle.prepare("BEGIN IMMEDIATE")
+    this.#commit = this.#handle.prepare("COMMIT")
+    this.#rollback = this.#handle.prepare("ROLLBACK")
+  }
+
+  query<P extends Value[], R extends Value[] = []>(sql: string): Query<P, R> {
+    const statement = translated(() => this.#handle.prepare<unknown[], R>(sql))
+    if (statement.reader) statement.raw(true)
+    return {
+      get: (...parameters) => translated(() => statement.get(...parameters)),
+      all: (...parameters) => translated(() => statement.all(...parameters)),
+      run: (...parameters) => translated(() => statement.run(...parameters).changes),
+    }
+  }
+
+  execute(sql: string): void {
+    translated(() => this.#handle.exec(sql))
+  }
+
+  pragma(text: string): unknown {
+    return translated(() => this.#handle.pragma(text, { simple: true }))
+  }
+
+  /** The result row of `wal_checkpoint`: frames in the WAL and frames copied; -1 when another one is running. */
+  checkpoint(mode: "PASSIVE" | "RESTART" | "TRUNCATE"): { frames: number; copied: number } {
+    const rows = translated(() => this.#handle.pragma(`wal_checkpoint(${mode})`)) as {
+      log: number
+      checkpointed: number
+    }[]
+    return { frames: rows[0]?.log ?? -1, copied: rows[0]?.checkpointed ?? -1 }
+  }
+
+  begin(): void {
+    translated(() => this.#begin.run())
+  }
+
+  commit(): void {
+    translated(() => this.#commit.run())
+  }
+
+  rollback(): void {
+    if (this.#handle.inTransaction) this.#rollback.run()
+  }
+
+  [Symbol.dispose](): void {
+    this.#handle.close()
+  }
+}
+
+function translated<T>(run: () => T): T {
+  try {
+    return run()
+  } catch (thrown) {
+    throw faultOf(thrown)
+  }
+}
+
+function faultOf(thrown: unknown): unknown {
+  if (!(thrown instanceof Sqlite.SqliteError)) return thrown
+  const { code, message } = thrown
+  if (code === "SQLITE_FULL")
+    return new Fault("no-space", "the disk below the store is full", { cause: thrown })
+  if (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB") {
+    return new Fault("corrupt", `meta.db is damaged (${message})`, { cause: thrown })
+  }
+  if (code.startsWith("SQLITE_BUSY"))
+    return new Fault("busy", "meta.db is locked by another process", { cause: thrown })
+  if (code.startsWith("SQLITE_READONLY"))
+    return new Fault("read-only", "the store is read-only", { cause: thrown })
+  if (code.startsWith("SQLITE_IOERR") || code === "SQLITE_CANTOPEN") {
+    return new Fault("io", `meta.db can't be read or written (${code}: ${message})`, { cause: thrown })
+  }
+  return new Fault("bug", `BUG: ${code}: ${message}`, { cause: thrown })
+}

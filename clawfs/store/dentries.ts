@@ -1,0 +1,111 @@
+/**
+ * Table `dentry`: one B-tree serves lookups and listings. An entry's place in its directory, and at the same time its
+ * readdir cookie, is a 52-bit hash of its name with the store's own seed (so nobody can aim for collisions), or the next
+ * free number after it. A cookie stays valid whatever is added or removed around it.
+ */
+import { Fault } from "../core/fault.ts"
+import type { NodeId } from "../core/brand.ts"
+import type { Database, Query } from "./database.ts"
+
+/** Names whose hashes meet lie within this many numbers; more collisions than that do not occur by chance. */
+const PROBES = 16
+
+/** 1 and 2 are the cookies of `.` and `..`. */
+const FIRST_COOKIE = 16
+
+export interface Dentry {
+  readonly name: Buffer
+  readonly ino: NodeId
+  readonly type: number
+  readonly cookie: number
+}
+
+export interface Found {
+  readonly ino: NodeId
+  readonly cookie: number
+}
+
+export class Dentries {
+  readonly #seedA: number
+  readonly #seedB: number
+  readonly #select: Query<[number, number, number, Buffer], [number, number]>
+  readonly #insert: Query<[number, number, Buffer, number, number]>
+  readonly #delete: Query<[number, number]>
+  readonly #retarget: Query<[number, number, number, number]>
+  readonly #any: Query<[number], [number]>
+  readonly #list: Query<[number, number, number], [number, Buffer, number, number]>
+
+  constructor(db: Database, seedA: number, seedB: number) {
+    this.#seedA = seedA
+    this.#seedB = seedB
+    this.#select = db.query(
+      "SELECT ino, cookie FROM dentry WHERE parent = ? AND cookie BETWEEN ? AND ? AND name = ?",
+    )
+    this.#insert = db.query(
+      "INSERT OR IGNORE INTO dentry (parent, cookie, name, ino, type) VALUES (?, ?, ?, ?, ?)",
+    )
+    this.#delete = db.query("DELETE FROM dentry WHERE parent = ? AND cookie = ?")
+    this.#retarget = db.query("UPDATE dentry SET ino = ?, type = ? WHERE parent = ? AND cookie = ?")
+    this.#any = db.query("SELECT 1 FROM dentry WHERE parent = ? LIMIT 1")
+    this.#list = db.query(
+      "SELECT cookie, name, ino, type FROM dentry WHERE parent = ? AND cookie > ? ORDER BY cookie LIMIT ?",
+    )
+  }
+
+  find(parent: NodeId, name: Buffer): Found | undefined {
+    const first = this.#hash(name)
+    const row = this.#select.get(parent, first, first + PROBES - 1, name)
+    return row === undefined ? undefined : { ino: row[0] as NodeId, cookie: row[1] }
+  }
+
+  /** The caller has checked that the name is free. */
+  insert(parent: NodeId, name: Buffer, ino: NodeId, type: number): void {
+    const first = this.#hash(name)
+    for (let cookie = first; cookie < first + PROBES; cookie += 1) {
+      if (this.#insert.run(parent, cookie, name, ino, type) === 1) return
+    }
+    throw new Fault("no-space", "no place for a name: too many names with one hash in this directory")
+  }
+
+  remove(parent: NodeId, entry: Found): void {
+    this.#delete.run(parent, entry.cookie)
+  }
+
+  /** Lets an existing name point to another inode. */
+  retarget(parent: NodeId, entry: Found, ino: NodeId, type: number): void {
+    this.#retarget.run(ino, type, parent, entry.cookie)
+  }
+
+  isEmpty(parent: NodeId): boolean {
+    return this.#any.get(parent) === undefined
+  }
+
+  /** Up to `limit` entries behind `cookie`, in cookie order. */
+  list(parent: NodeId, cookie: number, limit: number): Dentry[] {
+    return this.#list
+      .all(parent, cookie, limit)
+      .map(([at, name, ino, type]) => ({ cookie: at, name, ino: ino as NodeId, type }))
+  }
+
+  /** Two seeded lanes of MurmurHash3's mixing; 52 bits, so that cookies stay exact doubles. */
+  #hash(name: Buffer): number {
+    let a = this.#seedA
+    let b = this.#seedB
+    for (const byte of name) {
+      a = Math.imul(a ^ byte, 0xcc9e2d51)
+      a = (a << 13) | (a >>> 19)
+      b = Math.imul(b ^ byte, 0x1b873593)
+      b = (b << 15) | (b >>> 17)
+    }
+    const low = finish(a ^ name.length) >>> 0
+    const high = finish(b ^ a) & 0xf_ffff
+    return FIRST_COOKIE + high * 0x1_0000_0000 + low
+  }
+}
+
+function finish(h: number): number {
+  let x = h
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b)
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35)
+  return x ^ (x >>> 16)
+}

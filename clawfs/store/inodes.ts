@@ -1,0 +1,141 @@
+/** Table `inode`, behind a bounded cache: one object per inode, so that every part of an operation sees the same state. */
+import { ROOT_NODE, type NodeId } from "../core/brand.ts"
+import type { Counters } from "./counters.ts"
+import type { Database, Query, Value } from "./database.ts"
+import { Inode } from "./inode.ts"
+
+const COLUMNS = `mode, nlink, uid, gid, rdev, size, alloc, flags, parent, inline_offset, inline_length,
+  atime, atime_nanos, mtime, mtime_nanos, ctime, ctime_nanos, btime, btime_nanos`
+
+/** About 300 bytes each: 6 MB. The kernel caches attributes, so a miss costs one B-tree lookup and is rare. */
+const CACHE_SIZE = 20_000
+
+export class Inodes {
+  readonly #cache = new Map<number, Inode>()
+  readonly #counters: Counters
+  readonly #select: Query<[number], number[]>
+  readonly #insert: Query<Value[]>
+  readonly #update: Query<Value[]>
+  readonly #delete: Query<[number]>
+  readonly #orphans: Query<[], [number]>
+
+  constructor(db: Database, counters: Counters) {
+    this.#counters = counters
+    this.#select = db.query(`SELECT ${COLUMNS} FROM inode WHERE ino = ?`)
+    this.#insert = db.query(`INSERT INTO inode (ino, ${COLUMNS}) VALUES (${Array(20).fill("?").join(", ")})`)
+    this.#update =
+      db.query(`UPDATE inode SET mode = ?, nlink = ?, uid = ?, gid = ?, size = ?, alloc = ?, flags = ?,
+      parent = ?, inline_offset = ?, inline_length = ?, atime = ?, atime_nanos = ?, mtime = ?, mtime_nanos = ?,
+      ctime = ?, ctime_nanos = ? WHERE ino = ?`)
+    this.#delete = db.query("DELETE FROM inode WHERE ino = ?")
+    this.#orphans = db.query("SELECT ino FROM inode WHERE nlink = 0")
+  }
+
+  get(ino: number): Inode | undefined {
+    const cached = this.#cache.get(ino)
+    if (cached !== undefined) return cached
+    const row = this.#select.get(ino)
+    if (row === undefined) return undefined
+    const inode = fromRow(ino as NodeId, row)
+    this.#cache.set(ino, inode)
+    return inode
+  }
+
+  /** Gives the inode its row. */
+  insert(inode: Inode): void {
+    this.#insert.run(
+      inode.ino,
+      inode.mode,
+      inode.nlink,
+      inode.uid,
+      inode.gid,
+      inode.rdev,
+      inode.size,
+      inode.alloc,
+      inode.flags,
+      inode.parent,
+      inode.inlineOffset,
+      inode.inlineLength,
+      inode.atime,
+      inode.atimeNanos,
+      inode.mtime,
+      inode.mtimeNanos,
+      inode.ctime,
+      inode.ctimeNanos,
+      inode.btime,
+      inode.btimeNanos,
+    )
+    this.#counters.inodes += 1
+    this.#cache.set(inode.ino, inode)
+  }
+
+  save(inode: Inode): void {
+    this.#update.run(
+      inode.mode,
+      inode.nlink,
+      inode.uid,
+      inode.gid,
+      inode.size,
+      inode.alloc,
+      inode.flags,
+      inode.parent,
+      inode.inlineOffset,
+      inode.inlineLength,
+      inode.atime,
+      inode.atimeNanos,
+      inode.mtime,
+      inode.mtimeNanos,
+      inode.ctime,
+      inode.ctimeNanos,
+      inode.ino,
+    )
+  }
+
+  delete(ino: number): void {
+    this.#counters.inodes -= this.#delete.run(ino)
+    this.#cache.delete(ino)
+  }
+
+  /** Inodes without a name: unlinked while open, or left by a server that died. */
+  orphans(): NodeId[] {
+    return this.#orphans.all().map(([ino]) => ino as NodeId)
+  }
+
+  forget(ino: number): void {
+    this.#cache.delete(ino)
+  }
+
+  /** After a rollback: the objects may hold what was never committed. */
+  clear(): void {
+    this.#cache.clear()
+  }
+
+  /** Between requests only: two parts of one request must not get two objects for one inode. */
+  trim(): void {
+    if (this.#cache.size <= CACHE_SIZE) return
+    for (const ino of this.#cache.keys()) {
+      if (this.#cache.size <= CACHE_SIZE / 2) break
+      if (ino !== ROOT_NODE) this.#cache.delete(ino)
+    }
+  }
+}
+
+function fromRow(ino: NodeId, row: number[]): Inode {
+  const [mode = 0, nlink = 0, uid = 0, gid = 0, rdev = 0] = row
+  const inode = new Inode(ino, mode, nlink, uid, gid, rdev)
+  inode.size = row[5] ?? 0
+  inode.alloc = row[6] ?? 0
+  inode.flags = row[7] ?? 0
+  inode.parent = row[8] ?? 0
+  inode.inlineOffset = row[9] ?? 0
+  inode.inlineLength = row[10] ?? 0
+  inode.atime = row[11] ?? 0
+  inode.atimeNanos = row[12] ?? 0
+  inode.mtime = row[13] ?? 0
+  inode.mtimeNanos = row[14] ?? 0
+  inode.ctime = row[15] ?? 0
+  inode.ctimeNanos = row[16] ?? 0
+  inode.btime = row[17] ?? 0
+  inode.btimeNanos = row[18] ?? 0
+  return inode
+}

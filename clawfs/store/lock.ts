@@ -1,0 +1,39 @@
+/**
+ * One writer a store: flock(2) on `STORE/lock`, which the kernel releases with the last process that inherited the
+ * descriptor, however it died. The file's text names that process for whoever is refused.
+ */
+import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs"
+import { join } from "node:path"
+import { Fault } from "../core/fault.ts"
+import { flock } from "../sys/libc.ts"
+import { lastErrno } from "../sys/ffi.ts"
+
+const LOCK_EX_NB = 6
+const EWOULDBLOCK = 11
+
+/** Takes the lock and returns its descriptor: closing it, or the process's end, gives the lock back. */
+export function lockStore(store: string, purpose: string): number {
+  const path = join(store, "lock")
+  const fd = openSync(path, "a+", 0o600)
+  if (flock(fd, LOCK_EX_NB) < 0) {
+    const errno = lastErrno()
+    closeSync(fd)
+    if (errno !== EWOULDBLOCK) throw new Fault("io", `can't lock ${path} (errno ${errno})`)
+    throw new Fault("busy", `the store ${store} is in use by ${holder(path)}`, {
+      hint: "unmount it first: clawfs unmount MOUNTPOINT",
+    })
+  }
+  ftruncateSync(fd, 0)
+  writeSync(fd, `${JSON.stringify({ pid: process.pid, purpose, since: new Date().toISOString() })}\n`)
+  return fd
+}
+
+function holder(path: string): string {
+  try {
+    const { pid, purpose } = JSON.parse(readFileSync(path, "utf8")) as { pid: number; purpose: string }
+    return `process ${pid} (${purpose})`
+  } catch {
+    // The holder has taken the lock and not written its name yet.
+    return "another process"
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * Brings an older store forward, one transaction a step, after a backup of `meta.db`. A newer store is refused: an old
+ * program must not guess.
+ */
+import { existsSync } from "node:fs"
+import { Fault } from "../core/fault.ts"
+import { APPLICATION_ID, SCHEMA_VERSION, STEPS } from "../../migrations/sqlite/steps.ts"
+import type { Database } from "./database.ts"
+
+export function migrate(db: Database, options: { readOnly: boolean }): void {
+  const application = Number(db.pragma("application_id"))
+  const version = Number(db.pragma("user_version"))
+  const isNew = application === 0 && version === 0 && Number(db.pragma("page_count")) <= 1
+  if (!isNew && application !== APPLICATION_ID) {
+    throw new Fault("invalid", `${db.path} is an SQLite database, but not that of a ClawFS store`)
+  }
+  if (version > SCHEMA_VERSION) {
+    throw new Fault(
+      "unsupported",
+      `the store has format ${version}, this clawfs knows up to ${SCHEMA_VERSION}`,
+      {
+        hint: "install a newer clawfs",
+      },
+    )
+  }
+  if (version === SCHEMA_VERSION) return
+  if (options.readOnly)
+    throw new Fault("read-only", `the store has format ${version}: mount it writable once to migrate it`)
+  if (!isNew) backup(db, version)
+  STEPS.slice(version).forEach((step, index) => {
+    db.begin()
+    try {
+      db.execute(step.sql)
+      db.pragma(`application_id = ${APPLICATION_ID}`)
+      db.pragma(`user_version = ${version + index + 1}`)
+      db.commit()
+    } catch (thrown) {
+      db.rollback()
+      throw thrown
+    }
+  })
+}
+
+/** `meta.db.v3`: a whole, consistent copy; one that exists already is of an interrupted migration and just as good. */
+function backup(db: Database, version: number): void {
+  const path = `${db.path}.v${version}`
+  if (existsSync(path)) return
+  db.query<[string]>("VACUUM INTO ?").run(path)
+}

@@ -1,0 +1,306 @@
+/**
+ * The segment log: append-only files `segments/NNNNNNNN.seg` of some 64 MiB. Nothing in them is ever overwritten, so a
+ * crash can only lose an end that no committed extent points to. Live bytes are counted by segment (table `segment`);
+ * one without any is deleted once the commit that emptied it is durable.
+ */
+import {
+  closeSync,
+  fdatasyncSync,
+  fstatSync,
+  openSync,
+  readSync,
+  readdirSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs"
+import { join } from "node:path"
+import { crc32 } from "node:zlib"
+import { Fault } from "../core/fault.ts"
+import { addressOf, checked, sysFault } from "../sys/ffi.ts"
+import { ftruncate, preadv, pwritev } from "../sys/libc.ts"
+import type { Counters } from "./counters.ts"
+import type { Database, Query } from "./database.ts"
+import { RECORD_HEADER, RECORD_MAX, encodeRecordHeader, verifyRecord } from "./record.ts"
+
+export const SEGMENT_HEADER = 64
+const SEGMENT_LIMIT = 64 * 1024 * 1024
+const MAGIC = Buffer.from("CLAWSEG1", "latin1")
+const OPEN_FILES = 128
+/** Records in one pwritev(2) or preadv(2): a request of 1 MiB that starts and ends inside of a record, and some room. */
+const BATCH = 32
+const IOVEC = 16
+
+export interface Placement {
+  readonly segment: number
+  readonly position: number
+}
+
+/** Where a whole record's payload is to be read to. */
+export interface RecordRead {
+  readonly segment: number
+  readonly position: number
+  readonly length: number
+}
+
+export function segmentPath(directory: string, id: number): string {
+  return join(directory, `${String(id).padStart(8, "0")}.seg`)
+}
+
+export class Segments implements Disposable {
+  readonly #directory: string
+  readonly #uuid: Buffer
+  readonly #counters: Counters
+  readonly #readOnly: boolean
+  readonly #live = new Map<number, number>()
+  readonly #changed = new Set<number>()
+  /** Appended to since the last `sync`. The sync worker may have synced them meanwhile; once more does no harm. */
+  readonly #unsynced = new Set<number>()
+  readonly #files = new Map<number, number>()
+  readonly #headers = Buffer.allocUnsafeSlow(BATCH * RECORD_HEADER)
+  readonly #iovec = Buffer.allocUnsafeSlow(2 * BATCH * IOVEC)
+  readonly #save: Query<[number, number]>
+  readonly #drop: Query<[number]>
+  readonly #select: Query<[], [number, number]>
+  #current = 0
+  #tail = 0
+
+  constructor(db: Database, directory: string, uuid: Buffer, counters: Counters, readOnly: boolean) {
+    this.#directory = directory
+    this.#uuid = uuid
+    this.#counters = counters
+    this.#readOnly = readOnly
+    this.#save = db.query("INSERT OR REPLACE INTO segment (id, live) VALUES (?, ?)")
+    this.#drop = db.query("DELETE FROM segment WHERE id = ?")
+    this.#select = db.query("SELECT id, live FROM segment")
+    this.reload()
+    this.#current = this.#resumeAt()
+  }
+
+  /** Live bytes by segment as the last commit left them. */
+  reload(): void {
+    this.#live.clear()
+    this.#changed.clear()
+    for (const [id, live] of this.#select.all()) this.#live.set(id, live)
+  }
+
+  /**
+   * Appending goes on in the newest segment, behind whatever a crash left there. One that is missing or whose header
+   * never arrived counts as full.
+   */
+  #resumeAt(): number {
+    const ids = readdirSync(this.#directory)
+      .flatMap((name) => /^(\d{8})\.seg$/.exec(name)?.[1] ?? [])
+      .map(Number)
+    const newest = Math.max(0, ...ids, ...this.#live.keys())
+    this.#tail = SEGMENT_LIMIT
+    if (newest === 0 || !ids.includes(newest) || this.#readOnly) return newest
+    try {
+      this.#tail = fstatSync(this.#file(newest)).size
+    } catch (thrown) {
+      if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
+    }
+    return newest
+  }
+
+  /** The segment that records are appended to: those up to here may hold bytes that are not on the disk yet. */
+  get current(): number {
+    return this.#current
+  }
+
+  /**
+   * Appends `data` as records of at most 128 KiB, cut where file offsets are multiples of it, with one write call.
+   * Returns the place of each; the caller makes extents of them in the same transaction.
+   */
+  append(ino: number, offset: number, data: Buffer): { length: number; place: Placement }[] {
+    if (this.#tail >= SEGMENT_LIMIT) this.#startSegment()
+    const pieces = cut(offset, data.length)
+    const placed: { length: number; place: Placement }[] = []
+    let [position, at] = [this.#tail, 0]
+    pieces.forEach((length, index) => {
+      const payload = data.subarray(at, at + length)
+      const header = this.#headers.subarray(index * RECORD_HEADER, (index + 1) * RECORD_HEADER)
+      const place = { segment: this.#current, position }
+      encodeRecordHeader(
+        header,
+        { ino, offset: offset + at, length, ...place, sequence: this.#counters.nextSequence() },
+        payload,
+      )
+      this.#setIovec(index, header, payload)
+      placed.push({ length, place })
+      position += RECORD_HEADER + length
+      at += length
+    })
+    this.#writeAll(pieces.length, position - this.#tail)
+    this.#tail = position
+    this.#unsynced.add(this.#current)
+    return placed
+  }
+
+  #setIovec(index: number, header: Buffer, payload: Buffer): void {
+    const at = index * 2 * IOVEC
+    this.#iovec.writeBigUInt64LE(addressOf(header), at)
+    this.#iovec.writeBigUInt64LE(BigInt(header.length), at + 8)
+    this.#iovec.writeBigUInt64LE(addressOf(payload), at + IOVEC)
+    this.#iovec.writeBigUInt64LE(BigInt(payload.length), at + IOVEC + 8)
+  }
+
+  /** A short write means a full disk: what did fit is cut off again, as if nothing had been written. */
+  #writeAll(records: number, bytes: number): void {
+    const fd = this.#file(this.#current)
+    const written = pwritev(fd, this.#iovec, 2 * records, this.#tail)
+    if (written === bytes) return
+    const failure =
+      written < 0 ? sysFault("pwritev") : new Fault("no-space", "the disk below the store is full")
+    checked("ftruncate", ftruncate(fd, this.#tail))
+    throw failure
+  }
+
+  #startSegment(): void {
+    const id = this.#current + 1
+    const path = segmentPath(this.#directory, id)
+    const fd = openSync(path, "wx+", 0o600)
+    const header = Buffer.alloc(SEGMENT_HEADER)
+    MAGIC.copy(header)
+    header.writeUInt32LE(1, 8)
+    header.writeUInt32LE(id, 12)
+    this.#uuid.copy(header, 16)
+    header.writeUInt32LE(crc32(header.subarray(0, SEGMENT_HEADER - 4)), SEGMENT_HEADER - 4)
+    try {
+      writeSync(fd, header, 0, header.length, 0)
+    } catch (thrown) {
+      closeSync(fd)
+      unlinkSync(path)
+      throw thrown
+    }
+    this.#remember(id, fd)
+    this.#current = id
+    this.#tail = SEGMENT_HEADER
+  }
+
+  /**
+   * Reads records that lie one behind the other in one segment, each payload to its place in `out`, and verifies every
+   * one. Throws `Fault("corrupt")` when a record is not what was written.
+   */
+  readRun(run: readonly RecordRead[], out: Buffer, at: number): void {
+    for (let first = 0, target = at; first < run.length; first += BATCH) {
+      const batch = run.slice(first, first + BATCH)
+      this.#readBatch(batch, out, target)
+      target += batch.reduce((sum, record) => sum + record.length, 0)
+    }
+  }
+
+  #readBatch(batch: readonly RecordRead[], out: Buffer, at: number): void {
+    const [head] = batch
+    if (head === undefined) return
+    let [target, bytes] = [at, 0]
+    const payloads = batch.map((record, index) => {
+      const payload = out.subarray(target, target + record.length)
+      this.#setIovec(
+        index,
+        this.#headers.subarray(index * RECORD_HEADER, (index + 1) * RECORD_HEADER),
+        payload,
+      )
+      target += record.length
+      bytes += RECORD_HEADER + record.length
+      return payload
+    })
+    const got = checked(
+      "preadv",
+      preadv(this.#file(head.segment), this.#iovec, 2 * batch.length, head.position),
+    )
+    if (got !== bytes) throw new Fault("corrupt", `segment ${head.segment} ends inside of a record`)
+    batch.forEach((record, index) => {
+      const header = this.#headers.subarray(index * RECORD_HEADER, (index + 1) * RECORD_HEADER)
+      verifyRecord(header, payloads[index] ?? out, record.segment, record.position)
+    })
+  }
+
+  /** Forces this process's records to the disk, fdatasync(2). */
+  sync(): void {
+    for (const id of this.#unsynced) fdatasyncSync(this.#file(id))
+    this.#unsynced.clear()
+  }
+
+  /** Adds to (or takes from) the live bytes of a segment. */
+  account(segment: number, bytes: number): void {
+    this.#live.set(segment, (this.#live.get(segment) ?? 0) + bytes)
+    this.#changed.add(segment)
+  }
+
+  /** Writes the changed counts; part of every commit. Returns segments that nothing points to any more. */
+  save(): number[] {
+    const dead: number[] = []
+    for (const id of this.#changed) {
+      const live = this.#live.get(id) ?? 0
+      if (live > 0 || id === this.#current) this.#save.run(id, live)
+      else {
+        this.#drop.run(id)
+        this.#live.delete(id)
+        dead.push(id)
+      }
+    }
+    this.#changed.clear()
+    return dead
+  }
+
+  #file(id: number): number {
+    const open = this.#files.get(id)
+    if (open !== undefined) return open
+    const path = segmentPath(this.#directory, id)
+    let fd: number
+    try {
+      fd = openSync(path, this.#readOnly ? "r" : "r+")
+    } catch (cause) {
+      throw new Fault("corrupt", `segment ${id} can't be opened`, { cause })
+    }
+    this.#checkHeader(id, fd)
+    this.#remember(id, fd)
+    return fd
+  }
+
+  /** A segment of another store, or a file under a wrong name, is never read from. */
+  #checkHeader(id: number, fd: number): void {
+    const header = Buffer.alloc(SEGMENT_HEADER)
+    const whole = readSync(fd, header, 0, SEGMENT_HEADER, 0) === SEGMENT_HEADER
+    const crc = header.readUInt32LE(SEGMENT_HEADER - 4) === crc32(header.subarray(0, SEGMENT_HEADER - 4))
+    const ours =
+      header.subarray(0, 8).equals(MAGIC) &&
+      header.readUInt32LE(12) === id &&
+      header.subarray(16, 32).equals(this.#uuid)
+    if (whole && crc && ours) return
+    closeSync(fd)
+    throw new Fault("corrupt", `segment ${id} has a damaged header or belongs to another store`)
+  }
+
+  #remember(id: number, fd: number): void {
+    if (this.#files.size >= OPEN_FILES) {
+      const [oldest] = this.#files
+      if (oldest !== undefined) this.close(oldest[0])
+    }
+    this.#files.set(id, fd)
+  }
+
+  /** Closes a segment's file, which may be opened again. */
+  close(id: number): void {
+    const fd = this.#files.get(id)
+    if (fd === undefined) return
+    this.#files.delete(id)
+    closeSync(fd)
+  }
+
+  [Symbol.dispose](): void {
+    for (const id of [...this.#files.keys()]) this.close(id)
+  }
+}
+
+/** Lengths of the records for `[offset, offset + length)`: cut at multiples of 128 KiB. */
+export function cut(offset: number, length: number): number[] {
+  const pieces: number[] = []
+  const end = offset + length
+  for (let at = offset; at < end;) {
+    const next = Math.min(end, (Math.floor(at / RECORD_MAX) + 1) * RECORD_MAX)
+    pieces.push(next - at)
+    at = next
+  }
+  return pieces
+}

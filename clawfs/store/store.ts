@@ -1,0 +1,333 @@
+/**
+ * A store: the directory with `meta.db` and `segments/`. Composes the tables, and is the only place where a transaction
+ * begins and ends. Every mutation is committed when `transact` returns, so a killed server loses nothing that it
+ * acknowledged. docs/FORMAT.md describes the files.
+ */
+import { randomBytes } from "node:crypto"
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+} from "node:fs"
+import { join } from "node:path"
+import { ROOT_NODE, type NodeId } from "../core/brand.ts"
+import { present } from "../core/assert.ts"
+import { Fault } from "../core/fault.ts"
+import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
+import { now } from "../sys/clock.ts"
+import { Contents } from "./contents.ts"
+import { Counters } from "./counters.ts"
+import { Database } from "./database.ts"
+import { Dentries } from "./dentries.ts"
+import { Inode, InodeFlag, S_IFDIR } from "./inode.ts"
+import { Inodes } from "./inodes.ts"
+import { migrate } from "./migrate.ts"
+import { Segments } from "./segments.ts"
+import { Symlinks, Xattrs } from "./xattrs.ts"
+
+export const META = "meta.db"
+export const SEGMENTS = "segments"
+
+export interface StoreOptions {
+  readonly readOnly?: boolean
+  /** Test hook: runs after a commit and before its reply. */
+  readonly afterCommit?: () => void
+}
+
+/** Which request a mutation belongs to, so that it is executed once. */
+export interface RequestId {
+  readonly uniqueLow: number
+  readonly uniqueHigh: number
+}
+
+export interface Space {
+  /** Bytes that files take, inline and in the log, reserved ones included. */
+  readonly usedBytes: number
+  /** Bytes that the disk below still has for an ordinary user. */
+  readonly availableBytes: number
+  readonly inodes: number
+}
+
+/** A WAL this long (4 KiB pages) is folded back by the serving thread: the worker's passive checkpoints can't reset it. */
+const WAL_LIMIT_BYTES = 64 * 1024 * 1024
+const COMMITS_BETWEEN_CHECKS = 512
+/** So many unlinked inodes wait at most. */
+const BURY_AT = 512
+const UNIQUE_HIGH_MASK = 0x7fff_ffff
+
+export class Store implements Disposable {
+  readonly directory: string
+  readonly uuid: Buffer
+  readonly inodes: Inodes
+  readonly dentries: Dentries
+  readonly xattrs: Xattrs
+  readonly symlinks: Symlinks
+  readonly contents: Contents
+  readonly counters: Counters
+  readonly readOnly: boolean
+  readonly #db: Database
+  readonly #segments: Segments
+  readonly #afterCommit: (() => void) | undefined
+  readonly #deadSegments: number[] = []
+  /** Unlinked and forgotten; their rows go with the next transaction. */
+  readonly #dead: NodeId[] = []
+  #commits = 0
+
+  private constructor(directory: string, db: Database, options: StoreOptions) {
+    this.directory = directory
+    this.readOnly = options.readOnly ?? false
+    this.#db = db
+    this.#afterCommit = options.afterCommit
+    const identity = db
+      .query<[], [Buffer, number, number]>("SELECT uuid, seed_a, seed_b FROM store WHERE id = 1")
+      .get()
+    if (identity === undefined) throw new Fault("corrupt", `${directory}/${META} has no store record`)
+    const [uuid, seedA, seedB] = identity
+    this.uuid = uuid
+    this.counters = new Counters(db)
+    this.inodes = new Inodes(db, this.counters)
+    this.dentries = new Dentries(db, seedA, seedB)
+    this.xattrs = new Xattrs(db)
+    this.symlinks = new Symlinks(db)
+    this.#segments = new Segments(db, join(directory, SEGMENTS), uuid, this.counters, this.readOnly)
+    this.contents = new Contents(db, this.#segments, this.counters)
+  }
+
+  /** Opens an existing store; one of an older version is migrated, with a backup beside it. */
+  static open(directory: string, options: StoreOptions = {}): Store {
+    requireStore(directory)
+    const db = new Database(join(directory, META), { readonly: options.readOnly ?? false })
+    try {
+      migrate(db, { readOnly: options.readOnly ?? false })
+      return new Store(directory, db, options)
+    } catch (thrown) {
+      db[Symbol.dispose]()
+      throw thrown
+    }
+  }
+
+  /** Makes a new store in an empty or missing directory, with a root directory that `root` describes. */
+  static create(directory: string, root: { mode: number; uid: number; gid: number }): Store {
+    const existed = existsSync(directory)
+    requireEmpty(directory)
+    mkdirSync(join(directory, SEGMENTS), { recursive: true, mode: 0o700 })
+    try {
+      using db = new Database(join(directory, META), { create: true })
+      migrate(db, { readOnly: false })
+      initialise(db, root)
+      db.checkpoint("TRUNCATE")
+      syncDirectory(directory)
+    } catch (thrown) {
+      rmSync(existed ? join(directory, SEGMENTS) : directory, { recursive: true, force: true })
+      if (existed)
+        for (const suffix of ["", "-wal", "-shm"]) rmSync(join(directory, META + suffix), { force: true })
+      throw thrown
+    }
+    return Store.open(directory)
+  }
+
+  /**
+   * Runs `change` in one committed transaction. With `request`, remembers that this request was executed and which inode
+   * it made (`made`). If `change` throws, nothing of it is kept.
+   */
+  transact<T>(change: () => T, request?: RequestId, made?: (result: T) => number): T {
+    this.#db.begin()
+    const buried = this.#dead.splice(0)
+    let result: T
+    try {
+      this.#bury(buried)
+      result = change()
+      if (request !== undefined) this.#record(request, made?.(result) ?? 0)
+      this.#deadSegments.push(...this.#segments.save())
+      this.counters.save()
+      this.#db.commit()
+    } catch (thrown) {
+      this.#rollback(buried)
+      throw thrown
+    }
+    this.#commits += 1
+    this.#afterCommit?.()
+    return result
+  }
+
+  #record(request: RequestId, ino: number): void {
+    this.counters.reply = {
+      uniqueLow: request.uniqueLow,
+      uniqueHigh: request.uniqueHigh & UNIQUE_HIGH_MASK,
+      ino,
+    }
+  }
+
+  /** Whether `request` was executed already; then the inode that it made, or 0. */
+  replyOf(request: RequestId): number | undefined {
+    const { uniqueLow, uniqueHigh, ino } = this.counters.reply
+    const same = uniqueLow === request.uniqueLow && uniqueHigh === (request.uniqueHigh & UNIQUE_HIGH_MASK)
+    return same && (uniqueLow !== 0 || uniqueHigh !== 0) ? ino : undefined
+  }
+
+  /** Request numbers start again with every mount. */
+  clearReply(): void {
+    this.transact(() => {
+      this.counters.reply = { uniqueLow: 0, uniqueHigh: 0, ino: 0 }
+    })
+  }
+
+  #rollback(buried: readonly NodeId[]): void {
+    this.#db.rollback()
+    this.inodes.clear()
+    this.contents.clearCaches()
+    this.#segments.reload()
+    this.counters.load()
+    this.#dead.push(...buried)
+  }
+
+  /**
+   * Takes an inode that neither a name nor the kernel holds. Its rows go with the next commit, or now if many wait.
+   */
+  release(ino: NodeId): void {
+    this.#dead.push(ino)
+    if (this.#dead.length >= BURY_AT) this.transact(() => undefined)
+  }
+
+  #bury(inos: readonly NodeId[]): void {
+    for (const ino of inos) {
+      const inode = this.inodes.get(ino)
+      if (inode === undefined) continue
+      this.contents.removeAll(inode)
+      if (inode.isSymlink) this.symlinks.delete(ino)
+      if (inode.has(InodeFlag.HAS_XATTR)) this.xattrs.deleteAll(ino)
+      this.inodes.delete(ino)
+      this.contents.forget(ino)
+    }
+  }
+
+  get hasWork(): boolean {
+    return this.#dead.length > 0
+  }
+
+  /** Housekeeping between requests: bounds the caches, and the WAL under steady load. */
+  tidy(): void {
+    this.inodes.trim()
+    if (this.#commits < COMMITS_BETWEEN_CHECKS) return
+    this.#commits = 0
+    if ((statSync(`${this.#db.path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > WAL_LIMIT_BYTES)
+      this.checkpointInline()
+  }
+
+  /** Folds the WAL into the database and lets it start again; data goes to the disk before what points to it. */
+  checkpointInline(): void {
+    this.#segments.sync()
+    this.#db.checkpoint("RESTART")
+  }
+
+  /** Segments that commits have emptied, to be deleted once those commits are durable; each is told once. */
+  takeDeadSegments(): number[] {
+    for (const id of this.#deadSegments) this.#segments.close(id)
+    return this.#deadSegments.splice(0)
+  }
+
+  /** Records up to this segment may not be on the disk yet. */
+  get currentSegment(): number {
+    return this.#segments.current
+  }
+
+  space(): Space {
+    const disk = statfsSync(this.directory)
+    return {
+      usedBytes: this.counters.bytes,
+      availableBytes: disk.bavail * disk.bsize,
+      inodes: this.counters.inodes,
+    }
+  }
+
+  root(): Inode {
+    return present(this.inodes.get(ROOT_NODE), "root inode")
+  }
+
+  [Symbol.dispose](): void {
+    this.#segments[Symbol.dispose]()
+    this.#db[Symbol.dispose]()
+  }
+}
+
+function requireStore(directory: string): void {
+  const meta = join(directory, META)
+  if (existsSync(meta) && existsSync(join(directory, SEGMENTS))) return
+  if (!existsSync(directory)) {
+    throw new Fault("not-found", `there is no store at ${directory}`, {
+      hint: `make one: clawfs init ${directory}`,
+    })
+  }
+  throw new Fault(
+    "invalid",
+    `${directory} is not a ClawFS store (no ${existsSync(meta) ? SEGMENTS : META} in it)`,
+    {
+      hint: "name the directory that clawfs init made",
+    },
+  )
+}
+
+function requireEmpty(directory: string): void {
+  const stat = statSync(directory, { throwIfNoEntry: false })
+  if (stat === undefined) return
+  if (!stat.isDirectory()) throw new Fault("invalid", `${directory} is not a directory`)
+  if (existsSync(join(directory, META)))
+    throw new Fault("exists", `${directory} already holds a ClawFS store`)
+  if (readdirSync(directory).length > 0) {
+    throw new Fault("not-empty", `${directory} is not empty`, { hint: "name a new or an empty directory" })
+  }
+}
+
+const FIRST_INO = 2
+
+function initialise(db: Database, root: { mode: number; uid: number; gid: number }): void {
+  const t = now()
+  const seeds = randomBytes(8)
+  db.begin()
+  db.query<[Buffer, number, number, number]>(
+    "INSERT INTO store (id, uuid, created, seed_a, seed_b) VALUES (1, ?, ?, ?, ?)",
+  ).run(randomBytes(16), t.seconds, seeds.readUInt32LE(0), seeds.readUInt32LE(4))
+  db.query<[number]>("INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0)").run(FIRST_INO)
+  const counters = new Counters(db)
+  new Inodes(db, counters).insert(newInode(ROOT_NODE, S_IFDIR | root.mode, root.uid, root.gid, 0))
+  counters.save()
+  db.commit()
+}
+
+/** Directories show this size, as on ext4: `du` and `ls` look familiar. */
+const DIRECTORY_SIZE = 4096
+
+/** An inode as it is born, stamped with now; the caller inserts it. A directory counts its own `.`. */
+export function newInode(ino: NodeId, mode: number, uid: number, gid: number, rdev: number): Inode {
+  const isDirectory = (mode & 0o170000) === S_IFDIR
+  const inode = new Inode(ino, mode, isDirectory ? 2 : 1, uid, gid, rdev)
+  const t = now()
+  inode.touchContents(t)
+  inode.touchAccess(t)
+  inode.btime = t.seconds
+  inode.btimeNanos = t.nanos
+  inode.extentsEnd = 0
+  if (isDirectory) {
+    inode.size = DIRECTORY_SIZE
+    inode.parent = ROOT_NODE
+  }
+  return inode
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, "r")
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** For messages: which version this program reads and writes. */
+export const STORE_VERSION = { application: APPLICATION_ID, schema: SCHEMA_VERSION } as const

@@ -1,0 +1,201 @@
+/**
+ * Holds the mount: opens /dev/fuse, mounts, keeps the descriptor, starts a server with it and another one when that dies,
+ * unmounts when told to. It does nothing else, so it has nothing to crash on.
+ *
+ * A crash loop is a row of servers that died without answering one request. Then a stand-in answers everything with EIO
+ * until somebody unmounts.
+ */
+import { spawn, type ChildProcess } from "node:child_process"
+import { closeSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { Fault, describe } from "../core/fault.ts"
+import type { Log } from "../core/log.ts"
+import { mountFuse, unmountFuse, type MountOptions } from "../fuse/mount.ts"
+import { ServerExit, type FaultReport, type ServerConfig, type ServerReport } from "../server/messages.ts"
+import { SessionMemory, createSessionMemory } from "../server/session-memory.ts"
+import { lockStore } from "../store/lock.ts"
+import { removeState, writeState, type SupervisorState } from "./state.ts"
+
+const FRUITLESS_DEATHS = 5
+const BACKOFF_MS = 100
+const FLUSH_MS = 10_000
+const LEAVE_MS = 5_000
+
+export interface SupervisorOptions {
+  readonly mount: MountOptions
+  readonly server: Omit<ServerConfig, "restarts" | "supervisorPid">
+}
+
+const serverMain = fileURLToPath(new URL("../server/main.js", import.meta.url))
+const eioMain = fileURLToPath(new URL("../server/eio-main.js", import.meta.url))
+
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #log: Log
+  readonly #onServing: () => void
+  readonly #fds: { fuse: number; memory: number; lock: number }
+  readonly #memory: SessionMemory
+  #child: ChildProcess | undefined
+  #state: SupervisorState["state"] = "starting"
+  #restarts = 0
+  #fruitless = 0
+  #answeredAtStart = 0
+  #lastEnd: string | undefined
+  #stopping = false
+  #fault: FaultReport | undefined
+  #finish: (fault: Fault | undefined) => void = () => undefined
+
+  private constructor(
+    options: SupervisorOptions,
+    fds: { fuse: number; memory: number; lock: number },
+    log: Log,
+    onServing: () => void,
+  ) {
+    this.#options = options
+    this.#fds = fds
+    this.#log = log
+    this.#onServing = onServing
+    this.#memory = new SessionMemory(fds.memory)
+  }
+
+  /** Locks the store and mounts. `onServing` is called once, when the mount is usable. */
+  static async mount(options: SupervisorOptions, log: Log, onServing: () => void): Promise<Supervisor> {
+    const lock = lockStore(options.server.store, `clawfs mount on ${options.mount.mountpoint}`)
+    try {
+      const fuse = await mountFuse(options.mount)
+      return new Supervisor(options, { fuse, memory: createSessionMemory(), lock }, log, onServing)
+    } catch (thrown) {
+      closeSync(lock)
+      throw thrown
+    }
+  }
+
+  /** Serves until unmounted. Throws when the first server can't start; then nothing stays mounted. */
+  async run(): Promise<void> {
+    const fault = await new Promise<Fault | undefined>((resolve) => {
+      this.#finish = resolve
+      this.#setState("starting")
+      this.#startServer()
+    })
+    removeState(this.#options.server.store)
+    this.#memory[Symbol.dispose]()
+    for (const fd of Object.values(this.#fds)) closeSync(fd)
+    if (fault !== undefined) throw fault
+  }
+
+  #setState(state: SupervisorState["state"]): void {
+    this.#state = state
+    try {
+      writeState(this.#options.server.store, {
+        pid: process.pid,
+        mountpoint: this.#options.mount.mountpoint,
+        state,
+        restarts: this.#restarts,
+        ...(this.#lastEnd === undefined ? {} : { lastEnd: this.#lastEnd }),
+        since: new Date().toISOString(),
+      })
+    } catch (thrown) {
+      // A full disk must not stop the service; the state is for people to read.
+      this.#log.error("the state file can't be written", { reason: describe(thrown) })
+    }
+  }
+
+  #startServer(): void {
+    const config: ServerConfig = {
+      ...this.#options.server,
+      restarts: this.#restarts,
+      supervisorPid: process.pid,
+    }
+    this.#answeredAtStart = this.#memory.answered
+    const { fuse, memory, lock } = this.#fds
+    const child = spawn(process.execPath, [serverMain, JSON.stringify(config)], {
+      stdio: ["ignore", "inherit", "inherit", fuse, memory, lock, "ipc"],
+    })
+    this.#child = child
+    child.on("message", (report: ServerReport) => this.#onReport(report))
+    child.on("error", (thrown) =>
+      this.#log.error("the server can't be started", { reason: describe(thrown) }),
+    )
+    child.on("exit", (code, signal) => this.#onExit(code, signal))
+  }
+
+  #onReport(report: ServerReport): void {
+    if (report.kind === "failed") this.#fault = report.fault
+    if (report.kind !== "serving") return
+    const first = this.#state === "starting"
+    this.#setState("serving")
+    if (first) this.#onServing()
+  }
+
+  #onExit(code: number | null, signal: NodeJS.Signals | null): void {
+    this.#lastEnd = signal === null ? `exit status ${code ?? 0}` : `signal ${signal}`
+    if (this.#stopping || code === ServerExit.CLOSED) {
+      this.#finish(undefined)
+      return
+    }
+    if (this.#state === "starting" && code === ServerExit.CANNOT_START) {
+      unmountFuse(this.#options.mount.mountpoint, { lazy: true })
+      const { kind, message, hint } = this.#fault ?? { kind: "io", message: "the server can't start" }
+      this.#finish(new Fault(kind, message, { hint }))
+      return
+    }
+    const answered = this.#memory.answered !== this.#answeredAtStart
+    this.#fruitless = answered ? 0 : this.#fruitless + 1
+    if (this.#fruitless >= FRUITLESS_DEATHS) this.#giveUp()
+    else this.#restart()
+  }
+
+  #restart(): void {
+    this.#restarts += 1
+    this.#log.error("the server died, starting another", { end: this.#lastEnd, restarts: this.#restarts })
+    this.#setState("restarting")
+    // The first restart is immediate: programs are waiting. Only fruitless ones are spaced out.
+    setTimeout(() => this.#startServer(), this.#fruitless <= 1 ? 0 : BACKOFF_MS * this.#fruitless)
+  }
+
+  /** Programs get EIO instead of waiting for ever; the reason is in the state file and the log. */
+  #giveUp(): void {
+    this.#log.error("crash loop: the mount answers EIO from now on", {
+      end: this.#lastEnd,
+      deaths: FRUITLESS_DEATHS,
+    })
+    this.#setState("failed")
+    const { fuse } = this.#fds
+    const child = spawn(process.execPath, [eioMain], { stdio: ["ignore", "inherit", "inherit", fuse] })
+    this.#child = child
+    this.#onServing()
+    child.on("exit", () => {
+      unmountFuse(this.#options.mount.mountpoint, { lazy: true })
+      this.#finish(undefined)
+    })
+  }
+
+  /** Flushes, unmounts (lazily if programs are inside) and ends the server. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    const child = this.#child
+    await this.#flush(child)
+    const { mountpoint } = this.#options.mount
+    if (unmountFuse(mountpoint, { lazy: false }) === "busy") unmountFuse(mountpoint, { lazy: true })
+    if (child === undefined) {
+      this.#finish(undefined)
+      return
+    }
+    // With programs inside, the connection lives until its last descriptor is closed: that is the server's end.
+    setTimeout(() => child.kill("SIGKILL"), LEAVE_MS).unref()
+  }
+
+  #flush(child: ChildProcess | undefined): Promise<void> {
+    if (this.#state !== "serving" || child?.connected !== true) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, FLUSH_MS)
+      child.on("message", (report: ServerReport) => {
+        if (report.kind !== "flushed") return
+        clearTimeout(timer)
+        resolve()
+      })
+      child.send({ kind: "flush" })
+    })
+  }
+}

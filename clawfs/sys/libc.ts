@@ -1,0 +1,48 @@
+/** The libc calls that Node does not offer, or not without an extra copy. One prototype a line, with its man page. */
+import { bind } from "./ffi.ts"
+
+/** read(2). On the FUSE device: one whole request a call. */
+export const read = bind<[fd: number, into: Buffer, count: number]>("long read(int, void*, size_t)")
+/** write(2). On the FUSE device: one whole reply a call. */
+export const write = bind<[fd: number, from: Buffer, count: number]>("long write(int, const void*, size_t)")
+/** preadv(2) and pwritev(2); `iov` is an array of struct iovec built by hand. */
+export const preadv = bind<[fd: number, iov: Buffer, count: number, offset: number]>(
+  "long preadv(int, const void*, int, int64_t)",
+)
+export const pwritev = bind<[fd: number, iov: Buffer, count: number, offset: number]>(
+  "long pwritev(int, const void*, int, int64_t)",
+)
+/** poll(2) */
+export const poll = bind<[fds: Buffer, count: number, timeoutMs: number]>(
+  "int poll(void*, unsigned long, int)",
+)
+/** fcntl(2) with an integer argument */
+export const fcntl = bind<[fd: number, command: number, argument: number]>("int fcntl(int, int, int)")
+/** flock(2) */
+export const flock = bind<[fd: number, operation: number]>("int flock(int, int)")
+/** mmap(2), munmap(2) */
+export const mmap = bind<
+  [address: null, length: number, protection: number, flags: number, fd: number, offset: number],
+  unknown
+>("void* mmap(void*, size_t, int, int, int, int64_t)")
+export const munmap = bind<[address: unknown, length: number]>("int munmap(void*, size_t)")
+/** memfd_create(2) */
+export const memfdCreate = bind<[name: string, flags: number]>("int memfd_create(const char*, unsigned int)")
+/** ftruncate(2), fallocate(2) */
+export const ftruncate = bind<[fd: number, length: number]>("int ftruncate(int, int64_t)")
+export const fallocate = bind<[fd: number, mode: number, offset: number, length: number]>(
+  "int fallocate(int, int, int64_t, int64_t)",
+)
+/** mount(2), umount2(2) */
+export const mount = bind<[source: string, target: string, type: string, flags: number, data: string]>(
+  "int mount(const char*, const char*, const char*, unsigned long, const char*)",
+)
+export const umount2 = bind<[target: string, flags: number]>("int umount2(const char*, int)")
+/** clock_gettime(2) */
+export const clockGettime = bind<[clock: number, timespec: Buffer]>("int clock_gettime(int, void*)")
+/** socketpair(2), recvmsg(2), close(2): the descriptor that fusermount3 passes */
+export const socketpair = bind<[domain: number, type: number, protocol: number, pair: Buffer]>(
+  "int socketpair(int, int, int, void*)",
+)
+export const recvmsg = bind<[fd: number, message: Buffer, flags: number]>("long recvmsg(int, void*, int)")
+export const close = bind<[fd: number]>("int close(int)")

@@ -1,0 +1,20 @@
+/**
+ * Unix socket addresses end at 107 bytes (unix(7)), stores may lie deeper. A path through an open directory's entry in
+ * /proc is always short.
+ */
+import { closeSync, constants, openSync } from "node:fs"
+
+export const CONTROL_SOCKET = "control.sock"
+
+export interface SocketPath extends Disposable {
+  readonly path: string
+}
+
+/** `directory/name` as a short path, valid until disposed. */
+export function shortSocketPath(directory: string, name: string): SocketPath {
+  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY)
+  return {
+    path: `/proc/self/fd/${fd}/${name}`,
+    [Symbol.dispose]: () => closeSync(fd),
+  }
+}

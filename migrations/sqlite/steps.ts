@@ -1,0 +1,17 @@
+/**
+ * The forward-only steps, in order; the position plus one is the schema version that SQLite keeps in `user_version`.
+ * A released step never changes: a new one is added.
+ */
+import * as initial from "./0001-initial.ts"
+
+export interface Step {
+  readonly name: string
+  readonly sql: string
+}
+
+export const STEPS: readonly Step[] = [initial]
+
+export const SCHEMA_VERSION = STEPS.length
+
+/** "Claw" in ASCII, kept in SQLite's `application_id`: file(1) and a wrong database are told apart by it. */
+export const APPLICATION_ID = 0x436c6177

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Installs what the project needs and builds it. Quick when there is nothing to do.
+# usage: scripts/setup.sh [demo|test|bench]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+purpose=${1:-demo}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+  say "Node.js 20.19 or newer and npm are needed: https://nodejs.org"
+  exit 1
+fi
+node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' || {
+  say "Node.js 20.19 or newer is needed, this is $(node -v)"
+  exit 1
+}
+
+# command -> Debian package
+needs() {
+  echo fusermount3 fuse3
+  echo git git
+  case $purpose in
+    demo) ;;
+    test) printf '%s\n' 'rsync rsync' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs' ;;
+    bench)
+      printf '%s\n' 'cc gcc' 'make make' 'pkg-config pkg-config' 'gocryptfs gocryptfs' 'rsync rsync'
+      [ -e /usr/include/fuse3/fuse.h ] || echo '- libfuse3-dev'
+      ;;
+  esac
+  # better-sqlite3 is compiled where no prebuilt binary can be fetched.
+  [ -d node_modules/better-sqlite3 ] || printf '%s\n' 'g++ g++' 'python3 python3' 'make make'
+}
+missing=$(needs | while read -r command package; do command -v "$command" >/dev/null || echo "$package"; done | sort -u | xargs)
+if [ -n "$missing" ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing $missing"
+    # shellcheck disable=SC2086
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >/dev/null || {
+      say "apt-get could not install: $missing"
+      exit 1
+    }
+  else
+    say "missing system packages: $missing (as root: apt-get install $missing)"
+    [[ " $missing " == *" fuse3 "* && $(id -u) != 0 ]] && exit 1
+  fi
+fi
+
+if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  say "npm ci"
+  npm ci --no-audit --no-fund --loglevel=error
+  touch node_modules/.package-lock.json
+fi
+
+if [ ! -e dist/.built ] || [ -n "$(find clawfs schema migrations tsconfig*.json -newer dist/.built -print -quit)" ]; then
+  say "building"
+  rm -rf dist
+  npx --no-install tsc -p tsconfig.build.json
+  chmod +x dist/clawfs/cli/main.js
+  touch dist/.built
+fi

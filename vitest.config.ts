@@ -1,0 +1,32 @@
+import { defineConfig } from "vitest/config"
+
+/**
+ * unit: parallel, no privileges. mount: needs /dev/fuse; every file drives the built binary in child processes.
+ * slow: what takes minutes (`make test-slow`).
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/*.test.ts"], pool: "threads" } },
+      {
+        test: {
+          name: "mount",
+          include: ["test/mount/**/*.test.ts", "test/cli/**/*.test.ts"],
+          pool: "forks",
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "slow",
+          include: ["test/slow/**/*.test.ts"],
+          pool: "forks",
+          fileParallelism: false,
+          testTimeout: 1_800_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+})
