@@ -12,6 +12,7 @@ import { Store } from "../store/store.ts"
 import {
   ServerExit,
   ServerFd,
+  type FlushRequest,
   type ServerConfig,
   type ServerReport,
   type WorkerData,
@@ -42,6 +43,8 @@ class Server {
   #sync: Worker | undefined
   readonly #flushes = new Map<number, { resolve: () => void; reject: (fault: Fault) => void }>()
   #nextFlush = 1
+  /** Closed, and its socket removed, when the server leaves in good order. */
+  control: ControlServer | undefined
 
   constructor() {
     const channel = new MessageChannel()
@@ -96,7 +99,7 @@ class Server {
   }
 
   /** Everything committed before the call is on the disk when the promise resolves. */
-  flush(): Promise<void> {
+  flush(last = false): Promise<void> {
     const id = this.#nextFlush
     this.#nextFlush += 1
     return new Promise((resolve, reject) => {
@@ -114,7 +117,7 @@ class Server {
           reject(fault)
         },
       })
-      this.#sync?.postMessage({ kind: "flush", id })
+      this.#sync?.postMessage({ kind: "flush", id, last } satisfies FlushRequest)
     })
   }
 
@@ -126,7 +129,8 @@ class Server {
   /** Unmounted: what was written goes to the disk, then the process ends. */
   async #finish(): Promise<void> {
     try {
-      await this.flush()
+      await this.flush(true)
+      await this.control?.[Symbol.asyncDispose]()
       process.exitCode = ServerExit.CLOSED
     } catch (thrown) {
       log.error("the last flush failed", { reason: describe(thrown) })
@@ -153,7 +157,7 @@ async function start(): Promise<void> {
   process.on("message", (message: { kind?: unknown }) => {
     if (message.kind === "flush") void server.flush().finally(() => tell({ kind: "flushed" }))
   })
-  await ControlServer.listen(shortSocketPath(config.store, CONTROL_SOCKET), handlers, log)
+  server.control = await ControlServer.listen(shortSocketPath(config.store, CONTROL_SOCKET), handlers, log)
 }
 
 await start()

@@ -37,6 +37,8 @@ export type SyncMessage =
 export interface FlushRequest {
   readonly kind: "flush"
   readonly id: number
+  /** Nothing will follow: fold the WAL back and close the database. */
+  readonly last: boolean
 }
 
 export interface FaultReport {

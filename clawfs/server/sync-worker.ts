@@ -140,7 +140,15 @@ sync.on("message", (message: SyncMessage) => {
   setImmediate(answerWaiting)
 })
 
-main.on("message", ({ id }: FlushRequest) => {
+/** The serving thread has closed its connection: a store that is not in use has no WAL. */
+function closeDatabase(): void {
+  clearInterval(ticker)
+  checkpointer?.checkpoint("TRUNCATE")
+  pin[Symbol.dispose]()
+  checkpointer?.[Symbol.dispose]()
+}
+
+main.on("message", ({ id, last }: FlushRequest) => {
   const answer = (error?: string): void => {
     const report: WorkerReport =
       error === undefined ? { kind: "flushed", id } : { kind: "flushed", id, error }
@@ -148,10 +156,11 @@ main.on("message", ({ id }: FlushRequest) => {
   }
   try {
     syncAll()
+    if (last) closeDatabase()
     answer()
   } catch (thrown) {
     answer(describe(thrown))
   }
 })
 
-setInterval(tick, TICK_MS)
+const ticker = setInterval(tick, TICK_MS)

@@ -67,7 +67,8 @@ function supervisorOf(store: string): ReturnType<typeof readState> {
 }
 
 async function ended(pid: number): Promise<void> {
-  for (const until = Date.now() + WAIT_MS; Date.now() < until;) {
+  const until = Date.now() + WAIT_MS
+  while (Date.now() < until) {
     if (!isAlive(pid)) return
     await sleep(POLL_MS)
   }
