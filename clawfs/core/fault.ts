@@ -26,15 +26,18 @@ export class Fault extends Error {
   readonly kind: FaultKind
   /** What the user can do about it; shown on a line of its own. */
   readonly hint: string | undefined
+  /** Nothing had been changed yet when it was thrown: there is nothing to roll back. */
+  readonly isClean: boolean
 
   constructor(
     kind: FaultKind,
     message: string,
-    options: { cause?: unknown; hint?: string | undefined } = {},
+    options: { cause?: unknown; hint?: string | undefined; isClean?: boolean } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.kind = kind
     this.hint = options.hint
+    this.isClean = options.isClean ?? false
   }
 }
 

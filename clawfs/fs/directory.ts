@@ -65,7 +65,7 @@ export function checkNewName(env: Environment, directory: Inode, name: Buffer): 
 }
 
 /** Owner, group and mode of what is born in `directory`: its setgid bit passes on the group (inode(7)). */
-function born(env: Environment, request: InHeader, directory: Inode, mode: number, rdev = 0): Inode {
+export function born(env: Environment, request: InHeader, directory: Inode, mode: number, rdev = 0): Inode {
   const setgid = (directory.mode & S_ISGID) !== 0
   const inherited = setgid && (mode & S_IFMT) === S_IFDIR ? S_ISGID : 0
   const gid = setgid ? directory.gid : request.gid

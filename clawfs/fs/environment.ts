@@ -44,16 +44,17 @@ export function directoryOf(env: Environment, node: NodeId): Result<Inode> {
 
 /** Counts the lookup that the entry reply hands out; once, even when the request comes again after a kill. */
 export function countLookup(env: Environment, request: InHeader, inode: Inode): Inode {
-  if (!wasCounted(env, request)) {
-    env.lookups.add(inode.ino)
-    markCounted(env, request)
-  }
+  if (wasCounted(env, request)) return inode
+  env.lookups.add(inode.ino)
+  markCounted(env, request)
   return inode
 }
 
 const UNIQUE_HIGH_MASK = 0x7fff_ffff
 
+/** Whether an earlier server has counted the lookups of this request before it died. */
 export function wasCounted(env: Environment, request: InHeader): boolean {
+  if (env.store.isReplaying) return true
   const resent = (request.uniqueHigh & UNIQUE_RESEND_HIGH) !== 0
   const { uniqueLow, uniqueHigh } = env.counted
   return resent && uniqueLow === request.uniqueLow && uniqueHigh === (request.uniqueHigh & UNIQUE_HIGH_MASK)

@@ -155,15 +155,14 @@ export class FileSystem implements Operations, Replay {
   }
 
   statfs(): Result<Statfs> {
-    const { usedBytes, availableBytes, inodes } = this.#env.store.space()
-    const available = Math.floor(availableBytes / file.STATFS_BLOCK)
-    const blocks = Math.ceil(usedBytes / file.STATFS_BLOCK) + available
-    const files = MAX_INODES
+    const { usedBytes, availableBytes, totalBytes, inodes } = this.#env.store.space()
+    // The disk below is shared with others: "free" is what this filesystem does not use, "available" what the disk has.
+    const blocks = Math.floor(totalBytes / file.STATFS_BLOCK)
     return {
       blocks,
-      blocksFree: available,
-      blocksAvailable: available,
-      files,
+      blocksFree: Math.max(0, blocks - Math.ceil(usedBytes / file.STATFS_BLOCK)),
+      blocksAvailable: Math.floor(availableBytes / file.STATFS_BLOCK),
+      files: MAX_INODES,
       filesFree: MAX_INODES - inodes,
       nameMax: directory.NAME_MAX,
     }
@@ -208,10 +207,10 @@ export class FileSystem implements Operations, Replay {
     this.settle()
   }
 
-  /** Writes what waits for a quiet moment. */
+  /** Writes what waits for a quiet moment, and commits. */
   settle(): void {
     flushAccessTimes(this.#env)
-    if (this.#env.store.hasWork) this.#env.store.transact(() => undefined)
+    this.#env.store.settle()
   }
 
   /** Runs an operation of the store; a virtual node gets `otherwise`. */

@@ -5,9 +5,8 @@ import type { InHeader } from "../fuse/abi.ts"
 import { RenameFlag } from "../fuse/abi.ts"
 import type { Found } from "../store/dentries.ts"
 import { InodeFlag, S_IFCHR, type Inode } from "../store/inode.ts"
-import { newInode } from "../store/store.ts"
 import { now } from "../sys/clock.ts"
-import { NAME_MAX, checkRemoval, dropName, reap } from "./directory.ts"
+import { NAME_MAX, born, checkRemoval, dropName, reap } from "./directory.ts"
 import { directoryOf, inodeOf, type Environment } from "./environment.ts"
 
 interface Side {
@@ -134,7 +133,7 @@ function replace(env: Environment, request: InHeader, { from, to }: Move, whiteo
     return
   }
   // A character device 0:0 tells overlayfs that the name is deleted (rename(2), RENAME_WHITEOUT).
-  const marker = newInode(env.store.counters.allocateIno(), S_IFCHR, request.uid, request.gid, 0)
+  const marker = born(env, request, from.directory, S_IFCHR)
   env.store.inodes.insert(marker)
   env.store.dentries.retarget(from.directory.ino, from.entry, marker.ino, marker.type)
 }

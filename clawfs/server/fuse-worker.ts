@@ -1,12 +1,12 @@
 /**
  * The serving thread: a blocking loop over /dev/fuse. Owns the store's only writing connection. It never waits for the
- * disk (fsync goes to the sync worker), never sends notifications (that can deadlock with the request being served) and
- * never touches its own mount.
+ * disk (fsync goes to the sync worker), sends no notification that could wait for the request being served, and never
+ * touches its own mount.
  */
 import { parentPort, workerData } from "node:worker_threads"
 import { present } from "../core/assert.ts"
 import { E } from "../core/errno.ts"
-import { Fault } from "../core/fault.ts"
+import { Fault, describe } from "../core/fault.ts"
 import { Log } from "../core/log.ts"
 import type { Environment } from "../fs/environment.ts"
 import { FileSystem } from "../fs/filesystem.ts"
@@ -15,23 +15,19 @@ import { VirtualFiles } from "../fs/virtual.ts"
 import type { InHeader } from "../fuse/abi.ts"
 import { CLOSED, Channel, invalidateAttributes, requestResend, sendMessage } from "../fuse/channel.ts"
 import { LATER } from "../fuse/operations.ts"
-import { NOTHING, Protocol } from "../fuse/protocol.ts"
+import { NOTHING, Protocol, type Replay } from "../fuse/protocol.ts"
 import { standaloneReply } from "../fuse/reply.ts"
 import { hasResend } from "../fuse/session.ts"
 import { Store } from "../store/store.ts"
-import {
-  ServerFd,
-  type ServerConfig,
-  type SyncMessage,
-  type WorkerData,
-  type WorkerReport,
-} from "./messages.ts"
+import type { Moment } from "../store/transactions.ts"
+import { ServerFd, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
+import { Replayer } from "./replayer.ts"
 import { LOOKUP_BASE, SessionMemory } from "./session-memory.ts"
 import { statusText } from "./status.ts"
 
-/** Lazily kept access times and unlinked inodes are written after so long without a request. */
+/** Access times and the rows of unlinked inodes are written after so long without a request. */
 const QUIET_MS = 1000
-const REQUESTS_BETWEEN_TIDY = 256
+const REQUESTS_BETWEEN_TIDY = 1024
 
 const { config, sync } = workerData as WorkerData
 const main = present(parentPort, "parent port")
@@ -45,35 +41,37 @@ function post(message: SyncMessage): void {
   sync.postMessage(message)
 }
 
-/** Dies like a crash would, at the worst moment: after the commit, before the reply. */
-function killer(once: number, memory: SessionMemory, store: () => Store): () => void {
-  return () => {
-    memory.countCommit(store().currentSegment)
-    if (once === 0 || Math.random() * once >= 1) return
-    process.kill(process.pid, "SIGKILL")
-    for (;;);
-  }
+/** Dies like a crash would, at the worst moments: after the answer is fixed and before it is sent, after a commit. */
+function onMoment(moment: Moment, memory: SessionMemory, store: Store): void {
+  if (moment === "committed") memory.publish(store)
+  const once = config.killAfterCommit
+  if (once === 0 || Math.random() * once >= 1) return
+  process.kill(process.pid, "SIGKILL")
+  for (;;);
 }
 
-function openEnvironment(memory: SessionMemory, settings: ServerConfig): Environment {
-  const store: Store = Store.open(settings.store, {
-    readOnly: settings.readOnly,
-    afterCommit: killer(settings.killAfterCommit, memory, () => store),
+function openEnvironment(memory: SessionMemory): Environment {
+  const store: Store = Store.open(config.store, {
+    readOnly: config.readOnly,
+    onMoment: (moment) => onMoment(moment, memory, store),
   })
-  const lookups = new Lookups(memory.fd, LOOKUP_BASE, memory.lookupHeader)
   return {
     store,
-    lookups,
+    lookups: new Lookups(memory.fd, LOOKUP_BASE, memory.lookupHeader),
     counted: memory.counted,
     orphans: new Set(),
     accessed: new Set(),
-    writeback: memory.agreement?.writeback ?? settings.writeback,
-    invalidateAttributes: (node) => invalidateAttributes(ServerFd.FUSE, node, log),
-    syncLater: (request: InHeader) => deferSync(memory, request),
+    writeback: memory.agreement?.writeback ?? config.writeback,
+    invalidateAttributes: (node) => {
+      if (!store.isReplaying) invalidateAttributes(ServerFd.FUSE, node, log)
+    },
+    syncLater: (request) => deferSync(memory, store, request),
   }
 }
 
-function deferSync(memory: SessionMemory, request: InHeader): typeof LATER | typeof E.EAGAIN {
+/** fsync: committed now, durable when the sync worker answers. */
+function deferSync(memory: SessionMemory, store: Store, request: InHeader): typeof LATER | typeof E.EAGAIN {
+  store.commit()
   const slot = memory.freeSlot()
   if (slot === undefined) return E.EAGAIN
   memory.begin(slot, request.uniqueLow, request.uniqueHigh)
@@ -81,24 +79,27 @@ function deferSync(memory: SessionMemory, request: InHeader): typeof LATER | typ
   return LATER
 }
 
-/** Unlinked inodes that the kernel does not hold go; those that it holds wait for FORGET. */
-function adoptOrphans(env: Environment): void {
-  if (env.store.readOnly) return
-  for (const ino of env.store.inodes.orphans()) {
-    if (env.lookups.get(ino) === 0) env.store.release(ino)
+/** Does again what an earlier server had answered and not committed, and buries what nobody holds any more. */
+function recover(fs: FileSystem, env: Environment, memory: SessionMemory): void {
+  const { store } = env
+  const replayer = new Replayer(fs, log)
+  const again = store.beginBatching((request, flags) => replayer.execute(request, flags))
+  if (again > 0) log.info("answered requests were executed again", { requests: again })
+  const agreement = memory.agreement
+  if (agreement === undefined) store.clearReply()
+  else store.armJournal(agreement.flags)
+  store.settle()
+  for (const ino of store.inodes.orphans()) {
+    if (env.lookups.get(ino) === 0) store.release(ino)
     else env.orphans.add(ino)
   }
 }
 
 /** Gets hold of what a killed server owed: asked for again, or on older kernels answered with EIO. */
 function takeOver(memory: SessionMemory): void {
-  const agreement = memory.agreement
-  if (agreement === undefined) {
-    requestResend(ServerFd.FUSE, log)
-    return
-  }
   const owed = memory.takeInFlight()
-  if (hasResend(agreement)) {
+  const agreement = memory.agreement
+  if (agreement === undefined || hasResend(agreement)) {
     requestResend(ServerFd.FUSE, log)
     return
   }
@@ -109,69 +110,73 @@ function takeOver(memory: SessionMemory): void {
   log.error("requests in flight failed with EIO: this kernel cannot resend them", { requests: owed.length })
 }
 
+function replayOf(fs: FileSystem, memory: SessionMemory): Replay {
+  return {
+    answer(request, kind) {
+      const answer = fs.answer(request, kind)
+      if (answer !== undefined) memory.countReplay()
+      return answer
+    },
+  }
+}
+
 function serve(): void {
   using memory = new SessionMemory(ServerFd.MEMORY)
-  const env = openEnvironment(memory, config)
-  report({ kind: "opened" })
-  const sources = new Map([[".status", (): string => statusText(config, memory, env.store.space())]])
+  const env = openEnvironment(memory)
+  const sources = new Map([[".status", (): string => statusText(config, memory)]])
   const fs = new FileSystem(env, new VirtualFiles(sources, Math.floor(Date.now() / 1000) * 2 ** 20))
+  memory.publish(env.store)
+  if (memory.agreement === undefined) memory.syncedSegment = env.store.currentSegment
+  if (!config.readOnly) recover(fs, env, memory)
+  report({ kind: "opened" })
   const channel = new Channel(ServerFd.FUSE, log)
-  memory.currentSegment = env.store.currentSegment
-  if (memory.agreement === undefined) {
-    memory.syncedSegment = env.store.currentSegment
-    if (!config.readOnly) env.store.clearReply()
-  }
-  adoptOrphans(env)
   const protocol = new Protocol(fs, channel.request, channel.reply, {
     writeback: config.writeback,
     openIsAsked: config.openIsAsked,
-    replay: {
-      answer(request, kind) {
-        const answer = fs.answer(request, kind)
-        if (answer !== undefined) memory.countReplay()
-        return answer
-      },
-    },
+    replay: replayOf(fs, memory),
     log,
     onAgreement: (agreement) => {
       memory.setAgreement(agreement)
+      env.store.armJournal(agreement.flags)
       report({ kind: "serving" })
     },
     resumed: memory.agreement,
   })
   if (config.restarts > 0) takeOver(memory)
   if (memory.agreement !== undefined) report({ kind: "serving" })
-  loop(channel, protocol, memory, env, fs)
+  loop(channel, protocol, { memory, env, fs })
   fs.settle()
   env.store[Symbol.dispose]()
   report({ kind: "closed" })
 }
 
-function loop(
-  channel: Channel,
-  protocol: Protocol,
-  memory: SessionMemory,
-  env: Environment,
-  fs: FileSystem,
-): void {
+interface Served {
+  readonly memory: SessionMemory
+  readonly env: Environment
+  readonly fs: FileSystem
+}
+
+function loop(channel: Channel, protocol: Protocol, served: Served): void {
+  const { memory, env, fs } = served
+  let isQuiet = false
+  // The batch is committed where the stream of requests pauses; the rest can wait for a longer pause.
   const onQuiet = (): number => {
-    const waiting = env.accessed.size > 0 || env.store.hasWork
-    if (!waiting) return -1
-    if (!quiet) {
-      quiet = true
-      return QUIET_MS
-    }
-    settle(fs)
-    return -1
+    env.store.commit()
+    if (env.accessed.size === 0 && !env.store.hasWork) return -1
+    if (isQuiet) settle(fs)
+    isQuiet = !isQuiet
+    return isQuiet ? QUIET_MS : -1
   }
-  let quiet = false
-  for (let handled = 0; ; handled += 1) {
+  for (let handled = 1; ; handled += 1) {
     const length = channel.receive(onQuiet)
     if (length === CLOSED) return
-    quiet = false
-    const opcode = channel.request.readUInt32LE(4)
-    memory.begin(0, channel.request.readUInt32LE(8), channel.request.readUInt32LE(12))
+    isQuiet = false
+    const { request } = channel
+    const opcode = request.readUInt32LE(4)
+    memory.begin(0, request.readUInt32LE(8), request.readUInt32LE(12))
+    env.store.beginRequest(request.subarray(0, length))
     const reply = protocol.handle(length)
+    env.store.endRequest()
     if (reply !== NOTHING) channel.send(reply)
     memory.end(0)
     memory.countAnswer(opcode)
@@ -179,12 +184,12 @@ function loop(
   }
 }
 
-/** Housekeeping must not end the server: a full disk delays it, that is all. */
+/** Access times and unlinked inodes must not end the server: a full disk delays them, that is all. */
 function settle(fs: FileSystem): void {
   try {
     fs.settle()
   } catch (thrown) {
-    log.error("housekeeping failed", { reason: String(thrown) })
+    log.error("housekeeping failed", { reason: describe(thrown) })
   }
 }
 
@@ -193,7 +198,7 @@ function tidy(env: Environment, memory: SessionMemory): void {
   try {
     env.store.tidy()
   } catch (thrown) {
-    log.error("checkpoint failed", { reason: String(thrown) })
+    log.error("checkpoint failed", { reason: describe(thrown) })
   }
   const segments = env.store.takeDeadSegments()
   if (segments.length > 0) post({ kind: "dead", segments })

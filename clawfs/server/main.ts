@@ -8,7 +8,6 @@ import { present, unreachable } from "../core/assert.ts"
 import { Fault, describe } from "../core/fault.ts"
 import { Log } from "../core/log.ts"
 import { CONTROL_SOCKET, shortSocketPath } from "../sys/socket-path.ts"
-import { Store } from "../store/store.ts"
 import {
   ServerExit,
   ServerFd,
@@ -122,8 +121,7 @@ class Server {
   }
 
   status(): unknown {
-    using store = Store.open(config.store, { readOnly: true })
-    return statusOf(config, this.#memory, store.space())
+    return statusOf(config, this.#memory)
   }
 
   /** Unmounted: what was written goes to the disk, then the process ends. */

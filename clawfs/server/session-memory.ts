@@ -28,6 +28,8 @@ const Word = {
   SYNCED_SEGMENT: 19,
   ORPHANS: 20,
   REPLAYED: 21,
+  INODES: 24,
+  BYTES: 26,
   OPCODES: 64,
   IN_FLIGHT: 256,
 } as const
@@ -44,11 +46,13 @@ export class SessionMemory implements Disposable {
   readonly fd: number
   readonly #mapping: SharedMapping
   readonly #words: Uint32Array
+  readonly #doubles: Float64Array
 
   constructor(fd: number) {
     this.fd = fd
     this.#mapping = new SharedMapping(fd, 0, PAGE)
     this.#words = this.#mapping.words
+    this.#doubles = new Float64Array(this.#words.buffer)
   }
 
   #get(word: number): number {
@@ -143,17 +147,21 @@ export class SessionMemory implements Disposable {
     return Atomics.load(this.#words, Word.COMMITS)
   }
 
-  countCommit(currentSegment: number): void {
-    this.#words[Word.CURRENT_SEGMENT] = currentSegment
+  /** Tells the other threads how the store stands after a commit. */
+  publish(store: { currentSegment: number; counters: { inodes: number; bytes: number } }): void {
+    this.#words[Word.CURRENT_SEGMENT] = store.currentSegment
+    this.#doubles[Word.INODES / 2] = store.counters.inodes
+    this.#doubles[Word.BYTES / 2] = store.counters.bytes
     Atomics.add(this.#words, Word.COMMITS, 1)
+  }
+
+  /** Totals as of the last commit. */
+  get totals(): { inodes: number; bytes: number } {
+    return { inodes: this.#doubles[Word.INODES / 2] ?? 0, bytes: this.#doubles[Word.BYTES / 2] ?? 0 }
   }
 
   get currentSegment(): number {
     return this.#get(Word.CURRENT_SEGMENT)
-  }
-
-  set currentSegment(value: number) {
-    this.#words[Word.CURRENT_SEGMENT] = value
   }
 
   /** Segments before this one are on the disk. */

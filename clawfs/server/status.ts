@@ -1,8 +1,8 @@
 /** What `clawfs status` and the file `.status` show. */
-import { ROWS } from "../fuse/opcode.ts"
+import { statfsSync } from "node:fs"
+import { Opcode } from "../fuse/abi.ts"
 import { flagNames } from "../fuse/flags.ts"
 import { hasResend } from "../fuse/session.ts"
-import type { Space } from "../store/store.ts"
 import { VERSION } from "../core/version.ts"
 import type { ServerConfig } from "./messages.ts"
 import type { SessionMemory } from "./session-memory.ts"
@@ -32,11 +32,12 @@ export interface Status {
   }
 }
 
-export function statusOf(config: ServerConfig, memory: SessionMemory, space: Space): Status {
+export function statusOf(config: ServerConfig, memory: SessionMemory): Status {
+  const { inodes, bytes } = memory.totals
+  const disk = statfsSync(config.store)
   const agreement = memory.agreement
   const byKind: Record<string, number> = {}
-  for (const [opcode, count] of memory.opcodeCounts())
-    byKind[ROWS.get(opcode)?.name ?? `opcode ${opcode}`] = count
+  for (const [opcode, count] of memory.opcodeCounts()) byKind[nameOf(opcode)] = count
   return {
     version: VERSION,
     state: "serving",
@@ -50,8 +51,8 @@ export function statusOf(config: ServerConfig, memory: SessionMemory, space: Spa
       uptimeSeconds: Math.round(process.uptime()),
       rssBytes: process.memoryUsage.rss(),
     },
-    inodes: { used: space.inodes, orphans: memory.orphans },
-    bytes: { used: space.usedBytes, available: space.availableBytes },
+    inodes: { used: inodes, orphans: memory.orphans },
+    bytes: { used: bytes, available: disk.bavail * disk.bsize },
     lookups: memory.lookups,
     protocol: {
       minor: agreement?.minor ?? 0,
@@ -62,6 +63,12 @@ export function statusOf(config: ServerConfig, memory: SessionMemory, space: Spa
   }
 }
 
-export function statusText(config: ServerConfig, memory: SessionMemory, space: Space): string {
-  return `${JSON.stringify(statusOf(config, memory, space), undefined, 2)}\n`
+const NAMES = new Map<number, string>(Object.entries(Opcode).map(([name, opcode]) => [opcode, name]))
+
+function nameOf(opcode: number): string {
+  return NAMES.get(opcode) ?? `opcode ${opcode}`
+}
+
+export function statusText(config: ServerConfig, memory: SessionMemory): string {
+  return `${JSON.stringify(statusOf(config, memory), undefined, 2)}\n`
 }

@@ -69,17 +69,18 @@ export class Contents {
     else this.#cache.get(asRecord(extent)).copy(out, at, extent.skip, extent.skip + extent.length)
   }
 
-  /** Stores `data`; the file grows if it ends behind the end. */
+  /**
+   * Stores `data`; the file grows if it ends behind the end. Whatever can fail for want of space comes before the first
+   * change.
+   */
   write(inode: Inode, offset: number, data: Buffer): void {
     this.#counted(inode, () => {
-      const end = offset + data.length
       if (!this.#writeInline(inode, offset, data)) {
-        this.#yieldInline(inode, offset, end)
-        if (offset < inode.size || data.length >= RECORD_MIN || !this.#writeInline(inode, offset, data)) {
-          this.#writeRecords(inode, offset, data)
-        }
+        this.#spillForWrite(inode, offset, offset + data.length)
+        const startsTail = offset >= inode.size && data.length < RECORD_MIN
+        if (!startsTail || !this.#writeInline(inode, offset, data)) this.#writeRecords(inode, offset, data)
       }
-      inode.size = Math.max(inode.size, end)
+      inode.size = Math.max(inode.size, offset + data.length)
     })
   }
 
@@ -107,26 +108,27 @@ export class Contents {
     return true
   }
 
-  /** Makes room in `[offset, end)`, or behind a full tail: the inline piece becomes a record, or goes if it is overwritten. */
-  #yieldInline(inode: Inode, offset: number, end: number): void {
-    if (inode.inlineLength === 0) return
+  /** Makes room in `[offset, end)`, or behind a full tail: an inline piece that is not overwritten becomes a record. */
+  #spillForWrite(inode: Inode, offset: number, end: number): void {
     const [piece, pieceEnd] = [inode.inlineOffset, inode.inlineOffset + inode.inlineLength]
-    if (offset <= piece && pieceEnd <= end) this.#inline.drop(inode)
-    else if ((offset < pieceEnd && piece < end) || offset >= inode.size) this.#spill(inode)
+    if (inode.inlineLength === 0 || (offset <= piece && pieceEnd <= end)) return
+    if ((offset < pieceEnd && piece < end) || offset >= inode.size) this.#spill(inode)
   }
 
-  /** Moves the inline piece into the log. */
+  /** Moves the inline piece into the log: the file stays the same, only differently stored. */
   #spill(inode: Inode): void {
-    if (inode.inlineLength === 0) return
-    const [offset, data] = [inode.inlineOffset, this.#inline.get(inode)]
-    this.#inline.drop(inode)
-    this.#writeRecords(inode, offset, data)
+    if (inode.inlineLength > 0) this.#writeRecords(inode, inode.inlineOffset, this.#inline.get(inode))
   }
 
+  /** Replaces `[offset, offset + data.length)`, and an inline piece within it, by records. */
   #writeRecords(inode: Inode, offset: number, data: Buffer): void {
-    this.#extents.remove(inode, offset, offset + data.length)
+    const placed = this.#segments.append(inode.ino, offset, data)
+    const end = offset + data.length
+    if (offset <= inode.inlineOffset && inode.inlineOffset + inode.inlineLength <= end)
+      this.#inline.drop(inode)
+    this.#extents.remove(inode, offset, end)
     let at = offset
-    for (const { length, place } of this.#segments.append(inode.ino, offset, data)) {
+    for (const { length, place } of placed) {
       this.#extents.insert(inode, { offset: at, length, ...place, record: length, skip: 0 })
       at += length
     }
@@ -238,25 +240,32 @@ export class Contents {
   }
 
   /**
-   * copy_file_range(2): the target shares the source's records, no byte is copied.
-   * Inline bytes are. Ranges of one file must not overlap (the kernel checks).
+   * copy_file_range(2): the target shares the source's records, no byte is copied, but those of an inline piece, which
+   * get a record. Ranges of one file must not overlap (the kernel checks).
    */
   share(source: Inode, offset: number, target: Inode, targetOffset: number, length: number): void {
     const parts = this.#parts(source, offset, offset + length)
-    const inline = parts.find((part) => part.inline)
-    const copied = inline === undefined ? undefined : Buffer.alloc(inline.length)
-    if (inline !== undefined && copied !== undefined)
-      this.read(source, inline.offset, inline.length, copied, 0)
+    const shift = targetOffset - offset
+    const extents = parts.flatMap(({ inline, ...extent }) =>
+      inline ? this.#recorded(source, extent, shift) : [extent],
+    )
     this.#counted(target, () => {
       this.#clear(target, targetOffset, targetOffset + length)
-      for (const { inline: isInline, ...extent } of parts) {
-        if (!isInline)
-          this.#extents.insert(target, { ...extent, offset: extent.offset - offset + targetOffset })
-      }
+      for (const extent of extents) this.#extents.insert(target, { ...extent, offset: extent.offset + shift })
       target.size = Math.max(target.size, targetOffset + length)
     })
-    if (inline !== undefined && copied !== undefined)
-      this.write(target, inline.offset - offset + targetOffset, copied)
+  }
+
+  /** Records with the bytes of a part of the source's inline piece, at the source's offsets. */
+  #recorded(source: Inode, part: Extent, shift: number): Extent[] {
+    const start = part.offset - source.inlineOffset
+    const data = this.#inline.get(source).subarray(start, start + part.length)
+    let at = part.offset
+    return this.#segments.append(source.ino, part.offset + shift, data).map(({ length, place }) => {
+      const extent = { offset: at, length, ...place, record: length, skip: 0 }
+      at += length
+      return extent
+    })
   }
 
   /** Everything, of a file that goes away. */
@@ -274,8 +283,9 @@ export class Contents {
     this.#counters.bytes += inode.alloc - before
   }
 
-  forget(ino: number): void {
-    this.#inline.forget(ino)
+  /** Part of every commit. */
+  flush(): void {
+    this.#inline.flush()
   }
 
   /** After a rollback. Records stay valid: nothing in the log is ever overwritten. */

@@ -12,12 +12,14 @@ export interface ReplyRecord {
   readonly ino: number
 }
 
-type Row = [number, number, number, number, number, number, number]
+type Row = [number, number, number, number, number, number, number, number]
 
 export class Counters {
   inodes = 0
   /** Sum of `alloc` over all inodes. */
   bytes = 0
+  /** Number of the last committed batch: entries of the journal that belong to the next one are not in the database. */
+  batch = 0
   reply: ReplyRecord = { uniqueLow: 0, uniqueHigh: 0, ino: 0 }
   #nextIno = 0
   #sequence = 0
@@ -25,7 +27,16 @@ export class Counters {
   readonly #update: Query<Row>
 
   constructor(db: Database) {
-    const columns = ["next_ino", "inodes", "bytes", "sequence", "reply_low", "reply_high", "reply_ino"]
+    const columns = [
+      "next_ino",
+      "inodes",
+      "bytes",
+      "sequence",
+      "batch",
+      "reply_low",
+      "reply_high",
+      "reply_ino",
+    ]
     this.#select = db.query(`SELECT ${columns.join(", ")} FROM state WHERE id = 1`)
     this.#update = db.query(
       `UPDATE state SET ${columns.map((name) => `${name} = ?`).join(", ")} WHERE id = 1`,
@@ -37,13 +48,22 @@ export class Counters {
     const row = this.#select.get()
     if (row === undefined) return
     let uniqueLow: number, uniqueHigh: number, ino: number
-    ;[this.#nextIno, this.inodes, this.bytes, this.#sequence, uniqueLow, uniqueHigh, ino] = row
+    ;[this.#nextIno, this.inodes, this.bytes, this.#sequence, this.batch, uniqueLow, uniqueHigh, ino] = row
     this.reply = { uniqueLow, uniqueHigh, ino }
   }
 
   save(): void {
     const { uniqueLow, uniqueHigh, ino } = this.reply
-    this.#update.run(this.#nextIno, this.inodes, this.bytes, this.#sequence, uniqueLow, uniqueHigh, ino)
+    this.#update.run(
+      this.#nextIno,
+      this.inodes,
+      this.bytes,
+      this.#sequence,
+      this.batch,
+      uniqueLow,
+      uniqueHigh,
+      ino,
+    )
   }
 
   /** A number that no inode of this store ever had. */

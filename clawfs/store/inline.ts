@@ -14,6 +14,8 @@ const CACHE = 128
 
 export class InlinePieces {
   readonly #cache = new Map<number, Buffer>()
+  /** Changed in this transaction: the new piece, or undefined where none is left. Written once, when it is committed. */
+  readonly #changed = new Map<number, Buffer | undefined>()
   readonly #select: Query<[number], [Buffer]>
   readonly #put: Query<[number, Buffer]>
   readonly #delete: Query<[number]>
@@ -26,7 +28,7 @@ export class InlinePieces {
 
   get(inode: Inode): Buffer {
     if (inode.inlineLength === 0) return EMPTY
-    const cached = this.#cache.get(inode.ino)
+    const cached = this.#changed.get(inode.ino) ?? this.#cache.get(inode.ino)
     if (cached !== undefined) return cached
     const data = this.#select.get(inode.ino)?.[0] ?? EMPTY
     this.#remember(inode.ino, data)
@@ -42,8 +44,7 @@ export class InlinePieces {
     inode.alloc += data.length - inode.inlineLength
     inode.inlineOffset = offset
     inode.inlineLength = data.length
-    this.#put.run(inode.ino, data)
-    this.#remember(inode.ino, data)
+    this.#changed.set(inode.ino, data)
   }
 
   drop(inode: Inode): void {
@@ -51,8 +52,19 @@ export class InlinePieces {
     inode.alloc -= inode.inlineLength
     inode.inlineOffset = 0
     inode.inlineLength = 0
-    this.#delete.run(inode.ino)
+    this.#changed.set(inode.ino, undefined)
     this.#cache.delete(inode.ino)
+  }
+
+  flush(): void {
+    for (const [ino, data] of this.#changed) {
+      if (data === undefined) this.#delete.run(ino)
+      else {
+        this.#put.run(ino, data)
+        this.#remember(ino, data)
+      }
+    }
+    this.#changed.clear()
   }
 
   #remember(ino: number, data: Buffer): void {
@@ -63,11 +75,9 @@ export class InlinePieces {
     if (oldest !== undefined) this.#cache.delete(oldest)
   }
 
-  forget(ino: number): void {
-    this.#cache.delete(ino)
-  }
-
+  /** After a rollback. */
   clear(): void {
     this.#cache.clear()
+    this.#changed.clear()
   }
 }

@@ -1,4 +1,7 @@
-/** Table `inode`, behind a bounded cache: one object per inode, so that every part of an operation sees the same state. */
+/**
+ * Table `inode`, behind a bounded cache: one object per inode, so that every part of an operation sees the same state.
+ * Changed inodes are written once per transaction, when it is committed.
+ */
 import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import type { Counters } from "./counters.ts"
 import type { Database, Query, Value } from "./database.ts"
@@ -12,6 +15,9 @@ const CACHE_SIZE = 20_000
 
 export class Inodes {
   readonly #cache = new Map<number, Inode>()
+  readonly #changed = new Set<Inode>()
+  /** Without a row yet. */
+  readonly #fresh = new Set<Inode>()
   readonly #counters: Counters
   readonly #select: Query<[number], number[]>
   readonly #insert: Query<Value[]>
@@ -41,8 +47,34 @@ export class Inodes {
     return inode
   }
 
-  /** Gives the inode its row. */
+  /** A new inode; its row is written by `flush`. */
   insert(inode: Inode): void {
+    this.#fresh.add(inode)
+    this.#counters.inodes += 1
+    this.#cache.set(inode.ino, inode)
+  }
+
+  save(inode: Inode): void {
+    if (!this.#fresh.has(inode)) this.#changed.add(inode)
+  }
+
+  /** Takes the inode's row away, or sees to it that none is written. */
+  delete(inode: Inode): void {
+    this.#changed.delete(inode)
+    if (!this.#fresh.delete(inode)) this.#delete.run(inode.ino)
+    this.#counters.inodes -= 1
+    this.#cache.delete(inode.ino)
+  }
+
+  /** Writes the rows of new and changed inodes. */
+  flush(): void {
+    for (const inode of this.#fresh) this.#insertRow(inode)
+    for (const inode of this.#changed) this.#updateRow(inode)
+    this.#fresh.clear()
+    this.#changed.clear()
+  }
+
+  #insertRow(inode: Inode): void {
     this.#insert.run(
       inode.ino,
       inode.mode,
@@ -65,11 +97,9 @@ export class Inodes {
       inode.btime,
       inode.btimeNanos,
     )
-    this.#counters.inodes += 1
-    this.#cache.set(inode.ino, inode)
   }
 
-  save(inode: Inode): void {
+  #updateRow(inode: Inode): void {
     this.#update.run(
       inode.mode,
       inode.nlink,
@@ -91,28 +121,21 @@ export class Inodes {
     )
   }
 
-  delete(ino: number): void {
-    this.#counters.inodes -= this.#delete.run(ino)
-    this.#cache.delete(ino)
-  }
-
-  /** Inodes without a name: unlinked while open, or left by a server that died. */
+  /** Committed inodes without a name: unlinked while open, or left by a server that died. */
   orphans(): NodeId[] {
     return this.#orphans.all().map(([ino]) => ino as NodeId)
-  }
-
-  forget(ino: number): void {
-    this.#cache.delete(ino)
   }
 
   /** After a rollback: the objects may hold what was never committed. */
   clear(): void {
     this.#cache.clear()
+    this.#changed.clear()
+    this.#fresh.clear()
   }
 
-  /** Between requests only: two parts of one request must not get two objects for one inode. */
+  /** After a commit only: nothing may be unsaved, and no part of a request may hold an object. */
   trim(): void {
-    if (this.#cache.size <= CACHE_SIZE) return
+    if (this.#cache.size <= CACHE_SIZE || this.#changed.size > 0 || this.#fresh.size > 0) return
     for (const ino of this.#cache.keys()) {
       if (this.#cache.size <= CACHE_SIZE / 2) break
       if (ino !== ROOT_NODE) this.#cache.delete(ino)

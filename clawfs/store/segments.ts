@@ -15,7 +15,8 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { crc32 } from "node:zlib"
-import { Fault } from "../core/fault.ts"
+import { E } from "../core/errno.ts"
+import { Fault, describe, errnoOfThrown } from "../core/fault.ts"
 import { addressOf, checked, sysFault } from "../sys/ffi.ts"
 import { ftruncate, preadv, pwritev } from "../sys/libc.ts"
 import type { Counters } from "./counters.ts"
@@ -109,9 +110,19 @@ export class Segments implements Disposable {
 
   /**
    * Appends `data` as records of at most 128 KiB, cut where file offsets are multiples of it, with one write call.
-   * Returns the place of each; the caller makes extents of them in the same transaction.
+   * Returns the place of each; the caller makes extents of them in the same transaction. A `Fault` from here is clean.
    */
   append(ino: number, offset: number, data: Buffer): { length: number; place: Placement }[] {
+    try {
+      return this.#append(ino, offset, data)
+    } catch (cause) {
+      // Nothing was written that anything points to.
+      const kind = errnoOfThrown(cause) === E.ENOSPC ? "no-space" : "io"
+      throw new Fault(kind, describe(cause), { cause, isClean: true })
+    }
+  }
+
+  #append(ino: number, offset: number, data: Buffer): { length: number; place: Placement }[] {
     if (this.#tail >= SEGMENT_LIMIT) this.#startSegment()
     const pieces = cut(offset, data.length)
     const placed: { length: number; place: Placement }[] = []

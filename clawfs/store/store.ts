@@ -1,6 +1,6 @@
 /**
  * A store: the directory with `meta.db` and `segments/`. Composes the tables, and is the only place where a transaction
- * begins and ends. Every mutation is committed when `transact` returns, so a killed server loses nothing that it
+ * begins and ends. What `transact` has returned from survives the process, so a killed server loses nothing that it
  * acknowledged. docs/FORMAT.md describes the files.
  */
 import { randomBytes } from "node:crypto"
@@ -20,15 +20,18 @@ import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import { present } from "../core/assert.ts"
 import { Fault } from "../core/fault.ts"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
-import { now } from "../sys/clock.ts"
+import { now, pinClock, readClock } from "../sys/clock.ts"
 import { Contents } from "./contents.ts"
 import { Counters } from "./counters.ts"
 import { Database } from "./database.ts"
 import { Dentries } from "./dentries.ts"
 import { Inode, InodeFlag, S_IFDIR } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
+import { Journal } from "./journal.ts"
 import { migrate } from "./migrate.ts"
+import { Reserve } from "./reserve.ts"
 import { Segments } from "./segments.ts"
+import { Transactions, type Moment, type Participant } from "./transactions.ts"
 import { Symlinks, Xattrs } from "./xattrs.ts"
 
 export const META = "meta.db"
@@ -36,8 +39,8 @@ export const SEGMENTS = "segments"
 
 export interface StoreOptions {
   readonly readOnly?: boolean
-  /** Test hook: runs after a commit and before its reply. */
-  readonly afterCommit?: () => void
+  /** Test hook: see `Moment`. */
+  readonly onMoment?: (moment: Moment) => void
 }
 
 /** Which request a mutation belongs to, so that it is executed once. */
@@ -49,14 +52,15 @@ export interface RequestId {
 export interface Space {
   /** Bytes that files take, inline and in the log, reserved ones included. */
   readonly usedBytes: number
-  /** Bytes that the disk below still has for an ordinary user. */
+  /** Bytes that the disk below still has for an ordinary user, and how many it has in all. */
   readonly availableBytes: number
+  readonly totalBytes: number
   readonly inodes: number
 }
 
 /** A WAL this long (4 KiB pages) is folded back by the serving thread: the worker's passive checkpoints can't reset it. */
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024
-const COMMITS_BETWEEN_CHECKS = 512
+const COMMITS_BETWEEN_CHECKS = 32
 /** So many unlinked inodes wait at most. */
 const BURY_AT = 512
 const UNIQUE_HIGH_MASK = 0x7fff_ffff
@@ -73,17 +77,19 @@ export class Store implements Disposable {
   readonly readOnly: boolean
   readonly #db: Database
   readonly #segments: Segments
-  readonly #afterCommit: (() => void) | undefined
+  readonly #transactions: Transactions
+  #journal: Journal | undefined
   readonly #deadSegments: number[] = []
   /** Unlinked and forgotten; their rows go with the next transaction. */
   readonly #dead: NodeId[] = []
+  /** Their rows are gone in the transaction that is not committed yet. */
+  readonly #buried: NodeId[] = []
   #commits = 0
 
   private constructor(directory: string, db: Database, options: StoreOptions) {
     this.directory = directory
     this.readOnly = options.readOnly ?? false
     this.#db = db
-    this.#afterCommit = options.afterCommit
     const identity = db
       .query<[], [Buffer, number, number]>("SELECT uuid, seed_a, seed_b FROM store WHERE id = 1")
       .get()
@@ -97,6 +103,7 @@ export class Store implements Disposable {
     this.symlinks = new Symlinks(db)
     this.#segments = new Segments(db, join(directory, SEGMENTS), uuid, this.counters, this.readOnly)
     this.contents = new Contents(db, this.#segments, this.counters)
+    this.#transactions = new Transactions(db, this.#participant(), options.onMoment ?? (() => undefined))
   }
 
   /** Opens an existing store; one of an older version is migrated, with a backup beside it. */
@@ -133,27 +140,64 @@ export class Store implements Disposable {
   }
 
   /**
-   * Runs `change` in one committed transaction. With `request`, remembers that this request was executed and which inode
-   * it made (`made`). If `change` throws, nothing of it is kept.
+   * Lets requests share transactions from now on (docs/ARCHITECTURE.md, "Answered, committed, durable"). `execute` runs a
+   * request of the journal again; what an earlier server had answered and not committed is done again before this
+   * returns. `flags` are the protocol's, kept with the journal. Returns the number of requests that were done again.
+   */
+  beginBatching(execute: (request: Buffer, flags: bigint) => void): number {
+    const journal = Journal.open(this.directory)
+    this.#journal = journal
+    const flags = journal.flags ?? 0n
+    return this.#transactions.batch({
+      journal,
+      reserve: new Reserve(this.directory),
+      execute: (request) => execute(request, flags),
+    })
+  }
+
+  /** The protocol's flags for the requests that will be noted. */
+  armJournal(flags: bigint): void {
+    this.commit()
+    this.#journal?.arm(flags)
+  }
+
+  /** Tells which request the next changes belong to; `bytes` must not change until `endRequest`. */
+  beginRequest(bytes: Buffer): void {
+    const time = readClock()
+    pinClock(time)
+    this.#transactions.beginRequest(bytes, time)
+  }
+
+  endRequest(): void {
+    this.#transactions.endRequest()
+    pinClock(undefined)
+  }
+
+  /** A request of an earlier server is being executed again: what it told the kernel must not be told twice. */
+  get isReplaying(): boolean {
+    return this.#transactions.isReplaying
+  }
+
+  /**
+   * Runs `change`; when this returns, it survives the process. With `request`, remembers that this request was executed
+   * and which inode it made (`made`). If `change` throws, nothing of it is kept.
    */
   transact<T>(change: () => T, request?: RequestId, made?: (result: T) => number): T {
-    this.#db.begin()
-    const buried = this.#dead.splice(0)
-    let result: T
-    try {
-      this.#bury(buried)
-      result = change()
+    return this.#transactions.run(() => {
+      const result = change()
       if (request !== undefined) this.#record(request, made?.(result) ?? 0)
-      this.#deadSegments.push(...this.#segments.save())
-      this.counters.save()
-      this.#db.commit()
-    } catch (thrown) {
-      this.#rollback(buried)
-      throw thrown
-    }
-    this.#commits += 1
-    this.#afterCommit?.()
-    return result
+      return result
+    })
+  }
+
+  /** As `transact`, for a change whose outcome depends on more than the store and the clock. */
+  transactAlone<T>(change: () => T): T {
+    return this.#transactions.runAlone(change)
+  }
+
+  /** Commits what requests have answered so far. */
+  commit(): void {
+    this.#transactions.commit()
   }
 
   #record(request: RequestId, ino: number): void {
@@ -178,46 +222,71 @@ export class Store implements Disposable {
     })
   }
 
-  #rollback(buried: readonly NodeId[]): void {
-    this.#db.rollback()
+  #participant(): Participant {
+    return {
+      batch: () => this.counters.batch,
+      flush: (batch) => this.#flush(batch),
+      reload: () => this.#reload(),
+      committed: () => {
+        this.#buried.length = 0
+        this.#commits += 1
+      },
+    }
+  }
+
+  #flush(batch: number): void {
+    this.#bury()
+    this.contents.flush()
+    this.inodes.flush()
+    this.#deadSegments.push(...this.#segments.save())
+    this.counters.batch = batch
+    this.counters.save()
+  }
+
+  #reload(): void {
     this.inodes.clear()
     this.contents.clearCaches()
     this.#segments.reload()
     this.counters.load()
-    this.#dead.push(...buried)
+    this.#dead.push(...this.#buried.splice(0))
   }
 
-  /**
-   * Takes an inode that neither a name nor the kernel holds. Its rows go with the next commit, or now if many wait.
-   */
+  /** Takes an inode that neither a name nor the kernel holds. Its rows go with the next commit. */
   release(ino: NodeId): void {
     this.#dead.push(ino)
-    if (this.#dead.length >= BURY_AT) this.transact(() => undefined)
+    if (this.#dead.length >= BURY_AT && !this.isReplaying) this.settle()
   }
 
-  #bury(inos: readonly NodeId[]): void {
-    for (const ino of inos) {
+  #bury(): void {
+    for (const ino of this.#dead.splice(0)) {
+      this.#buried.push(ino)
       const inode = this.inodes.get(ino)
       if (inode === undefined) continue
       this.contents.removeAll(inode)
       if (inode.isSymlink) this.symlinks.delete(ino)
       if (inode.has(InodeFlag.HAS_XATTR)) this.xattrs.deleteAll(ino)
-      this.inodes.delete(ino)
-      this.contents.forget(ino)
+      this.inodes.delete(inode)
     }
   }
 
   get hasWork(): boolean {
-    return this.#dead.length > 0
+    return this.#dead.length > 0 || this.#transactions.isOpen
   }
 
-  /** Housekeeping between requests: bounds the caches, and the WAL under steady load. */
+  /** Commits everything, with the rows of released inodes. */
+  settle(): void {
+    if (this.#dead.length > 0) this.transact(() => undefined)
+    this.commit()
+  }
+
+  /** Housekeeping between requests: bounds the caches, and the WAL under steady load. Commits. */
   tidy(): void {
+    this.settle()
     this.inodes.trim()
     if (this.#commits < COMMITS_BETWEEN_CHECKS) return
     this.#commits = 0
-    if ((statSync(`${this.#db.path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > WAL_LIMIT_BYTES)
-      this.checkpointInline()
+    const wal = statSync(`${this.#db.path}-wal`, { throwIfNoEntry: false })
+    if ((wal?.size ?? 0) > WAL_LIMIT_BYTES) this.checkpointInline()
   }
 
   /** Folds the WAL into the database and lets it start again; data goes to the disk before what points to it. */
@@ -242,6 +311,7 @@ export class Store implements Disposable {
     return {
       usedBytes: this.counters.bytes,
       availableBytes: disk.bavail * disk.bsize,
+      totalBytes: disk.blocks * disk.bsize,
       inodes: this.counters.inodes,
     }
   }
@@ -251,6 +321,7 @@ export class Store implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#journal?.[Symbol.dispose]()
     this.#segments[Symbol.dispose]()
     this.#db[Symbol.dispose]()
   }
@@ -293,9 +364,11 @@ function initialise(db: Database, root: { mode: number; uid: number; gid: number
   db.query<[Buffer, number, number, number]>(
     "INSERT INTO store (id, uuid, created, seed_a, seed_b) VALUES (1, ?, ?, ?, ?)",
   ).run(randomBytes(16), t.seconds, seeds.readUInt32LE(0), seeds.readUInt32LE(4))
-  db.query<[number]>("INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0)").run(FIRST_INO)
+  db.query<[number]>("INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0)").run(FIRST_INO)
   const counters = new Counters(db)
-  new Inodes(db, counters).insert(newInode(ROOT_NODE, S_IFDIR | root.mode, root.uid, root.gid, 0))
+  const inodes = new Inodes(db, counters)
+  inodes.insert(newInode(ROOT_NODE, S_IFDIR | root.mode, root.uid, root.gid, 0))
+  inodes.flush()
   counters.save()
   db.commit()
 }

@@ -16,8 +16,10 @@ import { SessionMemory, createSessionMemory } from "../server/session-memory.ts"
 import { lockStore } from "../store/lock.ts"
 import { removeState, writeState, type SupervisorState } from "./state.ts"
 
-const FRUITLESS_DEATHS = 5
-const BACKOFF_MS = 100
+/** SIGKILL is somebody's will, or the kernel's for want of memory: much more of it is borne than of crashes. */
+const FRUITLESS = { crashes: 5, kills: 50 } as const
+const BACKOFF_MS = 50
+const BACKOFF_MAX_MS = 500
 const FLUSH_MS = 10_000
 const LEAVE_MS = 5_000
 
@@ -141,7 +143,8 @@ export class Supervisor {
     }
     const answered = this.#memory.answered !== this.#answeredAtStart
     this.#fruitless = answered ? 0 : this.#fruitless + 1
-    if (this.#fruitless >= FRUITLESS_DEATHS) this.#giveUp()
+    const limit = signal === "SIGKILL" ? FRUITLESS.kills : FRUITLESS.crashes
+    if (this.#fruitless >= limit) this.#giveUp()
     else this.#restart()
   }
 
@@ -150,14 +153,17 @@ export class Supervisor {
     this.#log.error("the server died, starting another", { end: this.#lastEnd, restarts: this.#restarts })
     this.#setState("restarting")
     // The first restart is immediate: programs are waiting. Only fruitless ones are spaced out.
-    setTimeout(() => this.#startServer(), this.#fruitless <= 1 ? 0 : BACKOFF_MS * this.#fruitless)
+    setTimeout(
+      () => this.#startServer(),
+      this.#fruitless <= 1 ? 0 : Math.min(BACKOFF_MAX_MS, BACKOFF_MS * this.#fruitless),
+    )
   }
 
   /** Programs get EIO instead of waiting for ever; the reason is in the state file and the log. */
   #giveUp(): void {
     this.#log.error("crash loop: the mount answers EIO from now on", {
       end: this.#lastEnd,
-      deaths: FRUITLESS_DEATHS,
+      deaths: this.#fruitless,
     })
     this.#setState("failed")
     const { fuse } = this.#fds

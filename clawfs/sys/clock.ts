@@ -1,6 +1,9 @@
 /**
  * The clock that the kernel stamps files with (CLOCK_REALTIME_COARSE, man 2 clock_gettime). Date.now() is a finer,
  * different clock: a file stamped with it could look newer than one that the kernel stamps afterwards.
+ *
+ * The serving thread pins the clock for each request: everything that a request stamps has one time, and a request that
+ * is executed again stamps the same.
  */
 import { clockGettime } from "./libc.ts"
 
@@ -15,7 +18,19 @@ export interface Timestamp {
   readonly nanos: number
 }
 
-export function now(): Timestamp {
+let pinned: Timestamp | undefined
+
+/** Stops the clock of this thread at `time`; undefined lets it run. */
+export function pinClock(time: Timestamp | undefined): void {
+  pinned = time
+}
+
+export function readClock(): Timestamp {
   clockGettime(CLOCK_REALTIME_COARSE, timespec)
   return { seconds: (words[1] ?? 0) * 0x1_0000_0000 + ((words[0] ?? 0) >>> 0), nanos: words[2] ?? 0 }
+}
+
+/** The time of the present request, or the clock's. */
+export function now(): Timestamp {
+  return pinned ?? readClock()
 }

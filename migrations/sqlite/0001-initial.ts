@@ -16,6 +16,7 @@ CREATE TABLE state (
   inodes       INTEGER NOT NULL,
   bytes        INTEGER NOT NULL,
   sequence     INTEGER NOT NULL,
+  batch        INTEGER NOT NULL,
   reply_low    INTEGER NOT NULL,
   reply_high   INTEGER NOT NULL,
   reply_ino    INTEGER NOT NULL

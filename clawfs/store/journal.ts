@@ -1,0 +1,177 @@
+/**
+ * `STORE/journal`: the requests of the batch that is not committed yet, as the kernel sent them. A commit costs more than
+ * most operations, so the server answers before it commits, and makes up for it here: what it answered is in the page
+ * cache of this file, which outlives every process. The next server executes the batch's requests again, in order, with
+ * the same clock, on the database as the last commit left it: the result is the same.
+ *
+ * It is no protection against a power cut (nothing here is synced; fsync commits the batch first). After a reboot the
+ * entries are ignored: the boot id in the header tells.
+ *
+ *   header, 4096 bytes: magic [8] · boot id [36] · protocol flags u64
+ *   entry: length u32 · number u32 · batch u64 · seconds i64 · nanos u32 · 0 u32 · request [length, padded to 8] ·
+ *          batch u64 · number u32 · length u32
+ */
+import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from "node:fs"
+import { join } from "node:path"
+import { Reader, Writer } from "../core/bytes.ts"
+import { Fault } from "../core/fault.ts"
+import type { Timestamp } from "../sys/clock.ts"
+import { addressOf, checked, sysFault } from "../sys/ffi.ts"
+import { fallocate, pwritev } from "../sys/libc.ts"
+
+const FILE = "journal"
+const MAGIC = Buffer.from("CLAWJRN1", "latin1")
+const HEADER = 4096
+const ENTRY_HEAD = 32
+const ENTRY_TAIL = 16
+const BOOT_ID = 36
+
+/** Reserved at once: a full disk must not keep an answered request from being noted. */
+const CAPACITY = 4 * 1024 * 1024
+/** Longer requests are committed on their own instead. */
+export const JOURNAL_REQUEST_MAX = 64 * 1024
+const PADDING = Buffer.alloc(8)
+
+export interface JournalEntry {
+  readonly time: Timestamp
+  readonly request: Buffer
+}
+
+export class Journal implements Disposable {
+  readonly #fd: number
+  readonly #bootId: string
+  readonly #head = Buffer.allocUnsafeSlow(ENTRY_HEAD)
+  readonly #tail = Buffer.allocUnsafeSlow(ENTRY_TAIL)
+  readonly #iovec = Buffer.allocUnsafeSlow(4 * 16)
+  #at = HEADER
+  #number = 0
+
+  private constructor(fd: number) {
+    this.#fd = fd
+    this.#bootId = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").slice(0, BOOT_ID)
+  }
+
+  /** Opens the journal, making and reserving it if it is missing. */
+  static open(directory: string): Journal {
+    const fd = openSync(join(directory, FILE), "a+", 0o600)
+    closeSync(fd)
+    const journal = new Journal(openSync(join(directory, FILE), "r+"))
+    try {
+      journal.#reserve()
+    } catch (thrown) {
+      journal[Symbol.dispose]()
+      throw thrown
+    }
+    return journal
+  }
+
+  #reserve(): void {
+    if (fstatSync(this.#fd).blocks * 512 >= CAPACITY) return
+    if (fallocate(this.#fd, 0, 0, CAPACITY) === 0) return
+    const failure = sysFault("fallocate")
+    // Filesystems without fallocate (some network and overlay ones) have the bytes written instead.
+    if (failure.kind !== "unsupported") throw failure
+    const zeroes = Buffer.alloc(1 << 16)
+    for (let at = 0; at < CAPACITY; at += zeroes.length) writeSync(this.#fd, zeroes, 0, zeroes.length, at)
+  }
+
+  /** The protocol flags that were in force for the entries; undefined when there are none of this boot. */
+  get flags(): bigint | undefined {
+    const header = Buffer.alloc(MAGIC.length + BOOT_ID + 8)
+    readSync(this.#fd, header, 0, header.length, 0)
+    const ours =
+      header.subarray(0, 8).equals(MAGIC) && header.toString("latin1", 8, 8 + BOOT_ID) === this.#bootId
+    return ours ? header.readBigUInt64LE(8 + BOOT_ID) : undefined
+  }
+
+  /** Makes the entries from now on valid for this boot. */
+  arm(flags: bigint): void {
+    const header = Buffer.alloc(MAGIC.length + BOOT_ID + 8)
+    MAGIC.copy(header)
+    header.write(this.#bootId, 8, "latin1")
+    header.writeBigUInt64LE(flags, 8 + BOOT_ID)
+    writeSync(this.#fd, header, 0, header.length, 0)
+  }
+
+  /** The entries of `batch`; appending goes on behind them. */
+  entriesOf(batch: number): JournalEntry[] {
+    this.restart()
+    if (this.flags === undefined) return []
+    const bytes = Buffer.alloc(CAPACITY)
+    const size = readSync(this.#fd, bytes, 0, CAPACITY, 0)
+    const entries: JournalEntry[] = []
+    for (;;) {
+      const entry = parseEntry(bytes.subarray(0, size), this.#at, batch, this.#number)
+      if (entry === undefined) return entries
+      entries.push(entry)
+      this.#number += 1
+      this.#at += ENTRY_HEAD + padded(entry.request.length) + ENTRY_TAIL
+    }
+  }
+
+  /** Whether a request of `length` bytes has room. */
+  fits(length: number): boolean {
+    return length <= JOURNAL_REQUEST_MAX && this.#at + ENTRY_HEAD + padded(length) + ENTRY_TAIL <= CAPACITY
+  }
+
+  /** Notes an executed request, with one write call. The entry counts once its last byte is there. */
+  append(batch: number, time: Timestamp, request: Buffer): void {
+    new Writer(this.#head)
+      .u32(request.length)
+      .u32(this.#number)
+      .i53(batch)
+      .i53(time.seconds)
+      .u32(time.nanos)
+      .u32(0)
+    new Writer(this.#tail).i53(batch).u32(this.#number).u32(request.length)
+    const parts = [
+      this.#head,
+      request,
+      PADDING.subarray(0, padded(request.length) - request.length),
+      this.#tail,
+    ]
+    parts.forEach((part, index) => {
+      this.#iovec.writeBigUInt64LE(addressOf(part), index * 16)
+      this.#iovec.writeBigUInt64LE(BigInt(part.length), index * 16 + 8)
+    })
+    const length = ENTRY_HEAD + padded(request.length) + ENTRY_TAIL
+    const written = checked("pwritev", pwritev(this.#fd, this.#iovec, parts.length, this.#at))
+    if (written !== length) throw new Fault("io", "the journal can't be written")
+    this.#at += length
+    this.#number += 1
+  }
+
+  /** The batch is committed: the next one overwrites its entries. */
+  restart(): void {
+    this.#at = HEADER
+    this.#number = 0
+  }
+
+  get isEmpty(): boolean {
+    return this.#number === 0
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd)
+  }
+}
+
+function padded(length: number): number {
+  return (length + 7) & -8
+}
+
+function parseEntry(bytes: Buffer, at: number, batch: number, number: number): JournalEntry | undefined {
+  if (at + ENTRY_HEAD > bytes.length) return undefined
+  const head = new Reader(bytes)
+  head.rewind(at, bytes.length)
+  const length = head.u32()
+  const tailAt = at + ENTRY_HEAD + padded(length)
+  if (head.u32() !== number || length > JOURNAL_REQUEST_MAX || tailAt + ENTRY_TAIL > bytes.length)
+    return undefined
+  const tail = new Reader(bytes)
+  tail.rewind(tailAt, bytes.length)
+  if (head.u53Clamped() !== batch || tail.u53Clamped() !== batch) return undefined
+  if (tail.u32() !== number || tail.u32() !== length) return undefined
+  const time = { seconds: head.i53(), nanos: head.u32() }
+  return { time, request: bytes.subarray(at + ENTRY_HEAD, at + ENTRY_HEAD + length) }
+}

@@ -1,0 +1,222 @@
+/**
+ * When a change becomes permanent. A single change is one SQLite transaction. With a journal, many requests share one:
+ * each is answered when it is noted in the journal, and the batch is committed when it is large, when nothing more comes
+ * in, or before anything that must find it committed (fsync, a request too large for the journal).
+ *
+ * Invariant: database as of the last commit + entries of the journal = everything that was answered.
+ */
+import { Fault } from "../core/fault.ts"
+import { pinClock, type Timestamp } from "../sys/clock.ts"
+import type { Database } from "./database.ts"
+import type { Journal, JournalEntry } from "./journal.ts"
+import type { Reserve } from "./reserve.ts"
+
+/** What takes part in every commit and rollback. */
+export interface Participant {
+  /** Writes what is kept in memory; the number is that of the batch being committed. */
+  flush(batch: number): void
+  /** Memory is as the last commit left it. */
+  reload(): void
+  /** Number of the last committed batch. */
+  readonly batch: () => number
+  readonly committed: () => void
+}
+
+export interface Batching {
+  readonly journal: Journal
+  readonly reserve: Reserve
+  /** Executes a request of the journal again. */
+  readonly execute: (request: Buffer) => void
+}
+
+/** Test hook: runs where a killed server would hurt most. */
+export type Moment = "answered" | "committed"
+
+const BATCH_OPERATIONS = 256
+/** A disk that was full is looked at again after so many commits. */
+const COMMITS_BETWEEN_LOOKS = 64
+
+export class Transactions {
+  readonly #db: Database
+  readonly #participant: Participant
+  readonly #onMoment: (moment: Moment) => void
+  #batching: Batching | undefined
+  #request: { bytes: Buffer; time: Timestamp } | undefined
+  #isOpen = false
+  #isReplaying = false
+  #operations = 0
+  /** The disk is full: every request is committed before its answer, so that ENOSPC reaches the right program. */
+  #isTight = false
+  #commits = 0
+
+  constructor(db: Database, participant: Participant, onMoment: (moment: Moment) => void) {
+    this.#db = db
+    this.#participant = participant
+    this.#onMoment = onMoment
+  }
+
+  /** From now on requests share transactions. First, what an earlier server had answered and not committed is done again. */
+  batch(batching: Batching): number {
+    this.#batching = batching
+    this.#isTight = !batching.reserve.take()
+    const entries = batching.journal.entriesOf(this.#participant.batch() + 1)
+    this.#replay(entries, batching)
+    this.commit()
+    return entries.length
+  }
+
+  get isReplaying(): boolean {
+    return this.#isReplaying
+  }
+
+  /** The request that the next changes belong to; its bytes must stay as they are until `endRequest`. */
+  beginRequest(bytes: Buffer, time: Timestamp): void {
+    this.#request = { bytes, time }
+  }
+
+  endRequest(): void {
+    this.#request = undefined
+  }
+
+  /** Runs `change`; when this returns, it survives the process. If it throws, nothing of it is kept. */
+  run<T>(change: () => T): T {
+    if (this.#isReplaying) return change()
+    const batching = this.#batching
+    const request = this.#request
+    if (batching === undefined || this.#isTight) return this.#single(change)
+    if (request === undefined) return this.#internal(change)
+    if (!batching.journal.fits(request.bytes.length)) {
+      this.commit()
+      if (!batching.journal.fits(request.bytes.length)) return this.#single(change)
+    }
+    const result = this.#shared(change, batching)
+    batching.journal.append(this.#participant.batch() + 1, request.time, request.bytes)
+    this.#operations += 1
+    this.#onMoment("answered")
+    if (this.#operations >= BATCH_OPERATIONS) this.commit()
+    return result
+  }
+
+  /** A change whose outcome depends on more than the store and the clock: it must not be left to a second execution. */
+  runAlone<T>(change: () => T): T {
+    if (this.#isReplaying) return change()
+    this.commit()
+    return this.#single(change)
+  }
+
+  /** Housekeeping: rides along with the batch, and is done again some other time if that is lost. */
+  #internal<T>(change: () => T): T {
+    const result = this.#batching === undefined ? change() : this.#shared(change, this.#batching)
+    this.#operations += 1
+    return result
+  }
+
+  #single<T>(change: () => T): T {
+    this.#open()
+    try {
+      const result = change()
+      this.#participant.flush(this.#participant.batch() + 1)
+      this.#db.commit()
+      this.#afterCommit()
+      return result
+    } catch (thrown) {
+      this.#rollback()
+      throw thrown
+    }
+  }
+
+  #shared<T>(change: () => T, batching: Batching): T {
+    this.#open()
+    try {
+      return change()
+    } catch (thrown) {
+      if (thrown instanceof Fault && thrown.isClean) throw thrown
+      this.#redo(batching)
+      throw thrown
+    }
+  }
+
+  #open(): void {
+    if (this.#isOpen) return
+    this.#db.begin()
+    this.#isOpen = true
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Commits the batch. A full disk gets the reserve; if that does not help either, answered requests can't be kept. */
+  commit(): void {
+    if (!this.#isOpen || this.#isReplaying) return
+    const batching = this.#batching
+    try {
+      this.#participant.flush(this.#participant.batch() + 1)
+      this.#db.commit()
+    } catch (thrown) {
+      if (batching === undefined) {
+        this.#rollback()
+        throw thrown
+      }
+      this.#redo(batching)
+      batching.reserve.give()
+      this.#isTight = true
+      this.#retryCommit(batching)
+    }
+    this.#afterCommit()
+  }
+
+  #retryCommit(batching: Batching): void {
+    this.#open()
+    try {
+      this.#participant.flush(this.#participant.batch() + 1)
+      this.#db.commit()
+    } catch (thrown) {
+      // What was answered stays in the journal and, done again, in memory: the next commit may succeed.
+      this.#redo(batching)
+      throw thrown
+    }
+  }
+
+  #afterCommit(): void {
+    this.#isOpen = false
+    this.#operations = 0
+    this.#onMoment("committed")
+    this.#batching?.journal.restart()
+    this.#participant.committed()
+    this.#commits += 1
+    if (this.#isTight && this.#commits % COMMITS_BETWEEN_LOOKS === 0)
+      this.#isTight = this.#batching?.reserve.take() !== true
+  }
+
+  #rollback(): void {
+    this.#db.rollback()
+    this.#isOpen = false
+    this.#operations = 0
+    this.#participant.reload()
+  }
+
+  /** Takes back what failed, and with it the batch; then executes the answered requests of the batch again. */
+  #redo(batching: Batching): void {
+    this.#rollback()
+    this.#replay(batching.journal.entriesOf(this.#participant.batch() + 1), batching)
+  }
+
+  #replay(entries: readonly JournalEntry[], batching: Batching): void {
+    if (entries.length === 0) return
+    this.#open()
+    this.#isReplaying = true
+    const request = this.#request
+    try {
+      for (const entry of entries) {
+        pinClock(entry.time)
+        batching.execute(entry.request)
+      }
+    } finally {
+      this.#isReplaying = false
+      this.#request = request
+      pinClock(request?.time)
+    }
+    this.#operations = entries.length
+  }
+}
