@@ -162,8 +162,13 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
   // The batch is committed where the stream of requests pauses; the rest can wait for a longer pause.
   const onQuiet = (): number => {
     env.store.commit()
+    passOnDeadSegments(env)
+    memory.orphans = env.orphans.size
     if (env.accessed.size === 0 && !env.store.hasWork) return -1
-    if (isQuiet) settle(fs)
+    if (isQuiet) {
+      settle(fs)
+      passOnDeadSegments(env)
+    }
     isQuiet = !isQuiet
     return isQuiet ? QUIET_MS : -1
   }
@@ -200,6 +205,10 @@ function tidy(env: Environment, memory: SessionMemory): void {
   } catch (thrown) {
     log.error("checkpoint failed", { reason: describe(thrown) })
   }
+  passOnDeadSegments(env)
+}
+
+function passOnDeadSegments(env: Environment): void {
   const segments = env.store.takeDeadSegments()
   if (segments.length > 0) post({ kind: "dead", segments })
 }

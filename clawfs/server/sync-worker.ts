@@ -113,10 +113,15 @@ function tick(): void {
     if (performance.now() - syncedAt >= config.flushSeconds * 1000) syncAll()
     if ((statSync(walPath, { throwIfNoEntry: false })?.size ?? 0) > CHECKPOINT_BYTES && walMoved())
       checkpoint()
+    isFailing = false
   } catch (thrown) {
-    log.error("background flush failed", { reason: describe(thrown) })
+    // Tried again at every tick; told once.
+    if (!isFailing) log.error("background flush failed", { reason: describe(thrown) })
+    isFailing = true
   }
 }
+
+let isFailing = false
 
 let checkpointedCommits = -1
 

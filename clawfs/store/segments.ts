@@ -25,6 +25,8 @@ import { RECORD_HEADER, RECORD_MAX, encodeRecordHeader, verifyRecord } from "./r
 
 export const SEGMENT_HEADER = 64
 const SEGMENT_LIMIT = 64 * 1024 * 1024
+/** A dead segment that is still being filled is given up from this size on. */
+const RETIRE_BYTES = 1024 * 1024
 const MAGIC = Buffer.from("CLAWSEG1", "latin1")
 const OPEN_FILES = 128
 /** Records in one pwritev(2) or preadv(2): a request of 1 MiB that starts and ends inside of a record, and some room. */
@@ -243,7 +245,7 @@ export class Segments implements Disposable {
     const dead: number[] = []
     for (const id of this.#changed) {
       const live = this.#live.get(id) ?? 0
-      if (live > 0 || id === this.#current) this.#save.run(id, live)
+      if (live > 0 || (id === this.#current && !this.#retire())) this.#save.run(id, live)
       else {
         this.#drop.run(id)
         this.#live.delete(id)
@@ -252,6 +254,13 @@ export class Segments implements Disposable {
     }
     this.#changed.clear()
     return dead
+  }
+
+  /** The newest segment is dead too: if that is worth a new file, nothing more is appended to it. */
+  #retire(): boolean {
+    if (this.#tail < RETIRE_BYTES) return false
+    this.#tail = SEGMENT_LIMIT
+    return true
   }
 
   #file(id: number): number {

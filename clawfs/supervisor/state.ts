@@ -5,9 +5,12 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { z } from "zod"
+import { isRunning } from "../sys/process.ts"
 
 export const SupervisorState = z.object({
   pid: z.int(),
+  /** Start time of that process (see `sys/process.ts`). */
+  started: z.string(),
   mountpoint: z.string(),
   state: z.enum(["starting", "serving", "restarting", "failed"]),
   restarts: z.int(),
@@ -39,15 +42,5 @@ export function readState(store: string): SupervisorState | undefined {
     throw cause
   }
   const state = SupervisorState.safeParse(JSON.parse(text))
-  return state.success && isAlive(state.data.pid) ? state.data : undefined
-}
-
-/** EPERM: alive, and somebody else's. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === "EPERM"
-  }
+  return state.success && isRunning(state.data.pid, state.data.started) ? state.data : undefined
 }

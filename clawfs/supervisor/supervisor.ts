@@ -14,6 +14,7 @@ import { mountFuse, unmountFuse, type MountOptions } from "../fuse/mount.ts"
 import { ServerExit, type FaultReport, type ServerConfig, type ServerReport } from "../server/messages.ts"
 import { SessionMemory, createSessionMemory } from "../server/session-memory.ts"
 import { lockStore } from "../store/lock.ts"
+import { ownStartTime } from "../sys/process.ts"
 import { removeState, writeState, type SupervisorState } from "./state.ts"
 
 /** SIGKILL is somebody's will, or the kernel's for want of memory: much more of it is borne than of crashes. */
@@ -90,6 +91,7 @@ export class Supervisor {
     try {
       writeState(this.#options.server.store, {
         pid: process.pid,
+        started: ownStartTime(),
         mountpoint: this.#options.mount.mountpoint,
         state,
         restarts: this.#restarts,
