@@ -52,9 +52,9 @@ function applyChange(env: Environment, request: InHeader, inode: Inode, change: 
     if ((valid & V.MODE) === 0) dropPrivileges(inode, request)
   }
   if ((valid & V.KILL_SUIDGID) !== 0 || (valid & EXPLICIT) === 0) dropPrivileges(inode, request)
-  if ((valid & V.SIZE) !== 0 && !sameSize) {
+  if ((valid & V.SIZE) !== 0) {
     env.store.contents.resize(inode, change.size)
-    inode.touchContents(t)
+    if (!sameSize) inode.touchContents(t)
   }
   setTimes(inode, change, t)
   // truncate(2) to the present size changes no time; everything else moves ctime.

@@ -249,10 +249,16 @@ export function readlink(env: Environment, request: InHeader): Result<Uint8Array
   return env.store.symlinks.get(inode.ino) ?? E.EINVAL
 }
 
-export function readdir(env: Environment, request: InHeader, cookie: number, packer: DirentPacker): Status {
+export function readdir(
+  env: Environment,
+  request: InHeader,
+  position: { cookie: number; keepsAtime: boolean },
+  packer: DirentPacker,
+): Status {
+  const { cookie } = position
   const directory = directoryOf(env, request.node)
   if (isErrno(directory)) return directory
-  touchAccessLazily(env, directory)
+  if (!position.keepsAtime) touchAccessLazily(env, directory)
   if (cookie < DOT && !packer.add(dot, directory.ino, DT_DIR, DOT)) return OK
   if (cookie < DOT_DOT && !packer.add(dotDot, directory.parent, DT_DIR, DOT_DOT)) return OK
   const counts = packer.plus && !wasCounted(env, request)

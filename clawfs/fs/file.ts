@@ -2,6 +2,7 @@
 import { E, OK, isErrno, type Errno, type Result, type Status } from "../core/errno.ts"
 import type { CopyFileRangeIn, InHeader } from "../fuse/abi.ts"
 import { WriteFlag } from "../fuse/abi.ts"
+import type { ReadRange } from "../fuse/operations.ts"
 import type { Reply } from "../fuse/reply.ts"
 import { SEEK_DATA, SEEK_HOLE } from "../store/contents.ts"
 import { InodeFlag, type Inode } from "../store/inode.ts"
@@ -34,12 +35,7 @@ function writableOf(env: Environment, request: InHeader, offset: number, end: nu
   return inode
 }
 
-export function read(
-  env: Environment,
-  request: InHeader,
-  range: { offset: number; size: number },
-  reply: Reply,
-): Status {
+export function read(env: Environment, request: InHeader, range: ReadRange, reply: Reply): Status {
   const inode = fileOf(env, request)
   if (isErrno(inode)) return inode
   const length = Math.min(range.size, inode.size - range.offset)
@@ -48,7 +44,7 @@ export function read(
     reply.advance(length)
   }
   // With the writeback cache the kernel also reads to fill the page around a short write: no program has read then.
-  if (!env.writeback) touchAccessLazily(env, inode)
+  if (!env.writeback && !range.keepsAtime) touchAccessLazily(env, inode)
   return OK
 }
 

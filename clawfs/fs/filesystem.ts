@@ -3,7 +3,7 @@ import { isVirtual, type NodeId } from "../core/brand.ts"
 import { E, OK, isErrno, type Result, type Status } from "../core/errno.ts"
 import type { Attr, CopyFileRangeIn, InHeader, IoctlIn, SetattrIn, Statfs } from "../fuse/abi.ts"
 import type { DirentPacker } from "../fuse/dirent.ts"
-import type { Creation, LATER, Operations } from "../fuse/operations.ts"
+import type { Creation, LATER, Operations, ReadRange } from "../fuse/operations.ts"
 import type { Replay } from "../fuse/protocol.ts"
 import type { Reply } from "../fuse/reply.ts"
 import { InodeFlag, S_IFDIR } from "../store/inode.ts"
@@ -129,12 +129,10 @@ export class FileSystem implements Operations, Replay {
     return OK
   }
 
-  read(request: InHeader, offset: number, size: number, reply: Reply): Status {
+  read(request: InHeader, range: ReadRange, reply: Reply): Status {
     const virtual = this.#virtual.get(request.node)
-    if (virtual === undefined)
-      return this.#on(request, () => file.read(this.#env, request, { offset, size }, reply))
-    const part = virtual.text.subarray(offset, offset + size)
-    reply.writer.put(part)
+    if (virtual === undefined) return this.#on(request, () => file.read(this.#env, request, range, reply))
+    reply.writer.put(virtual.text.subarray(range.offset, range.offset + range.size))
     return OK
   }
 
@@ -150,8 +148,8 @@ export class FileSystem implements Operations, Replay {
     return this.#env.syncLater(request)
   }
 
-  readdir(request: InHeader, cookie: number, packer: DirentPacker): Status {
-    return directory.readdir(this.#env, request, cookie, packer)
+  readdir(request: InHeader, cookie: number, packer: DirentPacker, keepsAtime: boolean): Status {
+    return directory.readdir(this.#env, request, { cookie, keepsAtime }, packer)
   }
 
   statfs(): Result<Statfs> {

@@ -298,12 +298,17 @@ export function writeOpenOut(w: Writer, openFlags: number): void {
   w.i53(0).u32(openFlags).u32(0)
 }
 
-/** struct fuse_read_in, 40 bytes; also READDIR and READDIRPLUS, where `offset` is a cookie. */
-export function readReadIn(r: Reader): { offset: number; size: number } {
+/**
+ * struct fuse_read_in, 40 bytes; also READDIR and READDIRPLUS, where `offset` is a cookie. `flags` are those of the open
+ * file (open(2)).
+ */
+export function readReadIn(r: Reader): { offset: number; size: number; flags: number } {
   r.skip(8)
   const body = { offset: r.u53Clamped(), size: r.u32() }
-  r.skip(20)
-  return body
+  r.skip(12)
+  const flags = r.u32()
+  r.skip(4)
+  return { ...body, flags }
 }
 
 /** struct fuse_write_in, 40 bytes, then the data. */

@@ -89,9 +89,9 @@ function created(context: Context, result: Result<Attr>): Status {
 }
 
 function readdir(context: Context, request: InHeader, reader: Reader, plus: boolean): Status {
-  const { offset, size } = abi.readReadIn(reader)
+  const { offset, size, flags } = abi.readReadIn(reader)
   const packer = new DirentPacker(context.reply, size, plus, context.ttlSeconds)
-  return context.operations.readdir(request, offset, packer)
+  return context.operations.readdir(request, offset, packer, (flags & O_NOATIME) !== 0)
 }
 
 function open(context: Context, request: InHeader, reader: Reader): Status {
@@ -242,15 +242,22 @@ function create(context: Context, request: InHeader, reader: Reader): Status {
   return created(context, made === E.EEXIST && !exclusive ? context.operations.lookup(request, name) : made)
 }
 
+/** open(2) */
 const O_EXCL = 0o200
+const O_NOATIME = 0o1000000
 
 function tmpfile(context: Context, request: InHeader, reader: Reader): Status {
   return created(context, context.operations.tmpfile(request, { ...abi.readCreateIn(reader), rdev: 0 }))
 }
 
 function read(context: Context, request: InHeader, reader: Reader): Status {
-  const { offset, size } = abi.readReadIn(reader)
-  return context.operations.read(request, offset, Math.min(size, context.reply.capacity), context.reply)
+  const { offset, size, flags } = abi.readReadIn(reader)
+  const range = {
+    offset,
+    size: Math.min(size, context.reply.capacity),
+    keepsAtime: (flags & O_NOATIME) !== 0,
+  }
+  return context.operations.read(request, range, context.reply)
 }
 
 function statfs(context: Context, request: InHeader): Status {

@@ -22,6 +22,13 @@ export interface Creation {
   readonly rdev: number
 }
 
+export interface ReadRange {
+  readonly offset: number
+  readonly size: number
+  /** Opened with O_NOATIME. */
+  readonly keepsAtime: boolean
+}
+
 export interface Operations {
   /** A name that does not exist is ENOENT: the protocol turns it into a negative entry that the kernel remembers. */
   lookup(request: InHeader, name: Buffer): Result<Attr>
@@ -43,12 +50,12 @@ export interface Operations {
   /** Only where no-open is off: whether this file may be opened with these open(2) flags. */
   open(request: InHeader, flags: number, killPrivileges: boolean): Status
   /** Puts up to `size` bytes at the reply's start and advances it; fewer only at the end of the file. */
-  read(request: InHeader, offset: number, size: number, reply: Reply): Status
+  read(request: InHeader, range: ReadRange, reply: Reply): Status
   /** All of `data`, or an error and nothing. `flags` are `WriteFlag`s. */
   write(request: InHeader, offset: number, data: Buffer, flags: number): Status
   fsync(request: InHeader): typeof LATER | Status
   syncfs(request: InHeader): typeof LATER | Status
-  readdir(request: InHeader, cookie: number, packer: DirentPacker): Status
+  readdir(request: InHeader, cookie: number, packer: DirentPacker, keepsAtime: boolean): Status
   statfs(request: InHeader): Result<Statfs>
   setxattr(request: InHeader, name: Buffer, value: Buffer, flags: number, aclFlags: number): Status
   getxattr(request: InHeader, name: Buffer): Result<Uint8Array>

@@ -139,6 +139,8 @@ export class Protocol {
   }
 
   #report(request: InHeader, thrown: unknown, errno: string): void {
+    // The program is told; a log that grows with every attempt would not help a full disk.
+    if (thrown instanceof Fault && thrown.kind === "no-space") return
     const op = ROWS.get(request.opcode)?.name ?? `opcode ${request.opcode}`
     const expected = thrown instanceof RangeError || (thrown instanceof Fault && thrown.kind !== "bug")
     const stack = !expected && thrown instanceof Error ? thrown.stack : undefined

@@ -138,6 +138,7 @@ function serve(): void {
     onAgreement: (agreement) => {
       memory.setAgreement(agreement)
       env.store.armJournal(agreement.flags)
+      if (!hasResend(agreement)) log.error("this kernel can't resend requests: those in flight at a crash will get EIO")
       report({ kind: "serving" })
     },
     resumed: memory.agreement,

@@ -134,10 +134,10 @@ export class Contents {
     }
   }
 
-  /** truncate(2): bytes behind `size` are gone; growth is a hole. */
+  /** truncate(2): bytes and reservations behind `size` are gone; growth is a hole. */
   resize(inode: Inode, size: number): void {
     this.#counted(inode, () => {
-      if (size < inode.size) this.#removeFrom(inode, size)
+      if (size <= inode.size) this.#removeFrom(inode, size)
       inode.size = size
     })
   }
