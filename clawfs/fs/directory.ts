@@ -262,8 +262,9 @@ export function readdir(
   if (cookie < DOT && !packer.add(dot, directory.ino, DT_DIR, DOT)) return OK
   if (cookie < DOT_DOT && !packer.add(dotDot, directory.parent, DT_DIR, DOT_DOT)) return OK
   const counts = packer.plus && !wasCounted(env, request)
-  const batch = packer.plus ? BATCH_PLUS : BATCH_PLAIN
+  const most = packer.plus ? BATCH_PLUS : BATCH_PLAIN
   for (let after = Math.max(cookie, DOT_DOT); ;) {
+    const batch = Math.min(most, packer.room)
     const entries = env.store.dentries.list(directory.ino, after, batch)
     for (const { name, ino, type, cookie: next } of entries) {
       const inode = packer.plus ? env.store.inodes.get(ino) : undefined

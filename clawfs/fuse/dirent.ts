@@ -23,6 +23,12 @@ export class DirentPacker {
     this.#ttlSeconds = ttlSeconds
   }
 
+  /** How many more entries can fit at most: a caller need not fetch more. */
+  get room(): number {
+    const head = this.plus ? Size.direntplus : Size.dirent
+    return Math.floor((this.#end - this.#reply.start) / aligned(head + 1)) + 1
+  }
+
   /**
    * Adds an entry; false when it does not fit any more (then nothing was written). `cookie` is the position after it;
    * `type` is the file type of the mode shifted down by 12 (DT_REG and so on). In a plus listing an entry without

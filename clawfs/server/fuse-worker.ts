@@ -3,6 +3,7 @@
  * disk (fsync goes to the sync worker), sends no notification that could wait for the request being served, and never
  * touches its own mount.
  */
+import { setPriority } from "node:os"
 import { parentPort, workerData } from "node:worker_threads"
 import { present } from "../core/assert.ts"
 import { E } from "../core/errno.ts"
@@ -138,7 +139,8 @@ function serve(): void {
     onAgreement: (agreement) => {
       memory.setAgreement(agreement)
       env.store.armJournal(agreement.flags)
-      if (!hasResend(agreement)) log.error("this kernel can't resend requests: those in flight at a crash will get EIO")
+      if (!hasResend(agreement))
+        log.error("this kernel can't resend requests: those in flight at a crash will get EIO")
       report({ kind: "serving" })
     },
     resumed: memory.agreement,
@@ -214,7 +216,22 @@ function passOnDeadSegments(env: Environment): void {
   if (segments.length > 0) post({ kind: "dead", segments })
 }
 
+/**
+ * Programs wait for this thread as they would for the kernel's own code, so it goes before other work where it may (root;
+ * setpriority(2) concerns the calling thread alone).
+ */
+function raisePriority(): void {
+  try {
+    setPriority(0, PRIORITY)
+  } catch (cause) {
+    log.debug("priority stays", { reason: describe(cause) })
+  }
+}
+
+const PRIORITY = -10
+
 try {
+  raisePriority()
   serve()
 } catch (thrown) {
   // A store that can't be opened is told apart from a crash: starting again would not help.

@@ -83,14 +83,17 @@ export class Transactions {
     if (this.#isReplaying) return change()
     const batching = this.#batching
     const request = this.#request
-    if (batching === undefined || this.#isTight) return this.#single(change)
+    if (batching === undefined || this.#isTight) return this.runAlone(change)
     if (request === undefined) return this.#internal(change)
     if (!batching.journal.fits(request.bytes.length)) {
       this.commit()
       if (!batching.journal.fits(request.bytes.length)) return this.#single(change)
     }
-    const result = this.#shared(change, batching)
-    batching.journal.append(this.#participant.batch() + 1, request.time, request.bytes)
+    const result = this.#shared(() => {
+      const outcome = change()
+      batching.journal.append(this.#participant.batch() + 1, request.time, request.bytes)
+      return outcome
+    }, batching)
     this.#operations += 1
     this.#onMoment("answered")
     if (this.#operations >= BATCH_OPERATIONS) this.commit()
