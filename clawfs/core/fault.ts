@@ -41,6 +41,14 @@ export class Fault extends Error {
   }
 }
 
+/**
+ * The state in memory was rebuilt before the request had changed anything: what the request had looked up is stale, and
+ * it must start again.
+ */
+export class Rebuilt extends Error {
+  override readonly name = "Rebuilt"
+}
+
 /** A system call that failed, with the number it gave. */
 export class SysFault extends Fault {
   readonly errno: Errno

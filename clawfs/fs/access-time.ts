@@ -34,7 +34,7 @@ export function flushAccessTimes(env: Environment): void {
   if (env.accessed.size === 0) return
   const inodes = [...env.accessed]
   env.accessed.clear()
-  env.store.transact(() => {
+  env.store.housekeep(() => {
     // One that was deleted or evicted meanwhile is not saved: its row may hold newer values than this object.
     for (const inode of inodes) if (env.store.inodes.get(inode.ino) === inode) env.store.inodes.save(inode)
   })

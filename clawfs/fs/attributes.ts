@@ -47,9 +47,10 @@ function applyChange(env: Environment, request: InHeader, inode: Inode, change: 
   const sameSize = (valid & V.SIZE) !== 0 && change.size === inode.size
   if ((valid & V.MODE) !== 0) setMode(env, inode, change.mode)
   if ((valid & (V.UID | V.GID)) !== 0) {
+    // Judged by the group that the file has had so far.
+    if ((valid & V.MODE) === 0) dropPrivileges(inode, request)
     if ((valid & V.UID) !== 0) inode.uid = change.uid
     if ((valid & V.GID) !== 0) inode.gid = change.gid
-    if ((valid & V.MODE) === 0) dropPrivileges(inode, request)
   }
   if ((valid & V.KILL_SUIDGID) !== 0 || (valid & EXPLICIT) === 0) dropPrivileges(inode, request)
   if ((valid & V.SIZE) !== 0) {

@@ -58,13 +58,17 @@ export function write(
   const inode = writableOf(env, request, offset, offset + data.length)
   if (isErrno(inode)) return inode
   if (data.length === 0) return OK
-  env.store.transact(() => {
-    env.store.contents.write(inode, offset, data)
-    if ((flags & WriteFlag.KILL_SUIDGID) !== 0) dropPrivileges(inode, request)
-    // With the writeback cache the kernel keeps the times and sends them on their own.
-    if ((flags & WriteFlag.CACHE) === 0 || !env.writeback) inode.touchContents(now())
-    env.store.inodes.save(inode)
-  })
+  env.store.transact(
+    () => {
+      env.store.contents.write(inode, offset, data)
+      if ((flags & WriteFlag.KILL_SUIDGID) !== 0) dropPrivileges(inode, request)
+      // With the writeback cache the kernel keeps the times and sends them on their own.
+      if ((flags & WriteFlag.CACHE) === 0 || !env.writeback) inode.touchContents(now())
+      env.store.inodes.save(inode)
+    },
+    request,
+    () => data.length,
+  )
   return OK
 }
 
@@ -130,11 +134,15 @@ export function copyFileRange(
   const end = range.targetOffset + length
   const target = writableOf(env, { ...request, node: range.target }, range.targetOffset, end)
   if (isErrno(target)) return target
-  env.store.transact(() => {
-    env.store.contents.share(source, range.offset, target, range.targetOffset, length)
-    target.touchContents(now())
-    env.store.inodes.save(target)
-  })
+  env.store.transact(
+    () => {
+      env.store.contents.share(source, range.offset, target, range.targetOffset, length)
+      target.touchContents(now())
+      env.store.inodes.save(target)
+    },
+    request,
+    () => length,
+  )
   touchAccessLazily(env, source)
   return { copied: length }
 }

@@ -4,7 +4,7 @@ import { E, OK, isErrno, type Result, type Status } from "../core/errno.ts"
 import type { Attr, CopyFileRangeIn, InHeader, IoctlIn, SetattrIn, Statfs } from "../fuse/abi.ts"
 import type { DirentPacker } from "../fuse/dirent.ts"
 import type { Creation, LATER, Operations, ReadRange } from "../fuse/operations.ts"
-import type { Replay } from "../fuse/protocol.ts"
+import type { Once, Replay } from "../fuse/protocol.ts"
 import type { Reply } from "../fuse/reply.ts"
 import { InodeFlag, S_IFDIR } from "../store/inode.ts"
 import { flushAccessTimes } from "./access-time.ts"
@@ -34,11 +34,12 @@ export class FileSystem implements Operations, Replay {
     this.#virtual = virtual
   }
 
-  answer(request: InHeader, kind: "entry" | "status"): Result<Attr> | typeof OK | undefined {
-    const ino = this.#env.store.replyOf(request)
-    if (ino === undefined) return undefined
+  answer(request: InHeader, kind: Once): ReturnType<Replay["answer"]> {
+    const value = this.#env.store.replyOf(request)
+    if (value === undefined) return undefined
     if (kind === "status") return OK
-    const inode = inodeOf(this.#env, ino as NodeId)
+    if (kind === "count") return { count: value }
+    const inode = inodeOf(this.#env, value as NodeId)
     return isErrno(inode) ? inode : countLookup(this.#env, request, inode)
   }
 

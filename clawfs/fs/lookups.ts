@@ -42,6 +42,16 @@ export class Lookups implements Disposable {
     this.#words = this.#mapping.words
     this.#mask = 2 ** header.log - 1
     header.used = this.#countUsed()
+    if (this.#hasStrays()) this.#resize(header.log < MAX_LOG ? header.log + 1 : header.log - 1)
+  }
+
+  /** A kill in the middle of a removal leaves an entry twice, or where its probing does not lead. */
+  #hasStrays(): boolean {
+    const w = this.#words
+    for (let at = 0; at < w.length; at += ENTRY_WORDS) {
+      if (w[at + 3] === 1 && this.#find((w[at + 1] ?? 0) * TWO_32 + (w[at] ?? 0)) !== at) return true
+    }
+    return false
   }
 
   #offset(log: number): number {
@@ -140,11 +150,16 @@ export class Lookups implements Disposable {
     this.#mapping = this.#map(log)
     this.#words = this.#mapping.words
     this.#mask = 2 ** log - 1
+    let used = 0
     for (let at = 0; at < old.length; at += ENTRY_WORDS) {
-      if (old[at + 3] !== 1) continue
-      const [low, high] = [old[at] ?? 0, old[at + 1] ?? 0]
-      fill(this.#words, this.#find(high * TWO_32 + low), low, high, old[at + 2] ?? 0)
+      const [low, high, count] = [old[at] ?? 0, old[at + 1] ?? 0, old[at + 2] ?? 0]
+      if (old[at + 3] !== 1 || count === 0) continue
+      const target = this.#find(high * TWO_32 + low)
+      const isNew = this.#words[target + 3] !== 1
+      used += isNew ? 1 : 0
+      fill(this.#words, target, low, high, isNew ? count : Math.max(count, this.#words[target + 2] ?? 0))
     }
+    this.#header.used = used
     this.#header.log = log
     oldMapping[Symbol.dispose]()
     releaseSharedRange(this.#fd, this.#offset(oldLog), ENTRY_BYTES * 2 ** oldLog)
@@ -155,10 +170,13 @@ export class Lookups implements Disposable {
   }
 }
 
-/** The word that makes an entry valid is stored last. */
+/**
+ * The word that makes an entry valid is stored last, and the count before the key: where a key is taken over by another
+ * one (backward shift), that one never has a count that is too low.
+ */
 function fill(words: Uint32Array, at: number, low: number, high: number, count: number): void {
-  words[at] = low
-  words[at + 1] = high
   words[at + 2] = count
+  words[at + 1] = high
+  words[at] = low
   words[at + 3] = 1
 }

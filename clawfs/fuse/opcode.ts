@@ -31,7 +31,7 @@ export type Outcome = Status | typeof LATER
 export interface Row {
   readonly name: string
   /** Changes the tree in a way that a second execution would answer differently: replayed from the reply record. */
-  readonly once?: "entry" | "status"
+  readonly once?: "entry" | "count" | "status"
   run(context: Context, request: InHeader, reader: Reader): Outcome
 }
 
@@ -111,15 +111,18 @@ function opendir(context: Context): Status {
 function write(context: Context, request: InHeader, reader: Reader): Status {
   const { offset, size, flags } = abi.readWriteIn(reader)
   const status = context.operations.write(request, offset, reader.bytes(size), flags)
-  if (status === OK) abi.writeCountOut(context.reply.writer, size)
-  return status
+  return status === OK ? countReply(context, request.opcode, size) : status
 }
 
-function copyFileRange(context: Context, request: InHeader, reader: Reader, wide: boolean): Status {
+function copyFileRange(context: Context, request: InHeader, reader: Reader): Status {
   const result = context.operations.copyFileRange(request, abi.readCopyFileRangeIn(reader))
-  if (isErrno(result)) return result
-  if (wide) context.reply.writer.i53(result.copied)
-  else abi.writeCountOut(context.reply.writer, result.copied)
+  return isErrno(result) ? result : countReply(context, request.opcode, result.copied)
+}
+
+/** How many bytes were written or copied. */
+export function countReply(context: Context, opcode: number, count: number): Status {
+  if (opcode === abi.Opcode.COPY_FILE_RANGE_64) context.reply.writer.i53(count)
+  else abi.writeCountOut(context.reply.writer, count)
   return OK
 }
 
@@ -176,7 +179,7 @@ export const ROWS: ReadonlyMap<number, Row> = new Map<number, Row>([
   [O.CREATE, { name: "CREATE", once: "entry", run: create }],
   [O.TMPFILE, { name: "TMPFILE", once: "entry", run: tmpfile }],
   [O.READ, { name: "READ", run: read }],
-  [O.WRITE, { name: "WRITE", run: write }],
+  [O.WRITE, { name: "WRITE", once: "count", run: write }],
   [O.STATFS, { name: "STATFS", run: statfs }],
   [O.RELEASE, { name: "RELEASE", run: ok }],
   [O.FSYNC, { name: "FSYNC", run: (c, q) => c.operations.fsync(q) }],
@@ -198,8 +201,8 @@ export const ROWS: ReadonlyMap<number, Row> = new Map<number, Row>([
   [O.RELEASEDIR, { name: "RELEASEDIR", run: ok }],
   [O.FALLOCATE, { name: "FALLOCATE", run: fallocate }],
   [O.LSEEK, { name: "LSEEK", run: lseek }],
-  [O.COPY_FILE_RANGE, { name: "COPY_FILE_RANGE", run: (c, q, r) => copyFileRange(c, q, r, false) }],
-  [O.COPY_FILE_RANGE_64, { name: "COPY_FILE_RANGE_64", run: (c, q, r) => copyFileRange(c, q, r, true) }],
+  [O.COPY_FILE_RANGE, { name: "COPY_FILE_RANGE", once: "count", run: copyFileRange }],
+  [O.COPY_FILE_RANGE_64, { name: "COPY_FILE_RANGE_64", once: "count", run: copyFileRange }],
   [O.IOCTL, { name: "IOCTL", run: ioctl }],
   [O.DESTROY, { name: "DESTROY", run: destroy }],
 ])

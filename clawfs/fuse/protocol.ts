@@ -4,23 +4,23 @@
  * errno: no byte sequence may leave a program hanging or end the server.
  */
 import { Reader } from "../core/bytes.ts"
-import { E, OK, errnoName, isErrno, type Status } from "../core/errno.ts"
-import { Fault, describe, errnoOfThrown } from "../core/fault.ts"
+import { E, OK, errnoName, isErrno, type Result, type Status } from "../core/errno.ts"
+import { Fault, Rebuilt, describe, errnoOfThrown } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
-import { Opcode, Size, UNIQUE_RESEND_HIGH, readInHeader, type InHeader } from "./abi.ts"
+import { Opcode, Size, UNIQUE_RESEND_HIGH, readInHeader, type Attr, type InHeader } from "./abi.ts"
 import { Flag } from "./flags.ts"
-import { NO_REPLY, ROWS, entryOrOpen, type Context, type Row } from "./opcode.ts"
+import { NO_REPLY, ROWS, countReply, entryOrOpen, type Context, type Row } from "./opcode.ts"
 import { LATER, type Operations } from "./operations.ts"
 import { Reply } from "./reply.ts"
 import { TTL_SECONDS, negotiateInit, type Agreement, type SessionOptions } from "./session.ts"
 
+/** What is kept of an answer: the inode of an entry reply, a number of bytes, or only that it was a success. */
+export type Once = "entry" | "count" | "status"
+
 /** What the server remembers about requests that an earlier server may have executed already. */
 export interface Replay {
   /** Answers a resent request from its record; undefined when it was never executed. */
-  answer(
-    request: InHeader,
-    kind: "entry" | "status",
-  ): ReturnType<Operations["lookup"]> | typeof OK | undefined
+  answer(request: InHeader, kind: Once): Result<Attr> | { readonly count: number } | typeof OK | undefined
 }
 
 export interface ProtocolOptions extends SessionOptions {
@@ -31,6 +31,9 @@ export interface ProtocolOptions extends SessionOptions {
   /** The agreement of an earlier server on this connection. */
   readonly resumed?: Agreement | undefined
 }
+
+/** How often a request may begin again because memory was rebuilt under it. */
+const ATTEMPTS = 2
 
 /** Nothing to send: a FORGET, or a reply that another thread will send. */
 export const NOTHING = 0
@@ -111,11 +114,12 @@ export class Protocol {
     return row.run(this.#context, request, this.#reader)
   }
 
-  #replay(row: Row, kind: "entry" | "status", request: InHeader): Status | undefined {
+  #replay(row: Row, kind: Once, request: InHeader): Status | undefined {
     const answer = this.#options.replay.answer(request, kind)
     if (answer === undefined) return undefined
     this.#options.log.info("replayed", { op: row.name })
     if (answer === OK || isErrno(answer)) return answer
+    if ("count" in answer) return countReply(this.#context, request.opcode, answer.count)
     return entryOrOpen(this.#context, request.opcode, answer)
   }
 
@@ -127,10 +131,15 @@ export class Protocol {
     return OK
   }
 
-  #guard(request: InHeader, run: () => Status | typeof LATER): Status | typeof LATER {
+  #guard(request: InHeader, run: () => Status | typeof LATER, attempts = ATTEMPTS): Status | typeof LATER {
     try {
       return run()
     } catch (thrown) {
+      if (thrown instanceof Rebuilt && attempts > 0) {
+        this.#reply.reset()
+        this.#reader.rewind(Size.inHeader, request.length)
+        return this.#guard(request, run, attempts - 1)
+      }
       const errno = thrown instanceof RangeError ? E.EINVAL : errnoOfThrown(thrown)
       this.#report(request, thrown, errnoName(errno))
       this.#reply.reset()

@@ -12,6 +12,7 @@ import { Log } from "../core/log.ts"
 import type { Environment } from "../fs/environment.ts"
 import { FileSystem } from "../fs/filesystem.ts"
 import { Lookups } from "../fs/lookups.ts"
+import { adoptOrphans } from "../fs/orphans.ts"
 import { VirtualFiles } from "../fs/virtual.ts"
 import type { InHeader } from "../fuse/abi.ts"
 import { CLOSED, Channel, invalidateAttributes, requestResend, sendMessage } from "../fuse/channel.ts"
@@ -90,10 +91,7 @@ function recover(fs: FileSystem, env: Environment, memory: SessionMemory): void 
   if (agreement === undefined) store.clearReply()
   else store.armJournal(agreement.flags)
   store.settle()
-  for (const ino of store.inodes.orphans()) {
-    if (env.lookups.get(ino) === 0) store.release(ino)
-    else env.orphans.add(ino)
-  }
+  adoptOrphans(env, agreement !== undefined)
 }
 
 /** Gets hold of what a killed server owed: asked for again, or on older kernels answered with EIO. */

@@ -2,7 +2,7 @@
  * Executes requests of the journal again: the same protocol and filesystem, but nobody hears the answers. The buffers are
  * its own, because a batch may have to be redone while another request is being served.
  */
-import { errnoName } from "../core/errno.ts"
+import { E, errnoName } from "../core/errno.ts"
 import { Fault } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import type { FileSystem } from "../fs/filesystem.ts"
@@ -37,6 +37,7 @@ export class Replayer {
     })
     const length = protocol.handle(request.length)
     const error = length === NOTHING ? 0 : -this.#reply.readInt32LE(ERROR_AT)
+    if (error === E.ENOSPC) throw new Fault("no-space", "no room to execute an answered request again")
     if (error !== 0)
       throw new Fault("corrupt", `an answered request can't be executed again: ${errnoName(error)}`)
   }

@@ -4,6 +4,7 @@
  * Offsets are bytes, below 2^53.
  */
 import { E, type Result } from "../core/errno.ts"
+import { Fault } from "../core/fault.ts"
 import type { Counters } from "./counters.ts"
 import type { Database } from "./database.ts"
 import { Extents, clip, endOf, type Extent } from "./extents.ts"
@@ -42,7 +43,7 @@ export class Contents {
     const wholly = inode.inlineLength > 0 && piece <= offset && end <= pieceEnd
     if (!wholly) this.#readExtents(inode, offset, end, out, at)
     const [from, to] = [Math.max(offset, piece), Math.min(end, pieceEnd)]
-    if (from < to) this.#inline.get(inode).copy(out, at + from - offset, from - piece, to - piece)
+    if (from < to) this.#inline.get(inode).copy(out, at + (from - offset), from - piece, to - piece)
   }
 
   #readExtents(inode: Inode, offset: number, end: number, out: Buffer, at: number): void {
@@ -50,18 +51,18 @@ export class Contents {
     let run: Extent[] = []
     const flush = (): void => {
       const [first] = run
-      if (first !== undefined) this.#segments.readRun(run.map(asRecord), out, at + first.offset - offset)
+      if (first !== undefined) this.#segments.readRun(run.map(asRecord), out, at + (first.offset - offset))
       run = []
     }
     for (const extent of this.#extents.within(inode, offset, end)) {
-      out.fill(0, at + covered - offset, at + extent.offset - offset)
+      out.fill(0, at + (covered - offset), at + (extent.offset - offset))
       covered = endOf(extent)
       if (!continues(run.at(-1), extent)) flush()
       if (isWholeRecord(extent)) run.push(extent)
-      else this.#readPart(extent, out, at + extent.offset - offset)
+      else this.#readPart(extent, out, at + (extent.offset - offset))
     }
     flush()
-    out.fill(0, at + covered - offset, at + end - offset)
+    out.fill(0, at + (covered - offset), at + (end - offset))
   }
 
   #readPart(extent: Extent, out: Buffer, at: number): void {
@@ -75,13 +76,23 @@ export class Contents {
    */
   write(inode: Inode, offset: number, data: Buffer): void {
     this.#counted(inode, () => {
-      if (!this.#writeInline(inode, offset, data)) {
-        this.#spillForWrite(inode, offset, offset + data.length)
-        const startsTail = offset >= inode.size && data.length < RECORD_MIN
-        if (!startsTail || !this.#writeInline(inode, offset, data)) this.#writeRecords(inode, offset, data)
-      }
+      if (!this.#writeInline(inode, offset, data)) this.#writeBeside(inode, offset, data)
       inode.size = Math.max(inode.size, offset + data.length)
     })
+  }
+
+  /** Writes what the inline piece, as it is, can't take. */
+  #writeBeside(inode: Inode, offset: number, data: Buffer): void {
+    const hasSpilled = this.#spillForWrite(inode, offset, offset + data.length)
+    if (offset >= inode.size && data.length < RECORD_MIN && this.#writeInline(inode, offset, data)) return
+    try {
+      this.#writeRecords(inode, offset, data)
+    } catch (thrown) {
+      // The spilled piece is a change, although one that nobody would see.
+      throw hasSpilled && thrown instanceof Fault
+        ? new Fault(thrown.kind, thrown.message, { cause: thrown })
+        : thrown
+    }
   }
 
   /** Tries to hold the written range in the inline piece; false when it belongs into the log. */
@@ -109,10 +120,12 @@ export class Contents {
   }
 
   /** Makes room in `[offset, end)`, or behind a full tail: an inline piece that is not overwritten becomes a record. */
-  #spillForWrite(inode: Inode, offset: number, end: number): void {
+  #spillForWrite(inode: Inode, offset: number, end: number): boolean {
     const [piece, pieceEnd] = [inode.inlineOffset, inode.inlineOffset + inode.inlineLength]
-    if (inode.inlineLength === 0 || (offset <= piece && pieceEnd <= end)) return
-    if ((offset < pieceEnd && piece < end) || offset >= inode.size) this.#spill(inode)
+    if (inode.inlineLength === 0 || (offset <= piece && pieceEnd <= end)) return false
+    const isInTheWay = (offset < pieceEnd && piece < end) || offset >= inode.size
+    if (isInTheWay) this.#spill(inode)
+    return isInTheWay
   }
 
   /** Moves the inline piece into the log: the file stays the same, only differently stored. */

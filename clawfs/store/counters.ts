@@ -5,14 +5,14 @@
 import type { NodeId } from "../core/brand.ts"
 import type { Database, Query } from "./database.ts"
 
-/** Which request made the last change that must not be executed twice, and the inode it made (0: none). */
+/** Which request made the last change that must not be executed twice, and what its answer needs: an inode or a count. */
 export interface ReplyRecord {
   readonly uniqueLow: number
   readonly uniqueHigh: number
-  readonly ino: number
+  readonly value: number
 }
 
-type Row = [number, number, number, number, number, number, number, number]
+type Row = [number, number, number, number, number, number, number, number, number]
 
 export class Counters {
   inodes = 0
@@ -20,7 +20,9 @@ export class Counters {
   bytes = 0
   /** Number of the last committed batch: entries of the journal that belong to the next one are not in the database. */
   batch = 0
-  reply: ReplyRecord = { uniqueLow: 0, uniqueHigh: 0, ino: 0 }
+  /** The highest number that a segment ever had. */
+  lastSegment = 0
+  reply: ReplyRecord = { uniqueLow: 0, uniqueHigh: 0, value: 0 }
   #nextIno = 0
   #sequence = 0
   readonly #select: Query<[], Row>
@@ -33,9 +35,10 @@ export class Counters {
       "bytes",
       "sequence",
       "batch",
+      "last_segment",
       "reply_low",
       "reply_high",
-      "reply_ino",
+      "reply_value",
     ]
     this.#select = db.query(`SELECT ${columns.join(", ")} FROM state WHERE id = 1`)
     this.#update = db.query(
@@ -47,22 +50,33 @@ export class Counters {
   load(): void {
     const row = this.#select.get()
     if (row === undefined) return
-    let uniqueLow: number, uniqueHigh: number, ino: number
-    ;[this.#nextIno, this.inodes, this.bytes, this.#sequence, this.batch, uniqueLow, uniqueHigh, ino] = row
-    this.reply = { uniqueLow, uniqueHigh, ino }
+    let uniqueLow: number, uniqueHigh: number, value: number
+    ;[
+      this.#nextIno,
+      this.inodes,
+      this.bytes,
+      this.#sequence,
+      this.batch,
+      this.lastSegment,
+      uniqueLow,
+      uniqueHigh,
+      value,
+    ] = row
+    this.reply = { uniqueLow, uniqueHigh, value }
   }
 
   save(): void {
-    const { uniqueLow, uniqueHigh, ino } = this.reply
+    const { uniqueLow, uniqueHigh, value } = this.reply
     this.#update.run(
       this.#nextIno,
       this.inodes,
       this.bytes,
       this.#sequence,
       this.batch,
+      this.lastSegment,
       uniqueLow,
       uniqueHigh,
-      ino,
+      value,
     )
   }
 

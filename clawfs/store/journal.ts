@@ -7,10 +7,11 @@
  * It is no protection against a power cut (nothing here is synced; fsync commits the batch first). After a reboot the
  * entries are ignored: the boot id in the header tells.
  *
- *   header, 4096 bytes: magic [8] · boot id [36] · protocol flags u64
- *   entry: length u32 · number u32 · batch u64 · seconds i64 · nanos u32 · 0 u32 · request [length, padded to 8] ·
+ *   header, 4096 bytes: magic [8] · boot id [36] · protocol flags u64 · nonce u32
+ *   entry: length u32 · number u32 · batch u64 · seconds i64 · nanos u32 · nonce u32 · request [length, padded to 8] ·
  *          batch u64 · number u32 · length u32
  */
+import { randomInt } from "node:crypto"
 import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { Reader, Writer } from "../core/bytes.ts"
@@ -25,6 +26,9 @@ const HEADER = 4096
 const ENTRY_HEAD = 32
 const ENTRY_TAIL = 16
 const BOOT_ID = 36
+const FLAGS_AT = 8 + BOOT_ID
+const NONCE_AT = FLAGS_AT + 8
+const HEADER_FIELDS = NONCE_AT + 4
 
 /** Reserved at once: a full disk must not keep an answered request from being noted. */
 const CAPACITY = 4 * 1024 * 1024
@@ -45,6 +49,8 @@ export class Journal implements Disposable {
   readonly #iovec = Buffer.allocUnsafeSlow(4 * 16)
   #at = HEADER
   #number = 0
+  /** Random, new with every boot: leftovers of an earlier one are never taken for entries. */
+  #nonce = 0
 
   private constructor(fd: number) {
     this.#fd = fd
@@ -75,37 +81,56 @@ export class Journal implements Disposable {
     for (let at = 0; at < CAPACITY; at += zeroes.length) writeSync(this.#fd, zeroes, 0, zeroes.length, at)
   }
 
-  /** The protocol flags that were in force for the entries; undefined when there are none of this boot. */
-  get flags(): bigint | undefined {
-    const header = Buffer.alloc(MAGIC.length + BOOT_ID + 8)
+  #readHeader(): Buffer | undefined {
+    const header = Buffer.alloc(HEADER_FIELDS)
     readSync(this.#fd, header, 0, header.length, 0)
     const ours =
-      header.subarray(0, 8).equals(MAGIC) && header.toString("latin1", 8, 8 + BOOT_ID) === this.#bootId
-    return ours ? header.readBigUInt64LE(8 + BOOT_ID) : undefined
+      header.subarray(0, 8).equals(MAGIC) && header.toString("latin1", 8, FLAGS_AT) === this.#bootId
+    return ours ? header : undefined
+  }
+
+  /** The protocol flags that are in force for the entries; undefined when there are none of this boot. */
+  get flags(): bigint | undefined {
+    return this.#readHeader()?.readBigUInt64LE(FLAGS_AT)
   }
 
   /** Makes the entries from now on valid for this boot. */
   arm(flags: bigint): void {
-    const header = Buffer.alloc(MAGIC.length + BOOT_ID + 8)
+    const known = this.#readHeader()
+    this.#nonce = known?.readUInt32LE(NONCE_AT) ?? randomInt(2 ** 32)
+    const header = Buffer.alloc(HEADER_FIELDS)
     MAGIC.copy(header)
     header.write(this.#bootId, 8, "latin1")
-    header.writeBigUInt64LE(flags, 8 + BOOT_ID)
+    header.writeBigUInt64LE(flags, FLAGS_AT)
+    header.writeUInt32LE(this.#nonce, NONCE_AT)
     writeSync(this.#fd, header, 0, header.length, 0)
   }
 
   /** The entries of `batch`; appending goes on behind them. */
   entriesOf(batch: number): JournalEntry[] {
     this.restart()
-    if (this.flags === undefined) return []
+    const header = this.#readHeader()
+    if (header === undefined) return []
+    this.#nonce = header.readUInt32LE(NONCE_AT)
     const bytes = Buffer.alloc(CAPACITY)
     const size = readSync(this.#fd, bytes, 0, CAPACITY, 0)
     const entries: JournalEntry[] = []
     for (;;) {
-      const entry = parseEntry(bytes.subarray(0, size), this.#at, batch, this.#number)
+      const entry = this.#parse(bytes.subarray(0, size), batch)
       if (entry === undefined) return entries
       entries.push(entry)
       this.#number += 1
       this.#at += ENTRY_HEAD + padded(entry.request.length) + ENTRY_TAIL
+    }
+  }
+
+  /** The next entry; bytes that are none, damaged ones included, end the journal. */
+  #parse(bytes: Buffer, batch: number): JournalEntry | undefined {
+    try {
+      return parseEntry(bytes, this.#at, { batch, number: this.#number, nonce: this.#nonce })
+    } catch (thrown) {
+      if (thrown instanceof RangeError) return undefined
+      throw thrown
     }
   }
 
@@ -122,7 +147,7 @@ export class Journal implements Disposable {
       .i53(batch)
       .i53(time.seconds)
       .u32(time.nanos)
-      .u32(0)
+      .u32(this.#nonce)
     new Writer(this.#tail).i53(batch).u32(this.#number).u32(request.length)
     const parts = [
       this.#head,
@@ -160,18 +185,19 @@ function padded(length: number): number {
   return (length + 7) & -8
 }
 
-function parseEntry(bytes: Buffer, at: number, batch: number, number: number): JournalEntry | undefined {
-  if (at + ENTRY_HEAD > bytes.length) return undefined
+function parseEntry(
+  bytes: Buffer,
+  at: number,
+  want: { batch: number; number: number; nonce: number },
+): JournalEntry | undefined {
   const head = new Reader(bytes)
   head.rewind(at, bytes.length)
   const length = head.u32()
-  const tailAt = at + ENTRY_HEAD + padded(length)
-  if (head.u32() !== number || length > JOURNAL_REQUEST_MAX || tailAt + ENTRY_TAIL > bytes.length)
+  if (head.u32() !== want.number || head.u53() !== want.batch || length > JOURNAL_REQUEST_MAX)
     return undefined
-  const tail = new Reader(bytes)
-  tail.rewind(tailAt, bytes.length)
-  if (head.u53Clamped() !== batch || tail.u53Clamped() !== batch) return undefined
-  if (tail.u32() !== number || tail.u32() !== length) return undefined
   const time = { seconds: head.i53(), nanos: head.u32() }
-  return { time, request: bytes.subarray(at + ENTRY_HEAD, at + ENTRY_HEAD + length) }
+  if (head.u32() !== want.nonce) return undefined
+  const request = head.bytes(padded(length)).subarray(0, length)
+  if (head.u53() !== want.batch || head.u32() !== want.number || head.u32() !== length) return undefined
+  return { time, request }
 }

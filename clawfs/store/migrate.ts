@@ -2,7 +2,7 @@
  * Brings an older store forward, one transaction a step, after a backup of `meta.db`. A newer store is refused: an old
  * program must not guess.
  */
-import { existsSync } from "node:fs"
+import { renameSync, rmSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
 import { APPLICATION_ID, SCHEMA_VERSION, STEPS } from "../../migrations/sqlite/steps.ts"
 import type { Database } from "./database.ts"
@@ -41,9 +41,10 @@ export function migrate(db: Database, options: { readOnly: boolean }): void {
   })
 }
 
-/** `meta.db.v3`: a whole, consistent copy; one that exists already is of an interrupted migration and just as good. */
+/** `meta.db.v3`: a whole, consistent copy, made anew for every attempt; it gets its name when it is complete. */
 function backup(db: Database, version: number): void {
   const path = `${db.path}.v${version}`
-  if (existsSync(path)) return
-  db.query<[string]>("VACUUM INTO ?").run(path)
+  rmSync(`${path}.new`, { force: true })
+  db.query<[string]>("VACUUM INTO ?").run(`${path}.new`)
+  renameSync(`${path}.new`, path)
 }

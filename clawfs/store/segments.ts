@@ -94,7 +94,7 @@ export class Segments implements Disposable {
     const ids = readdirSync(this.#directory)
       .flatMap((name) => /^(\d{8})\.seg$/.exec(name)?.[1] ?? [])
       .map(Number)
-    const newest = Math.max(0, ...ids, ...this.#live.keys())
+    const newest = Math.max(this.#counters.lastSegment, ...ids, ...this.#live.keys())
     this.#tail = SEGMENT_LIMIT
     if (newest === 0 || !ids.includes(newest) || this.#readOnly) return newest
     try {
@@ -187,6 +187,7 @@ export class Segments implements Disposable {
     }
     this.#remember(id, fd)
     this.#current = id
+    this.#counters.lastSegment = id
     this.#tail = SEGMENT_HEADER
   }
 

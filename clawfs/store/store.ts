@@ -80,6 +80,8 @@ export class Store implements Disposable {
   readonly #transactions: Transactions
   #journal: Journal | undefined
   readonly #deadSegments: number[] = []
+  /** Emptied in the transaction that is not committed yet. */
+  readonly #emptied: number[] = []
   /** Unlinked and forgotten; their rows go with the next transaction. */
   readonly #dead: NodeId[] = []
   /** Their rows are gone in the transaction that is not committed yet. */
@@ -147,11 +149,10 @@ export class Store implements Disposable {
   beginBatching(execute: (request: Buffer, flags: bigint) => void): number {
     const journal = Journal.open(this.directory)
     this.#journal = journal
-    const flags = journal.flags ?? 0n
     return this.#transactions.batch({
       journal,
       reserve: new Reserve(this.directory),
-      execute: (request) => execute(request, flags),
+      execute: (request) => execute(request, journal.flags ?? 0n),
     })
   }
 
@@ -180,12 +181,12 @@ export class Store implements Disposable {
 
   /**
    * Runs `change`; when this returns, it survives the process. With `request`, remembers that this request was executed
-   * and which inode it made (`made`). If `change` throws, nothing of it is kept.
+   * and what its answer needs (`value`: the inode it made, or a count). If `change` throws, nothing of it is kept.
    */
-  transact<T>(change: () => T, request?: RequestId, made?: (result: T) => number): T {
+  transact<T>(change: () => T, request?: RequestId, value?: (result: T) => number): T {
     return this.#transactions.run(() => {
       const result = change()
-      if (request !== undefined) this.#record(request, made?.(result) ?? 0)
+      if (request !== undefined) this.#record(request, value?.(result) ?? 0)
       return result
     })
   }
@@ -195,30 +196,35 @@ export class Store implements Disposable {
     return this.#transactions.runAlone(change)
   }
 
+  /** A change that belongs to no request: it rides along, and may get lost with a server, to be done again some time. */
+  housekeep(change: () => void): void {
+    this.#transactions.runHousekeeping(change)
+  }
+
   /** Commits what requests have answered so far. */
   commit(): void {
     this.#transactions.commit()
   }
 
-  #record(request: RequestId, ino: number): void {
+  #record(request: RequestId, value: number): void {
     this.counters.reply = {
       uniqueLow: request.uniqueLow,
       uniqueHigh: request.uniqueHigh & UNIQUE_HIGH_MASK,
-      ino,
+      value,
     }
   }
 
-  /** Whether `request` was executed already; then the inode that it made, or 0. */
+  /** Whether `request` was executed already; then the value that was remembered with it. */
   replyOf(request: RequestId): number | undefined {
-    const { uniqueLow, uniqueHigh, ino } = this.counters.reply
+    const { uniqueLow, uniqueHigh, value } = this.counters.reply
     const same = uniqueLow === request.uniqueLow && uniqueHigh === (request.uniqueHigh & UNIQUE_HIGH_MASK)
-    return same && (uniqueLow !== 0 || uniqueHigh !== 0) ? ino : undefined
+    return same && (uniqueLow !== 0 || uniqueHigh !== 0) ? value : undefined
   }
 
   /** Request numbers start again with every mount. */
   clearReply(): void {
     this.transact(() => {
-      this.counters.reply = { uniqueLow: 0, uniqueHigh: 0, ino: 0 }
+      this.counters.reply = { uniqueLow: 0, uniqueHigh: 0, value: 0 }
     })
   }
 
@@ -229,6 +235,7 @@ export class Store implements Disposable {
       reload: () => this.#reload(),
       committed: () => {
         this.#buried.length = 0
+        this.#deadSegments.push(...this.#emptied.splice(0))
         this.#commits += 1
       },
     }
@@ -238,7 +245,7 @@ export class Store implements Disposable {
     this.#bury()
     this.contents.flush()
     this.inodes.flush()
-    this.#deadSegments.push(...this.#segments.save())
+    this.#emptied.push(...this.#segments.save())
     this.counters.batch = batch
     this.counters.save()
   }
@@ -248,6 +255,7 @@ export class Store implements Disposable {
     this.contents.clearCaches()
     this.#segments.reload()
     this.counters.load()
+    this.#emptied.length = 0
     this.#dead.push(...this.#buried.splice(0))
   }
 
@@ -275,7 +283,7 @@ export class Store implements Disposable {
 
   /** Commits everything, with the rows of released inodes. */
   settle(): void {
-    if (this.#dead.length > 0) this.transact(() => undefined)
+    if (this.#dead.length > 0) this.housekeep(() => undefined)
     this.commit()
   }
 
@@ -364,7 +372,7 @@ function initialise(db: Database, root: { mode: number; uid: number; gid: number
   db.query<[Buffer, number, number, number]>(
     "INSERT INTO store (id, uuid, created, seed_a, seed_b) VALUES (1, ?, ?, ?, ?)",
   ).run(randomBytes(16), t.seconds, seeds.readUInt32LE(0), seeds.readUInt32LE(4))
-  db.query<[number]>("INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0)").run(FIRST_INO)
+  db.query<[number]>("INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0)").run(FIRST_INO)
   const counters = new Counters(db)
   const inodes = new Inodes(db, counters)
   inodes.insert(newInode(ROOT_NODE, S_IFDIR | root.mode, root.uid, root.gid, 0))

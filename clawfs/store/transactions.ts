@@ -5,7 +5,7 @@
  *
  * Invariant: database as of the last commit + entries of the journal = everything that was answered.
  */
-import { Fault } from "../core/fault.ts"
+import { Fault, Rebuilt } from "../core/fault.ts"
 import { pinClock, type Timestamp } from "../sys/clock.ts"
 import type { Database } from "./database.ts"
 import type { Journal, JournalEntry } from "./journal.ts"
@@ -45,6 +45,8 @@ export class Transactions {
   #isOpen = false
   #isReplaying = false
   #operations = 0
+  /** How often memory was rebuilt from the last commit. */
+  #redone = 0
   /** The disk is full: every request is committed before its answer, so that ENOSPC reaches the right program. */
   #isTight = false
   #commits = 0
@@ -84,9 +86,9 @@ export class Transactions {
     const batching = this.#batching
     const request = this.#request
     if (batching === undefined || this.#isTight) return this.runAlone(change)
-    if (request === undefined) return this.#internal(change)
+    if (request === undefined) return this.runHousekeeping(change)
     if (!batching.journal.fits(request.bytes.length)) {
-      this.commit()
+      this.#commitBefore()
       if (!batching.journal.fits(request.bytes.length)) return this.#single(change)
     }
     const result = this.#shared(() => {
@@ -103,13 +105,22 @@ export class Transactions {
   /** A change whose outcome depends on more than the store and the clock: it must not be left to a second execution. */
   runAlone<T>(change: () => T): T {
     if (this.#isReplaying) return change()
-    this.commit()
+    this.#commitBefore()
     return this.#single(change)
   }
 
-  /** Housekeeping: rides along with the batch, and is done again some other time if that is lost. */
-  #internal<T>(change: () => T): T {
-    const result = this.#batching === undefined ? change() : this.#shared(change, this.#batching)
+  /** Commits the batch on behalf of a request that has begun. If that took a redo, the request must begin again. */
+  #commitBefore(): void {
+    const redone = this.#redone
+    this.commit()
+    if (this.#redone !== redone) throw new Rebuilt("the batch was done again")
+  }
+
+  /** A change of no request: rides along with the batch, and is done again some other time if that is lost. */
+  runHousekeeping<T>(change: () => T): T {
+    const batching = this.#batching
+    if (batching === undefined || this.#isTight) return this.runAlone(change)
+    const result = this.#shared(change, batching)
     this.#operations += 1
     return result
   }
@@ -201,8 +212,19 @@ export class Transactions {
 
   /** Takes back what failed, and with it the batch; then executes the answered requests of the batch again. */
   #redo(batching: Batching): void {
+    this.#redone += 1
     this.#rollback()
-    this.#replay(batching.journal.entriesOf(this.#participant.batch() + 1), batching)
+    const entries = batching.journal.entriesOf(this.#participant.batch() + 1)
+    try {
+      this.#replay(entries, batching)
+    } catch (thrown) {
+      if (!(thrown instanceof Fault && thrown.kind === "no-space")) throw thrown
+      // What was answered goes before what is asked now: the reserve is for this.
+      batching.reserve.give()
+      this.#isTight = true
+      this.#rollback()
+      this.#replay(entries, batching)
+    }
   }
 
   #replay(entries: readonly JournalEntry[], batching: Batching): void {

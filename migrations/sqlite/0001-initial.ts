@@ -17,9 +17,10 @@ CREATE TABLE state (
   bytes        INTEGER NOT NULL,
   sequence     INTEGER NOT NULL,
   batch        INTEGER NOT NULL,
+  last_segment INTEGER NOT NULL,
   reply_low    INTEGER NOT NULL,
   reply_high   INTEGER NOT NULL,
-  reply_ino    INTEGER NOT NULL
+  reply_value  INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE inode (
