@@ -2,7 +2,7 @@
 import { createConnection } from "node:net"
 import { PROTOCOL_VERSION, Response } from "../../schema/envelope.ts"
 import { Fault, type FaultKind } from "../core/fault.ts"
-import { CONTROL_SOCKET, shortSocketPath } from "../sys/socket-path.ts"
+import { CONTROL_SOCKET, shortSocketPath, type SocketPath } from "../sys/socket-path.ts"
 
 const TIMEOUT_MS = 10_000
 
@@ -15,21 +15,43 @@ export async function call(
   method: string,
   params: Record<string, unknown> = {},
 ): Promise<unknown> {
-  using path = shortSocketPath(store, CONTROL_SOCKET)
+  using path = socketOf(store)
   const line = await exchange(
     path.path,
     `${JSON.stringify({ v: PROTOCOL_VERSION, id: 1, method, params })}\n`,
   )
-  const response = Response.safeParse(JSON.parse(line))
+  const response = Response.safeParse(parsed(line))
   if (!response.success) throw new Fault("io", "the daemon's answer can't be understood")
   if (response.data.ok) return response.data.result
   throw new Fault(response.data.error.kind as FaultKind, response.data.error.message)
 }
 
+function socketOf(store: string): SocketPath {
+  try {
+    return shortSocketPath(store, CONTROL_SOCKET)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === "ENOENT" || code === "ENOTDIR")
+      throw new Fault("not-found", `there is no store at ${store}`, { cause })
+    if (code === "EACCES") throw new Fault("denied", `no permission to enter the store ${store}`, { cause })
+    throw cause
+  }
+}
+
+/** Undefined, which is no response, for what is no JSON. */
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch (thrown) {
+    if (thrown instanceof SyntaxError) return undefined
+    throw thrown
+  }
+}
+
 function exchange(path: string, request: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(path)
-    let received = ""
+    let received: Buffer = Buffer.alloc(0)
     const fail = (fault: Fault): void => {
       socket.destroy()
       reject(fault)
@@ -45,11 +67,11 @@ function exchange(path: string, request: string): Promise<string> {
     })
     socket.on("connect", () => socket.write(request))
     socket.on("data", (chunk) => {
-      received += chunk.toString()
+      received = Buffer.concat([received, chunk])
       const end = received.indexOf("\n")
       if (end < 0) return
       socket.destroy()
-      resolve(received.slice(0, end))
+      resolve(received.toString("utf8", 0, end))
     })
     socket.on("close", () => fail(new Fault("io", "the daemon closed the connection")))
   })

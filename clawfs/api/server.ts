@@ -28,7 +28,7 @@ export class ControlServer implements AsyncDisposable {
     this.#path = path
     this.#handlers = handlers
     this.#log = log
-    this.#server = createServer((socket) => this.#accept(socket))
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket))
     this.#server.maxConnections = MAX_CONNECTIONS
   }
 
@@ -51,23 +51,34 @@ export class ControlServer implements AsyncDisposable {
 
   #accept(socket: Socket): void {
     this.#sockets.add(socket)
-    let pending: Buffer = Buffer.alloc(0)
-    // Answers are sent in the order of their requests.
-    let last = Promise.resolve()
     socket.setTimeout(IDLE_MS, () => socket.destroy())
-    socket.on("error", (error) => this.#log.debug("client gone", { reason: describe(error) }))
     socket.on("close", () => this.#sockets.delete(socket))
-    socket.on("data", (chunk) => {
+    // The reader below gets the error too; without a listener it would end the process.
+    socket.on("error", (error) => this.#log.debug("client gone", { reason: describe(error) }))
+    this.#serve(socket).catch((thrown: unknown) =>
+      this.#log.debug("client gone", { reason: describe(thrown) }),
+    )
+  }
+
+  /** Reads no further than it can answer, so a client that never reads holds one buffer and nothing more. */
+  async #serve(socket: Socket): Promise<void> {
+    let pending: Buffer = Buffer.alloc(0)
+    for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       pending = Buffer.concat([pending, chunk])
       for (let end = pending.indexOf(NEWLINE); end >= 0; end = pending.indexOf(NEWLINE)) {
         const line = pending.subarray(0, end)
         pending = pending.subarray(end + 1)
-        last = last.then(async () => send(socket, await this.#answer(line)))
+        await send(socket, await this.#answer(line))
       }
-      if (pending.length <= MAX_LINE_BYTES) return
-      send(socket, failure(-1, new Fault("invalid", `a request is longer than ${MAX_LINE_BYTES} bytes`)))
-      socket.destroySoon()
-    })
+      if (pending.length <= MAX_LINE_BYTES) continue
+      await send(
+        socket,
+        failure(-1, new Fault("invalid", `a request is longer than ${MAX_LINE_BYTES} bytes`)),
+      )
+      break
+    }
+    // A client that has said all still gets its answers.
+    socket.destroySoon()
   }
 
   async #answer(line: Buffer): Promise<Response> {
@@ -114,6 +125,16 @@ function failure(id: number, thrown: unknown): Response {
   return { v: PROTOCOL_VERSION, id, ok: false, error: { kind, message: describe(thrown) } }
 }
 
-function send(socket: Socket, response: Response): void {
-  if (!socket.destroyed) socket.write(`${JSON.stringify(response)}\n`)
+/** Resolves when there is room for the next answer, or nobody to send it to. */
+async function send(socket: Socket, response: Response): Promise<void> {
+  if (socket.destroyed || socket.write(`${JSON.stringify(response)}\n`)) return
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      socket.off("drain", done)
+      socket.off("close", done)
+      resolve()
+    }
+    socket.on("drain", done)
+    socket.on("close", done)
+  })
 }

@@ -10,11 +10,15 @@ export interface SocketPath extends Disposable {
   readonly path: string
 }
 
-/** `directory/name` as a short path, valid until disposed. */
+/** `directory/name` as a short path, valid until disposed. Throws what open(2) says about the directory. */
 export function shortSocketPath(directory: string, name: string): SocketPath {
   const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY)
+  let isOpen = true
   return {
     path: `/proc/self/fd/${fd}/${name}`,
-    [Symbol.dispose]: () => closeSync(fd),
+    [Symbol.dispose]: () => {
+      if (isOpen) closeSync(fd)
+      isOpen = false
+    },
   }
 }
