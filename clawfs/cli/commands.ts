@@ -1,8 +1,11 @@
 /** Every command, in the order of the overview. */
 import type { Command } from "./command.ts"
+import { completion } from "./commands/completion.ts"
+import { doctor } from "./commands/doctor.ts"
 import { init } from "./commands/init.ts"
+import { installService } from "./commands/install-service.ts"
 import { mount } from "./commands/mount.ts"
 import { status } from "./commands/status.ts"
 import { unmount } from "./commands/unmount.ts"
 
-export const COMMANDS: readonly Command[] = [init, mount, unmount, status]
+export const COMMANDS: readonly Command[] = [init, mount, unmount, status, doctor, installService, completion]

@@ -1,94 +1,106 @@
 #!/usr/bin/env node
 /** argv → command → exit code. The only place that sets the process's status. */
-import { parseArgs } from "node:util"
-import { Fault, describe } from "../core/fault.ts"
+import { describe } from "../core/fault.ts"
 import { VERSION } from "../core/version.ts"
-import type { Command } from "./command.ts"
+import { readArguments } from "./arguments.ts"
+import { UsageError, type Command } from "./command.ts"
 import { COMMANDS } from "./commands.ts"
 import { ExitCode, exitCodeOf } from "./exit-code.ts"
+import { helpOf, overview } from "./help.ts"
+import { faultOf } from "./node-fault.ts"
+import { closest } from "./suggest.ts"
 import { processTerminal as terminal } from "./terminal.ts"
 
-function overview(): string {
-  const width = Math.max(...COMMANDS.map(({ name }) => name.length))
-  const lines = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`)
-  return [
-    "usage: clawfs COMMAND [options]",
-    "",
-    ...lines,
-    "",
-    "clawfs COMMAND --help tells more about one of them.",
-  ].join("\n")
+const LIST = "clawfs --help lists the commands"
+
+async function main([name, ...rest]: readonly string[]): Promise<ExitCode> {
+  switch (name) {
+    case undefined:
+      throw new UsageError("no command is given", LIST)
+    case "-V":
+    case "--version":
+      terminal.out(`clawfs ${VERSION}`)
+      return ExitCode.OK
+    case "-h":
+    case "--help":
+    case "help":
+      return help(name === "help" ? rest : [])
+    default:
+      return await run(find(name), rest)
+  }
 }
 
-function usageError(message: string, found?: Command): ExitCode {
-  terminal.fail(
-    message,
-    found === undefined ? "clawfs --help lists the commands" : `clawfs ${found.name} --help tells more`,
+function help([name, surplus]: readonly string[]): ExitCode {
+  if (surplus !== undefined) throw new UsageError("help explains one command at a time", LIST)
+  const asksOverview = name === undefined || name === "--help" || name === "-h"
+  terminal.out(asksOverview ? overview(COMMANDS) : helpOf(find(name)))
+  return ExitCode.OK
+}
+
+function find(name: string): Command {
+  const found = COMMANDS.find((candidate) => candidate.name === name)
+  if (found !== undefined) return found
+  if (name.startsWith("-")) throw new UsageError(`there is no option ${name} before a command`, LIST)
+  const names = [...COMMANDS.map((each) => each.name), "help"]
+  const similar = ALIASES.get(name) ?? closest(name, names)
+  throw new UsageError(
+    `there is no command "${name}"`,
+    similar === undefined ? LIST : `did you mean ${similar}? ${LIST}`,
   )
-  return ExitCode.USAGE
 }
 
-async function main(argv: readonly string[]): Promise<ExitCode> {
-  const [name, ...rest] = argv
-  if (name === undefined) return usageError("no command given")
-  if (name === "--version" || name === "-V") {
-    terminal.out(`clawfs ${VERSION}`)
-    return ExitCode.OK
-  }
-  const asksHelp = name === "--help" || name === "-h" || (name === "help" && rest[0] === undefined)
-  if (asksHelp) {
-    terminal.out(overview())
-    return ExitCode.OK
-  }
-  const wanted = name === "help" ? rest[0] : name
-  const found = COMMANDS.find((candidate) => candidate.name === wanted)
-  if (found === undefined) return usageError(`there is no command "${wanted ?? ""}"`)
-  if (name === "help" || rest.includes("--help") || rest.includes("-h")) {
-    terminal.out(found.help.trim())
-    return ExitCode.OK
-  }
-  return await runCommand(found, rest)
-}
+/** What other programs call it. */
+const ALIASES = new Map([
+  ["create", "init"],
+  ["new", "init"],
+  ["format", "init"],
+  ["mkfs", "init"],
+  ["start", "mount"],
+  ["umount", "unmount"],
+  ["eject", "unmount"],
+  ["stop", "unmount"],
+  ["info", "status"],
+  ["list", "status"],
+  ["ls", "status"],
+  ["check", "doctor"],
+])
 
-async function runCommand(found: Command, args: readonly string[]): Promise<ExitCode> {
-  let parsed
+async function run(command: Command, args: readonly string[]): Promise<ExitCode> {
   try {
-    parsed = parseArgs({
-      args: [...args],
-      options: found.options,
-      allowPositionals: true,
-      strict: true,
-      allowNegative: true,
-    })
+    const { values, operands, asksHelp } = readArguments(command, args)
+    if (!asksHelp) return await command.run(values, operands, terminal)
+    terminal.out(helpOf(command))
+    return ExitCode.OK
   } catch (thrown) {
-    return usageError(`${found.name}: ${firstSentence(describe(thrown))}`, found)
+    if (!(thrown instanceof UsageError)) throw thrown
+    terminal.fail(thrown.message, thrown.hint ?? `clawfs ${command.name} --help tells more`)
+    return ExitCode.USAGE
   }
-  const [least, most] = found.operands
-  const { length } = parsed.positionals
-  if (length < least) return usageError(`${found.name}: an operand is missing`, found)
-  if (length > most)
-    return usageError(`${found.name}: too many operands (from "${parsed.positionals[most] ?? ""}" on)`, found)
-  return await found.run(parsed.values, parsed.positionals, terminal)
-}
-
-/** parseArgs explains `--` at length; one sentence is enough. */
-function firstSentence(message: string): string {
-  const sentence = message.split(". ")[0] ?? message
-  return sentence.charAt(0).toLowerCase() + sentence.slice(1)
 }
 
 function report(thrown: unknown): ExitCode {
-  if (thrown instanceof Fault && thrown.kind !== "bug") {
+  if (thrown instanceof UsageError) {
     terminal.fail(thrown.message, thrown.hint)
-    return exitCodeOf[thrown.kind]
+    return ExitCode.USAGE
+  }
+  const fault = faultOf(thrown)
+  if (fault !== undefined) {
+    terminal.fail(fault.message, fault.hint)
+    return exitCodeOf[fault.kind]
   }
   terminal.fail(`internal error: ${describe(thrown)}`, "please report this, with the lines below")
   if (thrown instanceof Error) terminal.note(thrown.stack ?? "")
   return ExitCode.BUG
 }
 
-// A reader that has seen enough (`clawfs status | head -1`) is no error.
+let outputFailure: string | undefined
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error
+  // A reader that has seen enough (`clawfs status | head -1`) is no error.
+  if (error.code === "EPIPE" || outputFailure !== undefined) return
+  outputFailure = error.message
+  terminal.fail(`the output can't be written (${error.message})`)
+})
+process.on("exit", () => {
+  if (outputFailure !== undefined) process.exitCode = ExitCode.IO
 })
 process.exitCode = await main(process.argv.slice(2)).catch(report)

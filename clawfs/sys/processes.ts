@@ -1,19 +1,6 @@
-/** What /proc tells about processes (man 5 proc). */
+/** Who uses files below a directory, as far as /proc tells (man 5 proc). */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { isInside } from "./clawfs-mounts.ts"
-
-/** Whether the process runs. A zombie has ended: only its parent has not noticed. */
-export function isRunning(pid: number): boolean {
-  const stat = text(`/proc/${pid}/stat`)
-  if (stat === undefined) return false
-  const state = stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3)
-  return state !== "Z" && state !== "X"
-}
-
-/** Its arguments, or undefined if there is no such process or it is hidden. */
-export function commandLine(pid: number): string[] | undefined {
-  return text(`/proc/${pid}/cmdline`)?.split("\0").slice(0, -1)
-}
 
 /** "bash (process 4711)" for up to `most` processes that use files below `directory`, as far as we may look. */
 export function usersOf(directory: string, most: number): string[] {
@@ -52,13 +39,9 @@ function target(link: string): string {
 }
 
 function nameOf(pid: string): string {
-  return text(`/proc/${pid}/comm`)?.trim() ?? "a program"
-}
-
-function text(path: string): string | undefined {
   try {
-    return readFileSync(path, "utf8")
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim()
   } catch {
-    return undefined
+    return "a program"
   }
 }

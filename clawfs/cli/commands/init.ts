@@ -1,90 +1,70 @@
 /** `clawfs init`: a new store with the six directories of the specification. */
-import { readFileSync } from "node:fs"
-import { resolve } from "node:path"
-import { Fault } from "../../core/fault.ts"
-import { createTree, type Owners } from "../../fs/tree.ts"
-import { command } from "../command.ts"
+import { AGENTS_GROUP, TOOLS_OWNER, USERS_GROUP } from "../accounts.ts"
+import { command, type Invocation } from "../command.ts"
 import { ExitCode } from "../exit-code.ts"
-import type { Terminal } from "../terminal.ts"
 
-const help = `
-usage: clawfs init [--user] [--agents-group GROUP] [--users-group GROUP] [--tools-owner USER] STORE
+const options = {
+  user: {
+    type: "boolean",
+    help: "everything belongs to you; the default when you are not root",
+  },
+  "agents-group": {
+    type: "string",
+    value: "GROUP",
+    completes: "group",
+    help: `group of agents and tools; name or number, default ${AGENTS_GROUP}`,
+  },
+  "users-group": {
+    type: "string",
+    value: "GROUP",
+    completes: "group",
+    help: `group of workspaces; name or number, default ${USERS_GROUP}`,
+  },
+  "tools-owner": {
+    type: "string",
+    value: "USER",
+    completes: "user",
+    help: `owner of tools; name or number, default ${TOOLS_OWNER}`,
+  },
+} as const
 
-Makes a new, empty store in the directory STORE, which must be missing or empty. The store holds everything;
-back it up as a whole. It must not lie inside of a ClawFS mount.
+export type InitInvocation = Invocation<typeof options>
+
+export const init = command({
+  name: "init",
+  summary: "make a new store",
+  usage: "[options] STORE",
+  description: `
+Makes a new, empty store in the directory STORE, which must be missing or empty. The store holds
+everything: back it up as a whole, while it is not mounted. It can't lie on a ClawFS mount or inside
+of another store.
 
 The root of the filesystem gets the directories of the ClawOS specification:
+
   system      root:root                     0555
   agents      root:clawos-agents            0750
   tools       wasm-agent:clawos-agents      0755
   workspaces  root:clawos-users             0750
   vault       root:root                     0700
   specs       root:root                     0555
-A user or group that this machine does not have is replaced by root, and a note says so.
 
-options:
-  --user                 everything belongs to you, and you may write in all of it but system and specs;
-                         the default when you are not root
-  --agents-group GROUP   in place of clawos-agents (name or number)
-  --users-group GROUP    in place of clawos-users
-  --tools-owner USER     in place of wasm-agent
-
-exit status: 0 done, 64 wrong usage, 73 STORE exists and is not empty, 74 disk error, 77 no permission
-`
-
-/** The id of `name` (or a number) in a file like /etc/passwd; undefined when the machine does not have it. */
-function idOf(file: string, name: string): number | undefined {
-  if (/^\d+$/.test(name)) return Number(name)
-  const line = readFileSync(file, "utf8")
-    .split("\n")
-    .find((entry) => entry.startsWith(`${name}:`))
-  const id = line?.split(":")[2]
-  return id === undefined ? undefined : Number(id)
-}
-
-function resolveId(file: string, name: string, given: boolean, terminal: Terminal): number {
-  const id = idOf(file, name)
-  if (id !== undefined) return id
-  const what = file.endsWith("group") ? "group" : "user"
-  if (given) throw new Fault("invalid", `this machine has no ${what} "${name}"`)
-  terminal.note(`no ${what} "${name}" on this machine, root takes its place`)
-  return 0
-}
-
-export const init = command({
-  name: "init",
-  summary: "make a new store",
-  help,
-  operands: [1, 1],
-  options: {
-    user: { type: "boolean" },
-    "agents-group": { type: "string" },
-    "users-group": { type: "string" },
-    "tools-owner": { type: "string" },
-  },
-  run({ values, positionals, terminal }) {
-    const store = resolve(positionals[0] ?? "")
-    const uid = process.getuid?.() ?? 0
-    const gid = process.getgid?.() ?? 0
-    const groups = (name: string, given: string | undefined): number =>
-      resolveId("/etc/group", given ?? name, given !== undefined, terminal)
-    const own: Owners = { kind: "user", uid, gid }
-    const owners: Owners =
-      values.user === true || uid !== 0
-        ? own
-        : {
-            kind: "system",
-            agentsGid: groups("clawos-agents", values["agents-group"]),
-            usersGid: groups("clawos-users", values["users-group"]),
-            toolsUid: resolveId(
-              "/etc/passwd",
-              values["tools-owner"] ?? "wasm-agent",
-              values["tools-owner"] !== undefined,
-              terminal,
-            ),
-          }
-    createTree(store, owners)
-    terminal.out(`made a store in ${store}`)
-    return ExitCode.OK
-  },
+A user or group that this machine does not have is replaced by root, and a note says so. With --user
+all of them, and the root itself, belong to you; then you can write in all but system and specs.`,
+  operands: [{ name: "STORE", completes: "directory" }],
+  options,
+  sections: [
+    {
+      title: "examples",
+      text: "clawfs init ~/agents.store            a store of your own\nclawfs init /var/lib/clawfs           as root: the store of the machine",
+    },
+  ],
+  exits: [
+    [ExitCode.OK, "the store is made"],
+    [ExitCode.USAGE, "wrong usage"],
+    [ExitCode.DATA, "STORE would lie on a ClawFS mount or in a store; there is no such user or group"],
+    [ExitCode.CANNOT_CREATE, "STORE is a file, a store, or not empty"],
+    [ExitCode.IO, "the disk is full or fails"],
+    [ExitCode.DENIED, "no permission to write there, or a read-only filesystem"],
+  ],
+  run: async (invocation) => (await import("../run/init.ts")).runInit(invocation),
 })

@@ -1,0 +1,97 @@
+/** Splits a command's arguments, with one sentence for everything that may be wrong with them. */
+import { parseArgs } from "node:util"
+import { UsageError, type Command, type Option, type OptionTable } from "./command.ts"
+import { closest } from "./suggest.ts"
+
+/** Every command has these. */
+export const COMMON_OPTIONS = {
+  help: { type: "boolean", short: "h", help: "show this help" },
+} as const satisfies OptionTable
+
+export interface Arguments {
+  readonly values: Readonly<Record<string, unknown>>
+  readonly operands: readonly string[]
+  readonly asksHelp: boolean
+}
+
+export function readArguments(command: Command, args: readonly string[]): Arguments {
+  const options: OptionTable = { ...command.options, ...COMMON_OPTIONS }
+  // Not strict: the checks below know more about the command than parseArgs, and say it shorter.
+  const { values, positionals, tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(
+      Object.entries(options).map(([name, { type, short }]) => [
+        name,
+        short === undefined ? { type } : { type, short },
+      ]),
+    ),
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  })
+  for (const token of tokens) if (token.kind === "option") checkOption(command, options, token)
+  const asksHelp = values["help"] === true
+  if (!asksHelp) checkOperands(command, positionals)
+  return { values, operands: positionals, asksHelp }
+}
+
+interface OptionToken {
+  readonly name: string
+  readonly rawName: string
+  readonly value: string | undefined
+  readonly inlineValue: boolean | undefined
+}
+
+function checkOption(command: Command, options: OptionTable, token: OptionToken): void {
+  const { rawName, value } = token
+  const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined
+  if (option === undefined) {
+    const similar = rawName.startsWith("--") ? closest(token.name, Object.keys(options)) : undefined
+    throw new UsageError(
+      `${command.name} has no option ${rawName}`,
+      similar === undefined ? undefined : `did you mean --${similar}?`,
+    )
+  }
+  if (option.type === "boolean") {
+    if (value !== undefined) throw new UsageError(`${command.name}: ${rawName} takes no value`)
+    return
+  }
+  if (value === undefined || value === "") throw needsValue(command, option, rawName)
+  // `--log --read-only`: the next option is hardly meant as the value.
+  if (token.inlineValue === false && value.startsWith("-")) {
+    throw new UsageError(
+      `${command.name}: ${rawName} needs ${article(option)}, "${value}" looks like an option`,
+      `if it is meant as the value, write it as one word: ${rawName.startsWith("--") ? `${rawName}=${value}` : `${rawName}${value}`}`,
+    )
+  }
+}
+
+function needsValue(command: Command, option: Option, rawName: string): UsageError {
+  return new UsageError(`${command.name}: ${rawName} needs ${article(option)}`)
+}
+
+function article(option: Option): string {
+  return `a value (${option.value ?? "VALUE"})`
+}
+
+function checkOperands(command: Command, given: readonly string[]): void {
+  const { operands } = command
+  const missing = operands.slice(given.length).filter(({ optional }) => optional !== true)
+  if (missing.length > 0) {
+    const names = missing.map(({ name }) => name).join(" and ")
+    throw new UsageError(
+      `${command.name}: ${names} ${missing.length === 1 ? "is" : "are"} missing`,
+      `usage: clawfs ${command.name} ${command.usage}`,
+    )
+  }
+  const surplus = given[operands.length]
+  if (surplus !== undefined) {
+    throw new UsageError(
+      `${command.name}: "${surplus}" is one operand too many`,
+      `usage: clawfs ${command.name} ${command.usage}`,
+    )
+  }
+  // An unset variable in a script (`clawfs init "$STORE"`) must not become the working directory.
+  const empty = given.indexOf("")
+  if (empty >= 0) throw new UsageError(`${command.name}: ${operands[empty]?.name ?? "an operand"} is empty`)
+}

@@ -1,0 +1,93 @@
+/** The work of `clawfs unmount`: flush, unmount, wait until the daemon has ended. */
+import { setTimeout as sleep } from "node:timers/promises"
+import { call } from "../../api/client.ts"
+import { Fault, describe } from "../../core/fault.ts"
+import { unmountFuse } from "../../fuse/mount.ts"
+import type { SupervisorState } from "../../supervisor/state.ts"
+import { isClawfs } from "../../sys/clawfs-mounts.ts"
+import { isRunning } from "../../sys/process.ts"
+import { usersOf } from "../../sys/processes.ts"
+import type { UnmountInvocation } from "../commands/unmount.ts"
+import { supervisorOf } from "../daemon.ts"
+import { ExitCode } from "../exit-code.ts"
+import { locate } from "../mountpoint.ts"
+import { faultOf } from "../node-fault.ts"
+import type { Terminal } from "../terminal.ts"
+
+const WAIT_MS = 30_000
+const POLL_MS = 20
+const MOST_NAMED = 3
+
+export async function runUnmount({ values, operands, terminal }: UnmountInvocation): Promise<ExitCode> {
+  const { path, entry } = locate(operands[0] ?? "")
+  if (!isClawfs(entry)) {
+    const other = entry === undefined ? "" : `, but another filesystem (${entry.type})`
+    throw new Fault("not-found", `no ClawFS is mounted on ${path}${other}`, {
+      hint: "clawfs status shows what is mounted",
+    })
+  }
+  const isLazy = values.lazy === true
+  const supervisor = reachable(entry.source)
+  if (supervisor?.state === "serving") await flush(entry.source, path, isLazy, terminal)
+  const result = unmountFuse(path, { lazy: isLazy })
+  if (result === "not-mounted") {
+    // We have seen it mounted: fusermount3 says so of a mount that is not the caller's.
+    throw new Fault("denied", `no permission to unmount ${path}: another user has mounted it`, {
+      hint: "run this as that user or as root",
+    })
+  }
+  if (result === "busy") {
+    const users = usersOf(path, MOST_NAMED)
+    throw new Fault("busy", `${path} is in use${users.length === 0 ? "" : ` by ${users.join(", ")}`}`, {
+      hint: "end those programs, or use --lazy",
+    })
+  }
+  if (supervisor !== undefined && !isLazy) await ended(supervisor, entry.source)
+  terminal.out(`unmounted ${path}`)
+  return ExitCode.OK
+}
+
+/** The store of a dead mount may be gone, and another user's is closed to us: unmounting may work all the same. */
+function reachable(store: string): SupervisorState | undefined {
+  try {
+    return supervisorOf(store)
+  } catch {
+    return undefined
+  }
+}
+
+/** Everything to the disk while the mount still serves: a failure can be told, and nothing is lost. */
+async function flush(store: string, mountpoint: string, isLazy: boolean, terminal: Terminal): Promise<void> {
+  try {
+    await call(store, "sync")
+  } catch (thrown) {
+    const fault = faultOf(thrown)
+    // Between a server's death and the next one's start nobody listens, and nothing acknowledged is lost by then.
+    if (fault?.kind === "not-found") return
+    if (isLazy) {
+      terminal.note(`not flushed: ${describe(thrown)}`)
+      return
+    }
+    if (fault?.kind === "timeout") {
+      throw new Fault("timeout", `the daemon of ${mountpoint} does not answer`, {
+        cause: thrown,
+        hint: `clawfs unmount --lazy ${mountpoint}`,
+      })
+    }
+    throw new Fault(fault?.kind ?? "io", `${mountpoint} stays mounted: ${describe(thrown)}`, {
+      cause: thrown,
+      hint: `see ${store}/clawfs.log`,
+    })
+  }
+}
+
+async function ended({ pid, started }: SupervisorState, store: string): Promise<void> {
+  const until = Date.now() + WAIT_MS
+  while (Date.now() < until) {
+    if (!isRunning(pid, started)) return
+    await sleep(POLL_MS)
+  }
+  throw new Fault("timeout", `unmounted, but the daemon (process ${pid}) has not ended`, {
+    hint: `see ${store}/clawfs.log`,
+  })
+}
