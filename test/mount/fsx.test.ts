@@ -1,0 +1,48 @@
+import { join } from "node:path"
+import { expect, test } from "vitest"
+import { together } from "../helpers/exec.ts"
+import { openTarget, type Target } from "../helpers/mount.ts"
+import { runChecked, seed } from "../helpers/reports.ts"
+import { requireTarget, skipIf } from "../helpers/requirements.ts"
+
+const fsx = (target: Target, seconds: number, offset: number, ...flags: string[]): Promise<string> =>
+  runChecked(
+    target,
+    "test/model/fsx.ts",
+    [
+      "--ops",
+      1_000_000,
+      "--seconds",
+      seconds,
+      "--seed",
+      seed + offset,
+      ...flags,
+      join(target.work, `fsx-${offset}`),
+    ],
+    { timeoutSeconds: 150 },
+  )
+
+test("reads, writes, mappings, holes and copies of a file are right byte for byte", async (context) => {
+  skipIf(context, requireTarget())
+  await using target = await openTarget()
+  // one that crosses every size limit of the store, one that stays where contents are kept inline
+  const outputs = await together([fsx(target, 12, 0), fsx(target, 12, 1, "--max-size", "40000")])
+  console.log(outputs.join("\n"))
+  for (const output of outputs) expect(output).toContain("all equal")
+})
+
+test("with the writeback cache they are right as well", async (context) => {
+  skipIf(context, requireTarget())
+  await using target = await openTarget({ flags: ["--writeback"] })
+  const outputs = await together([fsx(target, 8, 2), fsx(target, 8, 3, "--max-size", "40000")])
+  console.log(outputs.join("\n"))
+  for (const output of outputs) expect(output).toContain("all equal")
+})
+
+test("with an open that the server answers they are right as well", async (context) => {
+  skipIf(context, requireTarget())
+  await using target = await openTarget({ flags: ["--open-checks"] })
+  const outputs = await together([fsx(target, 8, 4), fsx(target, 8, 5, "--max-size", "40000")])
+  console.log(outputs.join("\n"))
+  for (const output of outputs) expect(output).toContain("all equal")
+})
