@@ -4,7 +4,8 @@ import { PROTOCOL_VERSION, Response } from "../../schema/envelope.ts"
 import { Fault, type FaultKind } from "../core/fault.ts"
 import { CONTROL_SOCKET, shortSocketPath, type SocketPath } from "../sys/socket-path.ts"
 
-const TIMEOUT_MS = 10_000
+/** A flush on a slow disk takes its time; everything else is answered at once. */
+const TIMEOUT_MS = { sync: 60_000, other: 10_000 } as const
 
 /**
  * Asks the daemon of `store`. Throws `Fault("not-found")` when none listens there, "timeout" when it doesn't answer, and
@@ -16,10 +17,9 @@ export async function call(
   params: Record<string, unknown> = {},
 ): Promise<unknown> {
   using path = socketOf(store)
-  const line = await exchange(
-    path.path,
-    `${JSON.stringify({ v: PROTOCOL_VERSION, id: 1, method, params })}\n`,
-  )
+  const timeoutMs = method === "sync" ? TIMEOUT_MS.sync : TIMEOUT_MS.other
+  const request = `${JSON.stringify({ v: PROTOCOL_VERSION, id: 1, method, params })}\n`
+  const line = await exchange(path.path, request, timeoutMs)
   const response = Response.safeParse(parsed(line))
   if (!response.success) throw new Fault("io", "the daemon's answer can't be understood")
   if (response.data.ok) return response.data.result
@@ -48,7 +48,7 @@ function parsed(line: string): unknown {
   }
 }
 
-function exchange(path: string, request: string): Promise<string> {
+function exchange(path: string, request: string, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(path)
     let received: Buffer = Buffer.alloc(0)
@@ -56,7 +56,7 @@ function exchange(path: string, request: string): Promise<string> {
       socket.destroy()
       reject(fault)
     }
-    socket.setTimeout(TIMEOUT_MS, () => fail(new Fault("timeout", "the daemon does not answer")))
+    socket.setTimeout(timeoutMs, () => fail(new Fault("timeout", "the daemon does not answer")))
     socket.on("error", (cause: NodeJS.ErrnoException) => {
       const absent = cause.code === "ENOENT" || cause.code === "ECONNREFUSED"
       fail(

@@ -101,13 +101,15 @@ function kindOf(errno: Errno): FaultKind {
 /** The errno that a program on the mount sees for whatever was thrown; anything unknown is EIO. */
 export function errnoOfThrown(thrown: unknown): Errno {
   if (thrown instanceof Fault) return errnos[thrown.kind]
-  return isFull(thrown) ? E.ENOSPC : E.EIO
+  return kindOfThrown(thrown) === "no-space" ? E.ENOSPC : E.EIO
 }
 
-/** Whether one of Node's own file calls failed for want of space. */
-function isFull(thrown: unknown): boolean {
-  const code = (thrown as NodeJS.ErrnoException | undefined)?.code
-  return code === "ENOSPC" || code === "EDQUOT"
+/** What kind of failure one of Node's own calls met; "bug" for everything that is no system error. */
+export function kindOfThrown(thrown: unknown): FaultKind {
+  const code = (thrown as NodeJS.ErrnoException | undefined)?.code ?? ""
+  if (code === "EDQUOT") return "no-space"
+  const errno = (E as Readonly<Record<string, Errno | undefined>>)[code]
+  return errno === undefined ? "bug" : kindOf(errno)
 }
 
 /** One line for people: the message, without a stack. */

@@ -10,8 +10,12 @@ import { now } from "../sys/clock.ts"
 import type { Environment } from "./environment.ts"
 
 const DAY_SECONDS = 86_400
-/** So many waiting times are written in one go, however busy the mount is. */
 const FLUSH_AT = 1024
+
+/** So many times are waiting that they should be written, however busy the mount is. */
+export function hasManyAccessTimes(env: Environment): boolean {
+  return env.accessed.size >= FLUSH_AT
+}
 
 export function touchAccessLazily(env: Environment, inode: Inode): void {
   if (env.store.readOnly || inode.has(InodeFlag.NOATIME)) return
@@ -19,7 +23,6 @@ export function touchAccessLazily(env: Environment, inode: Inode): void {
   if (!isStale(inode, t.seconds)) return
   inode.touchAccess(t)
   env.accessed.add(inode)
-  if (env.accessed.size >= FLUSH_AT) flushAccessTimes(env)
 }
 
 function isStale(inode: Inode, seconds: number): boolean {

@@ -7,7 +7,7 @@ import type { Creation, LATER, Operations, ReadRange } from "../fuse/operations.
 import type { Once, Replay } from "../fuse/protocol.ts"
 import type { Reply } from "../fuse/reply.ts"
 import { InodeFlag, S_IFDIR } from "../store/inode.ts"
-import { flushAccessTimes } from "./access-time.ts"
+import { flushAccessTimes, hasManyAccessTimes } from "./access-time.ts"
 import { setattr } from "./attributes.ts"
 import * as directory from "./directory.ts"
 import { countLookup, inodeOf, type Environment } from "./environment.ts"
@@ -204,6 +204,11 @@ export class FileSystem implements Operations, Replay {
 
   destroy(): void {
     this.settle()
+  }
+
+  /** So much waits for a quiet moment that it should not wait any longer. */
+  get mustSettle(): boolean {
+    return this.#env.store.hasManyReleased || hasManyAccessTimes(this.#env)
   }
 
   /** Writes what waits for a quiet moment, and commits. */

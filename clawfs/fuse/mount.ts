@@ -37,7 +37,8 @@ export async function mountFuse(options: MountOptions): Promise<number> {
 
 function mountAsRoot(options: MountOptions): number {
   const fd = openDevice()
-  const data = `fd=${fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions`
+  const access = options.allowOther ? "allow_other,default_permissions" : "default_permissions"
+  const data = `fd=${fd},rootmode=40000,user_id=0,group_id=0,${access}`
   const flags =
     (options.readOnly ? MS.RDONLY : 0) |
     (options.suid ? 0 : MS.NOSUID) |

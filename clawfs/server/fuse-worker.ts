@@ -186,6 +186,7 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     if (reply !== NOTHING) channel.send(reply)
     memory.end(0)
     memory.countAnswer(opcode)
+    if (fs.mustSettle) settle(fs)
     if (handled % REQUESTS_BETWEEN_TIDY === 0) tidy(env, memory)
   }
 }

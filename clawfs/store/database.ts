@@ -106,7 +106,7 @@ function translated<T>(run: () => T): T {
 function faultOf(thrown: unknown): unknown {
   if (!(thrown instanceof Sqlite.SqliteError)) return thrown
   const { code, message } = thrown
-  if (code === "SQLITE_FULL")
+  if (code === "SQLITE_FULL" || code === "SQLITE_IOERR_SHMSIZE")
     return new Fault("no-space", "the disk below the store is full", { cause: thrown })
   if (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB") {
     return new Fault("corrupt", `meta.db is damaged (${message})`, { cause: thrown })

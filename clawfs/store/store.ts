@@ -262,7 +262,11 @@ export class Store implements Disposable {
   /** Takes an inode that neither a name nor the kernel holds. Its rows go with the next commit. */
   release(ino: NodeId): void {
     this.#dead.push(ino)
-    if (this.#dead.length >= BURY_AT && !this.isReplaying) this.settle()
+  }
+
+  /** So many are waiting that a commit is due: between requests, where a failure concerns none. */
+  get hasManyReleased(): boolean {
+    return this.#dead.length >= BURY_AT
   }
 
   #bury(): void {

@@ -98,7 +98,7 @@ export class Transactions {
     }, batching)
     this.#operations += 1
     this.#onMoment("answered")
-    if (this.#operations >= BATCH_OPERATIONS) this.commit()
+    if (this.#operations >= BATCH_OPERATIONS) this.#commitAfter()
     return result
   }
 
@@ -107,6 +107,19 @@ export class Transactions {
     if (this.#isReplaying) return change()
     this.#commitBefore()
     return this.#single(change)
+  }
+
+  /**
+   * Commits a batch that is large enough. The request that filled it is noted and will be kept: a full disk is the next
+   * one's to hear of.
+   */
+  #commitAfter(): void {
+    try {
+      this.commit()
+    } catch (thrown) {
+      if (!(thrown instanceof Fault && thrown.kind === "no-space")) throw thrown
+      this.#isTight = true
+    }
   }
 
   /** Commits the batch on behalf of a request that has begun. If that took a redo, the request must begin again. */

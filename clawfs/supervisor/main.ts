@@ -2,7 +2,7 @@
  * The supervisor as a process of its own, started by `clawfs mount`: its argument is the options as JSON. With an IPC
  * channel it tells its parent once whether the mount is usable; then the parent ends and it goes on.
  */
-import { Fault, describe } from "../core/fault.ts"
+import { Fault, describe, kindOfThrown } from "../core/fault.ts"
 import { present } from "../core/assert.ts"
 import { Log } from "../core/log.ts"
 import type { FaultReport } from "../server/messages.ts"
@@ -27,7 +27,7 @@ try {
   process.on("SIGHUP", () => log.info("SIGHUP ignored"))
   await supervisor.run()
 } catch (thrown) {
-  const { kind, hint } = thrown instanceof Fault ? thrown : { kind: "bug" as const, hint: undefined }
+  const { kind, hint } = thrown instanceof Fault ? thrown : { kind: kindOfThrown(thrown), hint: undefined }
   log.error("cannot mount", { reason: describe(thrown) })
   tell({ kind: "failed", fault: { kind, message: describe(thrown), hint } })
   process.exitCode = 1

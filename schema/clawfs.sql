@@ -1,0 +1,107 @@
+-- The database of a store, `meta.db`, as all steps in migrations/sqlite together make it. For reading: the program runs the
+-- steps, and a test compares both. docs/FORMAT.md explains how the tables work together.
+--
+-- Every size, offset and number is an integer below 2^53, exact as a JavaScript number. Names and values are bytes.
+
+-- "Claw" in ASCII: file(1) and a wrong database are told apart by it.
+PRAGMA application_id = 0x436c6177;
+-- How many steps have been run: the version of the format.
+PRAGMA user_version = 1;
+
+-- What makes this store different from any other. One row, written once.
+CREATE TABLE store (
+  id      INTEGER PRIMARY KEY CHECK (id = 1), -- always 1: there is one row
+  uuid    BLOB NOT NULL,                      -- 16 random bytes; every segment of the store has them in its header
+  created INTEGER NOT NULL,                   -- when it was made, seconds since 1970
+  seed_a  INTEGER NOT NULL,                   -- first seed of the name hash, a random 32-bit number
+  seed_b  INTEGER NOT NULL                    -- second seed of the name hash
+) STRICT;
+
+-- Totals, counters and the last executed request. One row, written by every commit.
+CREATE TABLE state (
+  id           INTEGER PRIMARY KEY CHECK (id = 1), -- always 1: there is one row
+  next_ino     INTEGER NOT NULL, -- the next inode number to be given out; numbers are never used again
+  inodes       INTEGER NOT NULL, -- rows in `inode`
+  bytes        INTEGER NOT NULL, -- sum of `inode.alloc`, bytes: what statfs(2) shows as used
+  sequence     INTEGER NOT NULL, -- number of the record of the log that was written last; a higher one is newer
+  batch        INTEGER NOT NULL, -- number of the last committed batch; the journal holds the requests of the next one
+  last_segment INTEGER NOT NULL, -- highest number that a segment ever had; numbers are never used again
+  reply_low    INTEGER NOT NULL, -- `unique` of the request that was executed last and must not be executed twice, low half
+  reply_high   INTEGER NOT NULL, -- its high half, without the bit that marks a resent request; both 0: none
+  reply_value  INTEGER NOT NULL  -- what its answer needs: the inode that it made, or a number of bytes, or 0
+) STRICT;
+
+-- One row a file, directory, link, FIFO, socket or device.
+CREATE TABLE inode (
+  ino           INTEGER PRIMARY KEY, -- inode number, and node id in the FUSE protocol; the root is 1
+  mode          INTEGER NOT NULL, -- type and permissions as in stat(2)
+  nlink         INTEGER NOT NULL, -- names; a directory counts its own `.` and each subdirectory's `..`
+  uid           INTEGER NOT NULL, -- owner, 32-bit number
+  gid           INTEGER NOT NULL, -- group, 32-bit number
+  rdev          INTEGER NOT NULL, -- device nodes: the kernel's 32-bit device number; others: 0
+  size          INTEGER NOT NULL, -- bytes; of a link the length of its target, of a directory 4096
+  alloc         INTEGER NOT NULL, -- bytes stored or reserved: the inline piece and all extents
+  flags         INTEGER NOT NULL, -- attributes of ioctl_iflags(2), and from 0x1000000 on marks of our own (clawfs/store/inode.ts)
+  parent        INTEGER NOT NULL, -- directories: the inode above; others: 0
+  inline_offset INTEGER NOT NULL, -- where in the file the inline piece begins, bytes; 0 without one
+  inline_length INTEGER NOT NULL, -- length of the inline piece, bytes; 0: there is no row in `inline`
+  atime         INTEGER NOT NULL, -- last access, seconds since 1970, negative before
+  atime_nanos   INTEGER NOT NULL, -- and nanoseconds, 0 to 999,999,999
+  mtime         INTEGER NOT NULL, -- last change of the contents, seconds
+  mtime_nanos   INTEGER NOT NULL, -- and nanoseconds
+  ctime         INTEGER NOT NULL, -- last change of contents or attributes, seconds
+  ctime_nanos   INTEGER NOT NULL, -- and nanoseconds
+  btime         INTEGER NOT NULL, -- birth, seconds; never changes
+  btime_nanos   INTEGER NOT NULL  -- and nanoseconds
+) STRICT;
+
+-- Inodes without a name: unlinked while open, or made by O_TMPFILE. Found here after a crash.
+CREATE INDEX orphan ON inode (ino) WHERE nlink = 0;
+
+-- One row a name. The key serves lookups and listings alike.
+CREATE TABLE dentry (
+  parent INTEGER NOT NULL, -- inode of the directory
+  cookie INTEGER NOT NULL, -- place in the directory and readdir cookie: 16 + a 52-bit hash of the name, or one of the next 15
+  name   BLOB NOT NULL,    -- 1 to 255 bytes, never `.` or `..`
+  ino    INTEGER NOT NULL, -- the inode that the name stands for
+  type   INTEGER NOT NULL, -- its file type as in readdir(3): the mode shifted down by 12
+  PRIMARY KEY (parent, cookie)
+) STRICT, WITHOUT ROWID;
+
+-- One row a symbolic link.
+CREATE TABLE symlink (
+  ino    INTEGER PRIMARY KEY, -- the link's inode
+  target BLOB NOT NULL        -- what it points to, bytes without a NUL
+) STRICT;
+
+-- Extended attributes and, as `system.posix_acl_access` and `system.posix_acl_default`, access control lists.
+CREATE TABLE xattr (
+  ino   INTEGER NOT NULL, -- the inode that has it
+  name  BLOB NOT NULL,    -- with its prefix, 1 to 255 bytes
+  value BLOB NOT NULL,    -- any bytes; ACLs in the form of linux/posix_acl_xattr.h
+  PRIMARY KEY (ino, name)
+) STRICT, WITHOUT ROWID;
+
+-- The piece of a file that lives in the database: all of a small one, the tail of one that grows in small steps.
+CREATE TABLE inline (
+  ino  INTEGER PRIMARY KEY, -- the file; its place and length are in `inode`
+  data BLOB NOT NULL        -- 1 to 16,384 bytes
+) STRICT;
+
+-- Where the other bytes of files lie. Extents of a file overlap neither each other nor its inline piece.
+CREATE TABLE extent (
+  ino      INTEGER NOT NULL, -- the file
+  offset   INTEGER NOT NULL, -- where in the file the extent begins, bytes
+  length   INTEGER NOT NULL, -- its length, bytes, above 0
+  segment  INTEGER NOT NULL, -- the segment that holds it; 0: unwritten, reserved by fallocate(2), reads as zeroes
+  position INTEGER NOT NULL, -- where in the segment its record's header begins, bytes
+  record   INTEGER NOT NULL, -- payload length of the whole record, bytes
+  skip     INTEGER NOT NULL, -- bytes of the payload before the extent's own
+  PRIMARY KEY (ino, offset)
+) STRICT, WITHOUT ROWID;
+
+-- One row a segment of the log that something points to, or that is still being filled.
+CREATE TABLE segment (
+  id   INTEGER PRIMARY KEY, -- number of the file segments/NNNNNNNN.seg
+  live INTEGER NOT NULL     -- sum of the lengths of the extents that point into it, bytes; at 0 the file is deleted
+) STRICT;

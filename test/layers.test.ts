@@ -1,0 +1,131 @@
+/** Who may import whom, as a table (docs/ARCHITECTURE.md): lower layers know nothing of the higher ones. */
+import { readFileSync, readdirSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
+import ts from "typescript"
+import { expect, test } from "vitest"
+import { repository } from "./helpers/programs.ts"
+
+/** Folder → the folders that its files may import besides their own. */
+const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  "clawfs/core": [],
+  schema: [],
+  migrations: [],
+  "clawfs/sys": ["clawfs/core"],
+  "clawfs/fuse": ["clawfs/core", "clawfs/sys"],
+  "clawfs/store": ["clawfs/core", "clawfs/sys", "schema", "migrations"],
+  "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
+  "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
+  "clawfs/server": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/api"],
+  "clawfs/supervisor": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/server"],
+  "clawfs/cli": [
+    ...[
+      "clawfs/core",
+      "clawfs/sys",
+      "clawfs/fuse",
+      "clawfs/store",
+      "clawfs/fs",
+      "clawfs/api",
+      "clawfs/server",
+    ],
+    ...["clawfs/supervisor", "schema", "migrations"],
+  ],
+}
+
+/** Package → the files or folders that may import it. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  koffi: ["clawfs/sys/ffi.ts"],
+  "better-sqlite3": ["clawfs/store/database.ts"],
+  zod: ["schema", "clawfs/supervisor/state.ts"],
+}
+
+interface Import {
+  readonly from: string
+  /** A path in the repository, or a package's name. */
+  readonly to: string
+  readonly isPackage: boolean
+  /** Loaded when it is needed: `await import("…")`. */
+  readonly isLate: boolean
+}
+
+const sources = ["clawfs", "schema", "migrations"]
+  .flatMap((folder) =>
+    readdirSync(join(repository, folder), { recursive: true, encoding: "utf8" }).map((name) =>
+      join(folder, name),
+    ),
+  )
+  .filter((path) => path.endsWith(".ts"))
+  .sort()
+
+function importsOf(from: string): Import[] {
+  const text = readFileSync(join(repository, from), "utf8")
+  const early = new Set<string>()
+  for (const statement of ts.createSourceFile(from, text, ts.ScriptTarget.ESNext).statements) {
+    const isImport = ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement)
+    const specifier = isImport ? statement.moduleSpecifier : undefined
+    if (specifier !== undefined && ts.isStringLiteral(specifier)) early.add(specifier.text)
+  }
+  return ts.preProcessFile(text).importedFiles.flatMap(({ fileName }) => {
+    if (fileName.startsWith("node:")) return []
+    const isPackage = !fileName.startsWith(".")
+    const to = isPackage ? fileName : relative(repository, join(repository, dirname(from), fileName))
+    return { from, to, isPackage, isLate: !early.has(fileName) }
+  })
+}
+
+const imports = sources.flatMap(importsOf)
+
+/** The layer that a file belongs to. */
+function layerOf(path: string): string {
+  return Object.keys(LAYERS).find((layer) => path.startsWith(`${layer}/`)) ?? `no layer (${path})`
+}
+
+const isIn = (path: string, places: readonly string[]): boolean =>
+  places.some((place) => path === place || path.startsWith(`${place}/`))
+
+test("every file belongs to a layer", () => {
+  expect(sources.filter((path) => layerOf(path).startsWith("no layer"))).toEqual([])
+  expect(sources.length).toBeGreaterThan(50)
+})
+
+test("a layer imports itself and those below it, nothing else", () => {
+  const wrong = imports.filter(({ from, to, isPackage }) => {
+    const [own, other] = [layerOf(from), layerOf(to)]
+    return !isPackage && own !== other && LAYERS[own]?.includes(other) !== true
+  })
+  expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
+})
+
+test("the layers themselves have an order: no two know each other, by any way round", () => {
+  const rows = Object.keys(LAYERS)
+  for (const [layer, below] of Object.entries(LAYERS))
+    for (const other of below)
+      expect(rows.indexOf(other), `${layer} imports ${other}`).toBeLessThan(rows.indexOf(layer))
+})
+
+test("each package is imported where it belongs", () => {
+  const wrong = imports.filter(({ from, to, isPackage }) => isPackage && !isIn(from, PACKAGES[to] ?? []))
+  expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
+})
+
+test("every import names a file that is there, as .ts", () => {
+  const missing = imports.filter(({ to, isPackage }) => !isPackage && !sources.includes(to))
+  expect(missing.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
+})
+
+test("no file imports itself by any way round, types included", () => {
+  const early = imports.filter(({ isLate }) => !isLate)
+  const graph = new Map(
+    sources.map((path) => [path, early.filter(({ from }) => from === path).map(({ to }) => to)]),
+  )
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const visit = (path: string, trail: readonly string[]): void => {
+    const start = trail.indexOf(path)
+    if (start >= 0) cycles.push([...trail.slice(start), path].join(" → "))
+    if (start >= 0 || done.has(path)) return
+    for (const next of graph.get(path) ?? []) visit(next, [...trail, path])
+    done.add(path)
+  }
+  for (const path of sources) visit(path, [])
+  expect(cycles).toEqual([])
+})

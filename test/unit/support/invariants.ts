@@ -1,0 +1,142 @@
+/** What must hold of every store after every commit, read with a connection of its own. */
+import { readdirSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { Database } from "../../../clawfs/store/database.ts"
+import { META, SEGMENTS } from "../../../clawfs/store/store.ts"
+
+const S_IFMT = 0o170000
+const S_IFDIR = 0o040000
+
+type Row = Readonly<Record<string, number>>
+
+class Tables {
+  readonly #db: Database
+  constructor(db: Database) {
+    this.#db = db
+  }
+
+  /** Rows of numbers as objects. */
+  rows(columns: string, from: string): Row[] {
+    const names = columns.split(", ").map((column) => column.split(" AS ").at(-1) ?? column)
+    return this.#db
+      .query<[], number[]>(`SELECT ${columns} FROM ${from}`)
+      .all()
+      .map((row) => Object.fromEntries(names.map((name, index) => [name, row[index] ?? 0])))
+  }
+
+  number(sql: string): number {
+    return this.#db.query<[], [number]>(sql).get()?.[0] ?? 0
+  }
+}
+
+/** A line for each rule that is broken; empty when all is well. */
+export function brokenInvariants(directory: string): string[] {
+  using db = new Database(join(directory, META), { readonly: true })
+  const tables = new Tables(db)
+  return [...contents(tables), ...segments(tables, directory), ...names(tables), ...leftovers(tables)]
+}
+
+function contents(tables: Tables): string[] {
+  const broken: string[] = []
+  const inodes = tables.rows("ino, mode, size, alloc, inline_offset AS at, inline_length AS length", "inode")
+  const extents = new Map<number, Row[]>()
+  for (const row of tables.rows(
+    "ino, offset, length, segment, record, skip",
+    "extent ORDER BY ino, offset",
+  )) {
+    const mine = extents.get(row["ino"] ?? 0)
+    if (mine === undefined) extents.set(row["ino"] ?? 0, [row])
+    else mine.push(row)
+  }
+  const inline = new Map(
+    tables.rows("ino, length(data) AS length", "inline").map((row) => [row["ino"], row["length"]]),
+  )
+  for (const { ino = 0, alloc = 0, at = 0, length = 0 } of inodes) {
+    const mine = extents.get(ino) ?? []
+    const total = mine.reduce((sum, extent) => sum + (extent["length"] ?? 0), length)
+    if (total !== alloc) broken.push(`inode ${ino}: alloc ${alloc}, but ${total} bytes are stored`)
+    if ((inline.get(ino) ?? 0) !== length)
+      broken.push(`inode ${ino}: inline length ${length} is not that of the row`)
+    let end = 0
+    for (const { offset = 0, length: size = 0, segment, record = 0, skip = 0 } of mine) {
+      if (offset < end) broken.push(`inode ${ino}: extents overlap at ${offset}`)
+      if (size <= 0) broken.push(`inode ${ino}: an extent at ${offset} is empty`)
+      if (segment !== 0 && skip + size > record)
+        broken.push(`inode ${ino}: extent at ${offset} leaves its record`)
+      if (length > 0 && offset < at + length && at < offset + size)
+        broken.push(`inode ${ino}: extent at ${offset} overlaps the inline piece`)
+      end = offset + size
+    }
+  }
+  const sum = tables.number("SELECT coalesce(sum(alloc), 0) FROM inode")
+  const bytes = tables.number("SELECT bytes FROM state")
+  if (sum !== bytes) broken.push(`state counts ${bytes} bytes, the inodes hold ${sum}`)
+  return broken
+}
+
+function segments(tables: Tables, directory: string): string[] {
+  const broken: string[] = []
+  const live = new Map(
+    tables
+      .rows("segment, sum(length) AS length", "extent WHERE segment != 0 GROUP BY segment")
+      .map((row) => [row["segment"], row["length"]]),
+  )
+  const counted = new Map(tables.rows("id, live", "segment").map((row) => [row["id"], row["live"]]))
+  for (const id of new Set([...live.keys(), ...counted.keys()])) {
+    if ((live.get(id) ?? 0) !== (counted.get(id) ?? 0))
+      broken.push(`segment ${id}: ${counted.get(id)} bytes counted as live, ${live.get(id)} are`)
+  }
+  const files = new Map(
+    readdirSync(join(directory, SEGMENTS)).map((name) => [
+      parseInt(name, 10),
+      statSync(join(directory, SEGMENTS, name)).size,
+    ]),
+  )
+  for (const { segment = 0, position = 0, record = 0 } of tables.rows(
+    "segment, position, record",
+    "extent WHERE segment != 0",
+  )) {
+    if (position + 80 + record > (files.get(segment) ?? 0))
+      broken.push(`an extent points behind the end of segment ${segment}`)
+  }
+  return broken
+}
+
+function names(tables: Tables): string[] {
+  const broken: string[] = []
+  const inodes = new Map(
+    tables.rows("ino, mode, nlink, parent", "inode").map((row) => [row["ino"] ?? 0, row]),
+  )
+  const isDirectory = (row: Row | undefined): boolean => ((row?.["mode"] ?? 0) & S_IFMT) === S_IFDIR
+  const links = new Map<number, number>()
+  const count = (ino: number, by: number): unknown => links.set(ino, (links.get(ino) ?? 0) + by)
+  for (const { parent = 0, ino = 0, type } of tables.rows("parent, ino, type", "dentry")) {
+    const [above, inode] = [inodes.get(parent), inodes.get(ino)]
+    if (inode === undefined || !isDirectory(above))
+      broken.push(`an entry of ${parent} names ${ino}: one is missing`)
+    if (type !== (inode?.["mode"] ?? 0) >>> 12)
+      broken.push(`an entry of ${parent} has the wrong type for ${ino}`)
+    if (isDirectory(inode)) {
+      if (inode?.["parent"] !== parent) broken.push(`directory ${ino} is in ${parent} and does not know it`)
+      count(ino, 2)
+      count(parent, 1)
+    } else count(ino, 1)
+  }
+  count(1, 2)
+  for (const [ino, row] of inodes) {
+    if (row["nlink"] !== (links.get(ino) ?? 0) && row["nlink"] !== 0)
+      broken.push(`inode ${ino}: nlink ${row["nlink"]}, but ${links.get(ino) ?? 0} links`)
+    if (row["nlink"] === 0 && links.has(ino)) broken.push(`inode ${ino} has a name and nlink 0`)
+  }
+  const total = tables.number("SELECT inodes FROM state")
+  if (total !== inodes.size) broken.push(`state counts ${total} inodes, there are ${inodes.size}`)
+  return broken
+}
+
+/** Rows of inodes that are gone. */
+function leftovers(tables: Tables): string[] {
+  return ["extent", "inline", "xattr", "symlink"].flatMap((table) => {
+    const left = tables.number(`SELECT count(*) FROM ${table} WHERE ino NOT IN (SELECT ino FROM inode)`)
+    return left === 0 ? [] : [`${left} rows in ${table} belong to no inode`]
+  })
+}

@@ -1,0 +1,57 @@
+/** What programs can see of a store and of an answer, for comparison: two servers must not differ in it. */
+import { join } from "node:path"
+import { Opcode } from "../../../clawfs/fuse/abi.ts"
+import { Database } from "../../../clawfs/store/database.ts"
+import { S_IFMT, S_IFREG } from "../../../clawfs/store/inode.ts"
+import { META, Store } from "../../../clawfs/store/store.ts"
+import { unpack } from "./requests.ts"
+import type { Answer } from "./server.ts"
+
+/** All but the access time, which a crash may lose. */
+const COLUMNS = `ino, mode, nlink, uid, gid, rdev, size, alloc, flags, parent, inline_offset, inline_length, mtime,
+  mtime_nanos, ctime, ctime_nanos, btime, btime_nanos`
+
+/** Everything that programs could ever see of a store, as text. */
+export function picture(directory: string): string[] {
+  using db = new Database(join(directory, META), { readonly: true })
+  const rows = (sql: string): string[] =>
+    db
+      .query<[], (number | Buffer)[]>(sql)
+      .all()
+      .map(
+        (row) =>
+          `${sql.split(" ").at(-1) ?? ""} ${row.map((each) => (Buffer.isBuffer(each) ? each.toString("hex") : each)).join(" ")}`,
+      )
+  return [
+    ...rows(`SELECT ${COLUMNS} FROM inode`),
+    ...rows("SELECT parent, name, ino, type FROM dentry"),
+    ...rows("SELECT ino, target FROM symlink"),
+    ...rows("SELECT ino, name, value FROM xattr"),
+    ...rows("SELECT ino, data FROM inline"),
+    ...rows("SELECT ino, offset, length, record, skip FROM extent"),
+    ...rows("SELECT next_ino, inodes, bytes FROM state"),
+  ].sort()
+}
+
+const O = Opcode
+/** Where a reply's struct fuse_attr begins. */
+const ATTR_AT = new Map<number, number>([
+  ...[O.LOOKUP, O.SYMLINK, O.MKNOD, O.MKDIR, O.LINK, O.CREATE, O.TMPFILE].map(
+    (opcode) => [opcode, 40] as const,
+  ),
+  [O.GETATTR, 16],
+  [O.SETATTR, 16],
+])
+
+/** What a program learns from an answer, without the access time. */
+export function comparable(message: Buffer, answer: Answer): unknown {
+  if (answer === undefined) return undefined
+  const [opcode, payload] = [message.readUInt32LE(4), Buffer.from(answer.payload)]
+  const attr = ATTR_AT.get(opcode)
+  if (opcode === O.READDIRPLUS) return [answer.error, unpack(payload, true)]
+  if (attr !== undefined && payload.length > attr)
+    payload.fill(0, attr + 24, attr + 32).fill(0, attr + 48, attr + 52)
+  if (opcode === O.STATX) payload.fill(0, 96, 108)
+  return [answer.error, payload.toString("hex")]
+}
+
