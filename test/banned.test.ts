@@ -3,7 +3,8 @@ import { readFileSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { VERSION } from "../clawfs/core/version.ts"
-import { repository } from "./helpers/programs.ts"
+
+const repository = join(import.meta.dirname, "..")
 
 interface Ban {
   readonly what: string

@@ -6,7 +6,7 @@ import { InodeFlag, PERMISSIONS, type Inode } from "../store/inode.ts"
 import { now, type Timestamp } from "../sys/clock.ts"
 import { ACCESS_ACL, aclWithMode, decodeAcl, encodeAcl } from "./acl.ts"
 import { inodeOf, type Environment } from "./environment.ts"
-import { dropPrivileges } from "./privileges.ts"
+import { dependsOnCaller, dropPrivileges } from "./privileges.ts"
 
 /** The largest size: what a double counts exactly. Beyond it: EFBIG. */
 export const MAX_FILE_SIZE = Number.MAX_SAFE_INTEGER - 1
@@ -26,10 +26,12 @@ export function setattr(env: Environment, request: InHeader, change: SetattrIn):
     if (!inode.isRegular) return E.EINVAL
     if (change.size > MAX_FILE_SIZE) return E.EFBIG
   }
-  env.store.transact(() => {
+  const apply = (): void => {
     applyChange(env, request, inode, change)
     env.store.inodes.save(inode)
-  })
+  }
+  if (dependsOnCaller(inode, request)) env.store.transactAlone(apply)
+  else env.store.transact(apply)
   return inode
 }
 

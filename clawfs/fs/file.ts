@@ -10,7 +10,7 @@ import { now } from "../sys/clock.ts"
 import { touchAccessLazily } from "./access-time.ts"
 import { MAX_FILE_SIZE } from "./attributes.ts"
 import { inodeOf, type Environment } from "./environment.ts"
-import { dropPrivileges } from "./privileges.ts"
+import { dependsOnCaller, dropPrivileges } from "./privileges.ts"
 
 /** fallocate(2) */
 const FALLOC = { KEEP_SIZE: 1, PUNCH_HOLE: 2, ZERO_RANGE: 0x10 } as const
@@ -58,17 +58,17 @@ export function write(
   const inode = writableOf(env, request, offset, offset + data.length)
   if (isErrno(inode)) return inode
   if (data.length === 0) return OK
-  env.store.transact(
-    () => {
-      env.store.contents.write(inode, offset, data)
-      if ((flags & WriteFlag.KILL_SUIDGID) !== 0) dropPrivileges(inode, request)
-      // With the writeback cache the kernel keeps the times and sends them on their own.
-      if ((flags & WriteFlag.CACHE) === 0 || !env.writeback) inode.touchContents(now())
-      env.store.inodes.save(inode)
-    },
-    request,
-    () => data.length,
-  )
+  const killsPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0
+  const store = (): void => {
+    env.store.contents.write(inode, offset, data)
+    if (killsPrivileges) dropPrivileges(inode, request)
+    // With the writeback cache the kernel keeps the times and sends them on their own.
+    if ((flags & WriteFlag.CACHE) === 0 || !env.writeback) inode.touchContents(now())
+    env.store.inodes.save(inode)
+  }
+  const count = (): number => data.length
+  if (killsPrivileges && dependsOnCaller(inode, request)) env.store.transactAlone(store, request, count)
+  else env.store.transact(store, request, count)
   return OK
 }
 

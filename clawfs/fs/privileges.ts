@@ -14,6 +14,15 @@ export function dropPrivileges(inode: Inode, request: InHeader): void {
   if ((inode.mode & S_IXGRP) !== 0 || !isMember(request, inode.gid)) inode.mode &= ~S_ISGID
 }
 
+/**
+ * Whether `dropPrivileges` has to look at the caller's groups: what it finds may be gone when the request is executed
+ * again, so such a request must not be left to the journal.
+ */
+export function dependsOnCaller(inode: Inode, request: InHeader): boolean {
+  const isDoubtful = (inode.mode & (S_ISGID | S_IXGRP)) === S_ISGID && !inode.isDirectory
+  return isDoubtful && request.uid !== 0 && request.gid !== inode.gid
+}
+
 function isMember(request: InHeader, gid: number): boolean {
   return request.uid === 0 || request.gid === gid || supplementaryGroups(request.pid).includes(gid)
 }

@@ -45,6 +45,8 @@ export class Protocol {
   readonly #request: Buffer
   readonly #reply: Reply
   #context: Context
+  /** Bytes of the present request, as they were read. */
+  #length = 0
 
   constructor(operations: Operations, request: Buffer, reply: Buffer, options: ProtocolOptions) {
     this.#operations = operations
@@ -74,6 +76,7 @@ export class Protocol {
       this.#options.log.error("request shorter than its header", { length })
       return NOTHING
     }
+    this.#length = length
     this.#reader.rewind(0, length)
     let request: InHeader
     try {
@@ -137,7 +140,7 @@ export class Protocol {
     } catch (thrown) {
       if (thrown instanceof Rebuilt && attempts > 0) {
         this.#reply.reset()
-        this.#reader.rewind(Size.inHeader, request.length)
+        this.#reader.rewind(Size.inHeader, this.#length)
         return this.#guard(request, run, attempts - 1)
       }
       const errno = thrown instanceof RangeError ? E.EINVAL : errnoOfThrown(thrown)

@@ -162,7 +162,7 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
   let isQuiet = false
   // The batch is committed where the stream of requests pauses; the rest can wait for a longer pause.
   const onQuiet = (): number => {
-    env.store.commit()
+    if (!commit(env)) return QUIET_MS
     passOnDeadSegments(env)
     memory.orphans = env.orphans.size
     if (env.accessed.size === 0 && !env.store.hasWork) return -1
@@ -188,6 +188,17 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     memory.countAnswer(opcode)
     if (fs.mustSettle) settle(fs)
     if (handled % REQUESTS_BETWEEN_TIDY === 0) tidy(env, memory)
+  }
+}
+
+/** Ends the batch; false when the disk is full: the journal keeps it, and it is tried again. */
+function commit(env: Environment): boolean {
+  try {
+    env.store.commit()
+    return true
+  } catch (thrown) {
+    if (!(thrown instanceof Fault && thrown.kind === "no-space")) throw thrown
+    return false
   }
 }
 

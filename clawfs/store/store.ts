@@ -184,16 +184,18 @@ export class Store implements Disposable {
    * and what its answer needs (`value`: the inode it made, or a count). If `change` throws, nothing of it is kept.
    */
   transact<T>(change: () => T, request?: RequestId, value?: (result: T) => number): T {
-    return this.#transactions.run(() => {
-      const result = change()
-      if (request !== undefined) this.#record(request, value?.(result) ?? 0)
-      return result
-    })
+    return this.#transactions.run(() => this.#remembered(change, request, value))
   }
 
   /** As `transact`, for a change whose outcome depends on more than the store and the clock. */
-  transactAlone<T>(change: () => T): T {
-    return this.#transactions.runAlone(change)
+  transactAlone<T>(change: () => T, request?: RequestId, value?: (result: T) => number): T {
+    return this.#transactions.runAlone(() => this.#remembered(change, request, value))
+  }
+
+  #remembered<T>(change: () => T, request?: RequestId, value?: (result: T) => number): T {
+    const result = change()
+    if (request !== undefined) this.#record(request, value?.(result) ?? 0)
+    return result
   }
 
   /** A change that belongs to no request: it rides along, and may get lost with a server, to be done again some time. */

@@ -45,6 +45,8 @@ export class Transactions {
   #isOpen = false
   #isReplaying = false
   #operations = 0
+  /** Answered requests are in the journal alone. */
+  #mustRedo = false
   /** How often memory was rebuilt from the last commit. */
   #redone = 0
   /** The disk is full: every request is committed before its answer, so that ENOSPC reaches the right program. */
@@ -83,6 +85,7 @@ export class Transactions {
   /** Runs `change`; when this returns, it survives the process. If it throws, nothing of it is kept. */
   run<T>(change: () => T): T {
     if (this.#isReplaying) return change()
+    if (this.#catchUp()) throw new Rebuilt("the batch was done again")
     const batching = this.#batching
     const request = this.#request
     if (batching === undefined || this.#isTight) return this.runAlone(change)
@@ -105,6 +108,7 @@ export class Transactions {
   /** A change whose outcome depends on more than the store and the clock: it must not be left to a second execution. */
   runAlone<T>(change: () => T): T {
     if (this.#isReplaying) return change()
+    if (this.#catchUp()) throw new Rebuilt("the batch was done again")
     this.#commitBefore()
     return this.#single(change)
   }
@@ -175,6 +179,7 @@ export class Transactions {
 
   /** Commits the batch. A full disk gets the reserve; if that does not help either, answered requests can't be kept. */
   commit(): void {
+    this.#catchUp()
     if (!this.#isOpen || this.#isReplaying) return
     const batching = this.#batching
     try {
@@ -223,21 +228,42 @@ export class Transactions {
     this.#participant.reload()
   }
 
-  /** Takes back what failed, and with it the batch; then executes the answered requests of the batch again. */
+  /**
+   * Takes back what failed, and with it the batch; then executes the answered requests of the batch again. If there is no
+   * room even for that, they stay in the journal, and nothing else is done before they are.
+   */
   #redo(batching: Batching): void {
     this.#redone += 1
+    this.#mustRedo = true
     this.#rollback()
     const entries = batching.journal.entriesOf(this.#participant.batch() + 1)
     try {
       this.#replay(entries, batching)
     } catch (thrown) {
+      this.#rollback()
       if (!(thrown instanceof Fault && thrown.kind === "no-space")) throw thrown
       // What was answered goes before what is asked now: the reserve is for this.
       batching.reserve.give()
       this.#isTight = true
-      this.#rollback()
-      this.#replay(entries, batching)
+      this.#replayOrLeave(entries, batching)
     }
+    this.#mustRedo = false
+  }
+
+  #replayOrLeave(entries: readonly JournalEntry[], batching: Batching): void {
+    try {
+      this.#replay(entries, batching)
+    } catch (thrown) {
+      this.#rollback()
+      throw thrown
+    }
+  }
+
+  /** Does again what could not be done again so far; true if there was something. */
+  #catchUp(): boolean {
+    if (!this.#mustRedo || this.#isReplaying || this.#batching === undefined) return false
+    this.#redo(this.#batching)
+    return true
   }
 
   #replay(entries: readonly JournalEntry[], batching: Batching): void {

@@ -97,24 +97,28 @@ function look(path: string): void {
 }
 
 /** Each own name exactly once: nobody changes them now. */
-function list(directory: string): void {
+function listProblem(directory: string): string | undefined {
   const entries = recorder.timed("readdir", () => sys.readDirectory(directory))
-  if (typeof entries === "number") {
-    expect(`readdir ${directory}`, entries, 0)
-    return
-  }
+  if (typeof entries === "number") return sys.errnoName(entries)
   recorder.succeeded("readdir")
   const listed = entries.map((entry) => entry.name).filter((each) => each.startsWith(prefix))
   const names = new Set(listed)
-  if (names.size !== listed.length) recorder.fail(`readdir ${directory}: an own name is listed twice`)
+  if (names.size !== listed.length) return "an own name is listed twice"
   const want = [...mine.keys()]
     .filter((path) => path.startsWith(`${directory}/`))
     .map((path) => path.slice(directory.length + 1))
   const missing = want.filter((each) => !names.has(each))
-  const extra = [...names].filter((each) => !mine.has(`${directory}/${each}`))
-  if (missing.length + extra.length > 0) {
-    recorder.fail(`readdir ${directory}: lacks ${missing.join(" ")}, has ${extra.join(" ")} too many`)
-  }
+  const extra = listed.filter((each) => !mine.has(`${directory}/${each}`))
+  return missing.length + extra.length === 0
+    ? undefined
+    : `lacks ${missing.join(" ")}, has ${extra.join(" ")} too many`
+}
+
+/** A listing that is wrong for a moment only is left to own-view.ts, which does nothing but look for that. */
+function list(directory: string): void {
+  if (listProblem(directory) === undefined) return
+  const problem = listProblem(directory)
+  if (problem !== undefined) recorder.fail(`readdir ${directory}: ${problem}`)
 }
 
 const end = performance.now() + Number(values.seconds) * 1000

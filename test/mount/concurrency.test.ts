@@ -102,6 +102,20 @@ test("writers of neighbouring stripes of one file do not disturb each other", as
   expectNoFailures([await loadReport(target, "test/model/races.ts", ["stripes-check", target.work])])
 })
 
+test("a listing shows what its process has just created and removed while others list and change", async (context) => {
+  skipIf(context, requireTarget())
+  await using target = await openTarget()
+  const [directory = ""] = await makeDirectories(target, ["busy"])
+  await loadReport(target, "test/model/scan.ts", ["fill", 300, directory])
+  const reports = await together(
+    ["change", "change", "change", "list", "list"].map((role) =>
+      loadReport(target, "test/model/own-view.ts", [role, directory, 6]),
+    ),
+  )
+  console.log(summary(reports))
+  expectNoFailures(reports)
+})
+
 test("a large directory that others change lists each name that stays exactly once", async (context) => {
   skipIf(context, requireTarget())
   await using target = await openTarget()

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process"
 import { test, expect } from "vitest"
 import { E, OK, errnoName, errnoOf, isErrno } from "../../../clawfs/core/errno.ts"
-import { requirePrograms, skipIf } from "../../helpers/requirements.ts"
+import { requirePrograms, skipIf } from "../support/requirements.ts"
 
 test("every errno has the number that the system's errno.h gives it", (context) => {
   skipIf(context, requirePrograms("cc"))

@@ -11,7 +11,7 @@ import {
   isMinimal,
   modeOfAcl,
 } from "../../../clawfs/fs/acl.ts"
-import { requirePrograms, skipIf } from "../../helpers/requirements.ts"
+import { requirePrograms, skipIf } from "../support/requirements.ts"
 import { aclBytes, formatAcl, parseAcl } from "../support/acl.ts"
 import { fc } from "../support/fast-check.ts"
 import { temporary, type Temporary } from "../support/temporary.ts"

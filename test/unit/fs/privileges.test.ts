@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest"
 import { dropPrivileges } from "../../../clawfs/fs/privileges.ts"
 import { Inode, S_IFDIR, S_IFREG } from "../../../clawfs/store/inode.ts"
 import type { NodeId } from "../../../clawfs/core/brand.ts"
-import { requirePrograms, skipIf } from "../../helpers/requirements.ts"
+import { requirePrograms, skipIf } from "../support/requirements.ts"
 import { TestFileSystem, ok } from "../support/filesystem.ts"
 import { headerOf } from "../support/operations.ts"
 

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { describe, expect, test, type TestContext } from "vitest"
 import * as abi from "../../../clawfs/fuse/abi.ts"
 import { Flag } from "../../../clawfs/fuse/flags.ts"
-import { requirePrograms, skipIf } from "../../helpers/requirements.ts"
+import { requirePrograms, skipIf } from "../support/requirements.ts"
 import { readGolden, type Golden } from "../support/golden.ts"
 import { temporary } from "../support/temporary.ts"
 

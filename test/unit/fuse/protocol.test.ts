@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
 import { E, OK, errnoName } from "../../../clawfs/core/errno.ts"
-import { Fault } from "../../../clawfs/core/fault.ts"
+import { Fault, Rebuilt } from "../../../clawfs/core/fault.ts"
 import { Opcode } from "../../../clawfs/fuse/abi.ts"
 import { Flag } from "../../../clawfs/fuse/flags.ts"
 import { ROWS } from "../../../clawfs/fuse/opcode.ts"
@@ -231,6 +231,46 @@ describe("a handler that throws", () => {
   })
 })
 
+describe("a request that has to begin again, because its batch was done again", () => {
+  /** An operation that asks for that so many times, then succeeds. */
+  const rebuiltBy = (times: number): { operations: Operations; seen: string[] } => {
+    const seen: string[] = []
+    const { operations } = fakeOperations({
+      write: (_request, _offset, data) => {
+        seen.push(data.toString())
+        if (seen.length <= times) throw new Rebuilt("x")
+        return OK
+      },
+    })
+    return { operations, seen }
+  }
+
+  test("is read anew and executed anew, and nobody notices", () => {
+    const { operations, seen } = rebuiltBy(1)
+    const { send, log } = wire(operations)
+    expect(send(request(Opcode.WRITE, validBody(Opcode.WRITE)))).toMatchObject({ error: 0, length: 24 })
+    expect(seen).toEqual(["bytes", "bytes"])
+    expect(log.take()).toEqual([])
+  })
+
+  test("fails in the end when that does not stop", () => {
+    const { operations } = rebuiltBy(Infinity)
+    const { send } = wire(operations)
+    expect(send(request(Opcode.WRITE, validBody(Opcode.WRITE)))).toMatchObject({ error: -E.EIO, length: 16 })
+    expect(send(request(Opcode.GETATTR))).toMatchObject({ error: 0 })
+  })
+
+  test("is as long as it came, whatever its header says", () => {
+    for (const length of [0, 39, 40, 0xffff_ffff]) {
+      const { operations, seen } = rebuiltBy(1)
+      const message = request(Opcode.WRITE, validBody(Opcode.WRITE))
+      message.writeUInt32LE(length, 0)
+      expect(wire(operations).send(message)).toMatchObject({ error: 0 })
+      expect(seen).toHaveLength(2)
+    }
+  })
+})
+
 describe("a resent request", () => {
   const once = [...ROWS].filter(([, row]) => row.once !== undefined)
   const repeated = [...ROWS].filter(([, row]) => row.once === undefined)
@@ -315,10 +355,19 @@ describe("a resent request", () => {
 describe("what the agreement changes", () => {
   const options = { writeback: false, openIsAsked: false }
 
-  test("without open checks OPEN, OPENDIR and CREATE are ENOSYS: the kernel never asks again", () => {
+  test("without open checks OPEN and CREATE are ENOSYS: the kernel never asks again", () => {
     const { send } = wire(fakeOperations().operations, options)
-    for (const opcode of [Opcode.OPEN, Opcode.OPENDIR, Opcode.CREATE])
+    for (const opcode of [Opcode.OPEN, Opcode.CREATE])
       expect(send(request(opcode, validBody(opcode)))).toMatchObject({ error: -E.ENOSYS })
+  })
+
+  test("OPENDIR is always answered, and never lets the kernel cache the listing", () => {
+    for (const openIsAsked of [false, true]) {
+      const { send } = wire(fakeOperations().operations, { ...options, openIsAsked })
+      const reply = send(request(Opcode.OPENDIR, validBody(Opcode.OPENDIR)))
+      expect(reply).toMatchObject({ error: 0 })
+      expect(reply?.payload.toString("hex")).toBe("00".repeat(16))
+    }
   })
 
   test("INIT is told before its reply, and from then on SETXATTR has its long form", () => {

@@ -1,128 +1,23 @@
+import { spawn } from "node:child_process"
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, describe, expect, test, vi } from "vitest"
 import { E } from "../../../clawfs/core/errno.ts"
 import { Fault } from "../../../clawfs/core/fault.ts"
 import { Opcode } from "../../../clawfs/fuse/abi.ts"
-import { Database } from "../../../clawfs/store/database.ts"
-import { META } from "../../../clawfs/store/store.ts"
 import { InodeFlag } from "../../../clawfs/store/inode.ts"
-import * as libc from "../../../clawfs/sys/libc.ts"
-import { firstDifference } from "../support/compare.ts"
+import { META } from "../../../clawfs/store/store.ts"
+import { requirePrograms, skipIf } from "../support/requirements.ts"
 import { brokenInvariants } from "../support/invariants.ts"
-import { request, resent, unpack, words, z, type Head } from "../support/requests.ts"
+import { resent, words, z } from "../support/requests.ts"
 import { KILLED, TestServer } from "../support/server.ts"
-
-/** How many appends to the log succeed before the disk is full; undefined: there is room. */
-const disk = vi.hoisted(() => ({ appends: undefined as number | undefined }))
-
-vi.mock(import("../../../clawfs/sys/libc.ts"), async (original) => {
-  const real = await original()
-  return {
-    ...real,
-    pwritev: (...args: Parameters<typeof libc.pwritev>): number => {
-      // The journal writes four parts at a time, a record has two.
-      if (args[2] !== 2 || disk.appends === undefined) return real.pwritev(...args)
-      disk.appends -= 1
-      return disk.appends < 0 ? 0 : real.pwritev(...args)
-    },
-  }
-})
-
-afterEach(() => {
-  disk.appends = undefined
-  vi.restoreAllMocks()
-})
+import { ROOT, Session, errorOf, nodeOf } from "../support/session.ts"
 
 const O = Opcode
-const ROOT = 1
 
-class Session {
-  readonly server: TestServer
-  #unique = 2n
-
-  constructor(server: TestServer) {
-    this.server = server
-  }
-
-  make(opcode: number, node: number, bodies: readonly Uint8Array[], head: Head = {}): Buffer {
-    this.#unique += 2n
-    return request(opcode, bodies, { unique: this.#unique, node, ...head })
-  }
-
-  /** The node of an entry reply, or a negative errno. */
-  entry(opcode: number, node: number, bodies: readonly Uint8Array[], head: Head = {}): number {
-    return nodeOf(this.server.send(this.make(opcode, node, bodies, head)))
-  }
-
-  /** 0 or a negative errno. */
-  status(opcode: number, node: number, bodies: readonly Uint8Array[], head: Head = {}): number {
-    return errorOf(this.server.send(this.make(opcode, node, bodies, head)))
-  }
-
-  init(): void {
-    const all = 0xffff_ffff
-    const status = this.status(O.INIT, 0, [words(7, 45, 4096, all, all), Buffer.alloc(44)])
-    if (status !== 0) throw new Error(`INIT failed: ${status}`)
-  }
-
-  mkdir(name: string): number {
-    return this.entry(O.MKDIR, ROOT, [words(0o755, 0), z(name)])
-  }
-
-  mknod(name: string, mode = 0o100644): number {
-    return this.entry(O.MKNOD, ROOT, [words(mode, 0, 0, 0), z(name)])
-  }
-
-  tmpfile(): Buffer {
-    return this.make(O.TMPFILE, ROOT, [words(0o20200002, 0o600, 0, 0), z("unused")])
-  }
-
-  write(node: number, offset: number, data: Buffer, head: Head = {}, flags = 0): number {
-    return this.status(O.WRITE, node, [words(0n, BigInt(offset), data.length, flags, 0n, 0, 0), data], head)
-  }
-
-  read(node: number, size = 200_000): Buffer {
-    const answer = this.server.send(this.make(O.READ, node, [words(0n, 0n, size, 0, 0n, 0, 0)]))
-    if (answer === KILLED || answer?.error !== 0) throw new Error("the read failed")
-    return answer.payload
-  }
-
-  forget(...nodes: number[]): void {
-    const pairs = nodes.map((node) => words(BigInt(node), 1n))
-    this.server.send(this.make(O.BATCH_FORGET, ROOT, [words(nodes.length, 0), ...pairs]))
-  }
-
-  names(): string[] {
-    const answer = this.server.send(this.make(O.READDIR, ROOT, [words(0n, 0n, 100_000, 0, 0n, 0, 0)]))
-    if (answer === KILLED || answer === undefined) throw new Error("no answer")
-    return unpack(answer.payload, false)
-      .map(({ name }) => name)
-      .slice(2)
-      .sort()
-  }
-}
-
-type Sent = ReturnType<TestServer["send"]>
-
-function nodeOf(answer: Sent): number {
-  if (answer === KILLED || answer === undefined) throw new Error("no answer")
-  return answer.error === 0 ? Number(answer.payload.readBigUInt64LE(0)) : answer.error
-}
-
-function errorOf(answer: Sent): number {
-  if (answer === KILLED || answer === undefined) throw new Error("no answer")
-  return answer.error
-}
-
-/** The next so many commits fail for want of space. */
-function failCommits(times: number): void {
-  const spy = vi.spyOn(Database.prototype, "commit")
-  for (let i = 0; i < times; i += 1)
-    spy.mockImplementationOnce(() => {
-      throw new Fault("no-space", "the disk below the store is full")
-    })
-}
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 describe("what was answered and not committed", () => {
   test("is there after a kill, in its order, and its answers hold", () => {
@@ -140,6 +35,30 @@ describe("what was answered and not committed", () => {
     server.restart()
     expect(server.replayed).toBe(0)
     expect(brokenInvariants(server.directory)).toEqual([])
+  })
+
+  test("is the same when it is done again, even where it depended on a program that is gone", async (context) => {
+    skipIf(context, requirePrograms("setpriv"), process.getuid?.() === 0 ? undefined : "not root")
+    using server = new TestServer()
+    const session = new Session(server)
+    const node = session.mknod("a", 0o102640)
+    const GID = 1 << 2
+    const chgrp = words(GID, 0, 0n, 0n, 0n, 0n, 0n, 0n, 0, 0, 0, 0, 0, 0, 2000, 0)
+    expect(session.status(O.SETATTR, node, [chgrp])).toBe(0)
+    const MODE = 1 << 0
+    const setgid = words(MODE, 0, 0n, 0n, 0n, 0n, 0n, 0n, 0, 0, 0, 0o2640, 0, 0, 0, 0)
+    expect(session.status(O.SETATTR, node, [setgid])).toBe(0)
+    const member = spawn("setpriv", ["--groups", "2000", "sh", "-c", "echo ready; read line"])
+    await new Promise((resolve) => member.stdout.once("data", resolve))
+    const KILL_SUIDGID = 1 << 2
+    const caller = { uid: 1000, gid: 1000, pid: member.pid ?? 0 }
+    expect(session.write(node, 0, Buffer.from("x"), caller, KILL_SUIDGID)).toBe(0)
+    const mode = (): number => (server.store.inodes.get(node)?.mode ?? 0) & 0o7777
+    expect(mode()).toBe(0o2640)
+    member.stdin.end()
+    await new Promise((resolve) => member.once("exit", resolve))
+    server.restart()
+    expect(mode()).toBe(0o2640)
   })
 
   test("is committed as a batch of 256", () => {
@@ -281,111 +200,6 @@ describe("a request whose server was killed", () => {
     if (answer === KILLED) expect(errorOf(server.send(resent(message)))).toBe(0)
     expect(session.names()).toEqual([])
     server.settle()
-    expect(brokenInvariants(server.directory)).toEqual([])
-  })
-})
-
-describe("a disk that is full when a batch is committed", () => {
-  test("is helped with the reserve: nothing that was answered is lost", () => {
-    using server = new TestServer()
-    const session = new Session(server)
-    session.mkdir("a")
-    failCommits(1)
-    expect(server.pause()).toBeUndefined()
-    expect(session.names()).toEqual(["a"])
-    expect(session.mkdir("b")).toBeGreaterThan(0)
-    server.restart()
-    expect(session.names()).toEqual(["a", "b"])
-  })
-
-  test("shows in what is read afterwards as little as on the disk", () => {
-    using server = new TestServer()
-    const session = new Session(server)
-    const node = session.mknod("a")
-    expect(session.write(node, 0, Buffer.from("small"))).toBe(0)
-    failCommits(1)
-    // Too large for the journal: the batch is committed first.
-    const large = Buffer.alloc(100_000, "large")
-    expect(session.write(node, 0, large)).toBe(0)
-    expect(firstDifference(session.read(node), large)).toBe(-1)
-    expect(session.write(node, 100_000, Buffer.from("end"))).toBe(0)
-    server.restart()
-    expect(firstDifference(session.read(node), Buffer.concat([large, Buffer.from("end")]))).toBe(-1)
-    expect(brokenInvariants(server.directory)).toEqual([])
-  })
-
-  test("does not make a request fail that was noted already", () => {
-    using server = new TestServer()
-    const session = new Session(server)
-    for (let i = 0; i < 255; i += 1) session.mkdir(`d${i}`)
-    // With this one the batch is large enough to be committed.
-    failCommits(2)
-    const answer = session.mkdir("last")
-    const isThere = session.names().includes("last")
-    expect([answer > 0, isThere]).toEqual([isThere, true])
-    server.restart()
-    expect(session.names()).toHaveLength(256)
-  })
-
-  test("in the middle of a BATCH_FORGET takes no lookup back twice", () => {
-    using server = new TestServer()
-    const session = new Session(server)
-    const held = session.mkdir("held")
-    session.entry(O.LOOKUP, ROOT, [z("held")])
-    session.entry(O.LOOKUP, ROOT, [z("held")])
-    const nodes = Array.from({ length: 512 }, () => nodeOf(server.send(session.tmpfile())))
-    failCommits(3)
-    expect(() => server.pause()).toThrow("full")
-    session.forget(held, ...nodes)
-    expect(server.env.lookups.get(held)).toBe(2)
-  })
-
-  test("even with the reserve loses nothing that was answered, once there is room again", () => {
-    using server = new TestServer()
-    const session = new Session(server)
-    session.mkdir("a")
-    // With and without the reserve, and the same again for the next request.
-    failCommits(4)
-    expect(() => server.pause()).toThrow("full")
-    expect(session.mkdir("b")).toBe(-E.ENOSPC)
-    expect(session.names()).toEqual(["a"])
-    expect(session.mkdir("c")).toBeGreaterThan(0)
-    expect(session.names()).toEqual(["a", "c"])
-    server.restart()
-    expect(session.names()).toEqual(["a", "c"])
-  })
-})
-
-describe("a disk that is full when a record is written", () => {
-  test("leaves the file as it was, in memory and after a restart", () => {
-    using server = new TestServer()
-    const session = new Session(server)
-    const node = session.mknod("a")
-    const old = Buffer.alloc(16_000, "old ")
-    expect(session.write(node, 0, old)).toBe(0)
-    server.pause()
-    // The inline piece can still be moved to the log, the new bytes can't be written.
-    disk.appends = 1
-    expect(session.write(node, 8000, Buffer.alloc(10_000, "new "))).toBe(-E.ENOSPC)
-    disk.appends = undefined
-    expect(firstDifference(session.read(node), old)).toBe(-1)
-    server.pause()
-    server.restart()
-    expect(firstDifference(session.read(node), old)).toBe(-1)
-    expect(brokenInvariants(server.directory)).toEqual([])
-  })
-
-  test("takes nothing else of the batch back", () => {
-    using server = new TestServer()
-    const session = new Session(server)
-    const node = session.mknod("a")
-    session.mkdir("b")
-    disk.appends = 0
-    expect(session.write(node, 0, Buffer.alloc(30_000, "x"))).toBe(-E.ENOSPC)
-    disk.appends = undefined
-    expect(session.read(node)).toHaveLength(0)
-    server.restart()
-    expect(session.names()).toEqual(["a", "b"])
     expect(brokenInvariants(server.directory)).toEqual([])
   })
 })

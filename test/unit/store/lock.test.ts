@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { expect, test } from "vitest"
 import { Fault } from "../../../clawfs/core/fault.ts"
 import { lockStore } from "../../../clawfs/store/lock.ts"
-import { requirePrograms, skipIf } from "../../helpers/requirements.ts"
+import { requirePrograms, skipIf } from "../support/requirements.ts"
 import { temporary } from "../support/temporary.ts"
 
 /** Another process that holds the lock until it is killed. */

@@ -1,36 +1,47 @@
 /** What programs can see of a store and of an answer, for comparison: two servers must not differ in it. */
+import { createHash } from "node:crypto"
 import { join } from "node:path"
 import { Opcode } from "../../../clawfs/fuse/abi.ts"
 import { Database } from "../../../clawfs/store/database.ts"
 import { S_IFMT, S_IFREG } from "../../../clawfs/store/inode.ts"
 import { META, Store } from "../../../clawfs/store/store.ts"
+import { readFile } from "./files.ts"
 import { unpack } from "./requests.ts"
 import type { Answer } from "./server.ts"
 
-/** All but the access time, which a crash may lose. */
-const COLUMNS = `ino, mode, nlink, uid, gid, rdev, size, alloc, flags, parent, inline_offset, inline_length, mtime,
-  mtime_nanos, ctime, ctime_nanos, btime, btime_nanos`
+/** All but the access time, which a crash may lose, and how the bytes are stored. */
+const COLUMNS = `ino, mode, nlink, uid, gid, rdev, size, alloc, flags, parent, mtime, mtime_nanos, ctime, ctime_nanos,
+  btime, btime_nanos`
 
 /** Everything that programs could ever see of a store, as text. */
 export function picture(directory: string): string[] {
   using db = new Database(join(directory, META), { readonly: true })
-  const rows = (sql: string): string[] =>
+  const rows = (columns: string, table: string): string[] =>
     db
-      .query<[], (number | Buffer)[]>(sql)
+      .query<[], (number | Buffer)[]>(`SELECT ${columns} FROM ${table}`)
       .all()
-      .map(
-        (row) =>
-          `${sql.split(" ").at(-1) ?? ""} ${row.map((each) => (Buffer.isBuffer(each) ? each.toString("hex") : each)).join(" ")}`,
-      )
+      .map((row) => row.map((each) => (Buffer.isBuffer(each) ? each.toString("hex") : each)).join(" "))
+      .map((row) => `${table} ${row}`)
   return [
-    ...rows(`SELECT ${COLUMNS} FROM inode`),
-    ...rows("SELECT parent, name, ino, type FROM dentry"),
-    ...rows("SELECT ino, target FROM symlink"),
-    ...rows("SELECT ino, name, value FROM xattr"),
-    ...rows("SELECT ino, data FROM inline"),
-    ...rows("SELECT ino, offset, length, record, skip FROM extent"),
-    ...rows("SELECT next_ino, inodes, bytes FROM state"),
+    ...rows(COLUMNS, "inode"),
+    ...rows("parent, name, ino, type", "dentry"),
+    ...rows("ino, target", "symlink"),
+    ...rows("ino, name, value", "xattr"),
+    ...rows("next_ino, inodes, bytes", "state"),
+    ...contentsOf(directory, db),
   ].sort()
+}
+
+function contentsOf(directory: string, db: Database): string[] {
+  using store = Store.open(directory, { readOnly: true })
+  const inos = db
+    .query<[number, number], [number]>("SELECT ino FROM inode WHERE (mode & ?) = ?")
+    .all(S_IFMT, S_IFREG)
+  return inos.flatMap(([ino]) => {
+    const inode = store.inodes.get(ino)
+    const digest = inode === undefined ? "" : createHash("sha1").update(readFile(store, inode)).digest("hex")
+    return `contents ${ino} ${digest}`
+  })
 }
 
 const O = Opcode
@@ -54,4 +65,3 @@ export function comparable(message: Buffer, answer: Answer): unknown {
   if (opcode === O.STATX) payload.fill(0, 96, 108)
   return [answer.error, payload.toString("hex")]
 }
-
