@@ -16,7 +16,10 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/server": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/api"],
-  "clawfs/supervisor": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/server"],
+  "clawfs/supervisor": [
+    ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/server"],
+    "schema",
+  ],
   "clawfs/cli": [
     ...[
       "clawfs/core",
@@ -35,7 +38,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   koffi: ["clawfs/sys/ffi.ts"],
   "better-sqlite3": ["clawfs/store/database.ts"],
-  zod: ["schema", "clawfs/supervisor/state.ts"],
+  zod: ["schema"],
 }
 
 interface Import {

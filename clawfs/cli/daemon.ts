@@ -1,6 +1,7 @@
 /** Who serves a store, as far as its files tell. */
 import { Fault } from "../core/fault.ts"
-import { readState, type SupervisorState } from "../supervisor/state.ts"
+import type { SupervisorState } from "../../schema/supervisor-state.ts"
+import { readState } from "../supervisor/state.ts"
 
 /** The state that a running supervisor wrote; undefined when none runs. */
 export function supervisorOf(store: string): SupervisorState | undefined {

@@ -6,6 +6,7 @@ import { spawn, spawnSync } from "node:child_process"
 import { closeSync, constants, openSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
 import { errnoName } from "../core/errno.ts"
+import { FILESYSTEM_TYPE } from "../sys/clawfs-mounts.ts"
 import { addressOf, checked, lastErrno, sysFault } from "../sys/ffi.ts"
 import { close, fcntl, mount, recvmsg, socketpair, umount2 } from "../sys/libc.ts"
 
@@ -14,8 +15,6 @@ const MNT_DETACH = 2
 const EBUSY = 16
 const EINVAL = 22
 const EPERM = 1
-
-export const FILESYSTEM_TYPE = "fuse.clawfs"
 
 export interface MountOptions {
   readonly mountpoint: string

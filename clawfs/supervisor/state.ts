@@ -4,21 +4,8 @@
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { z } from "zod"
-import { isRunning } from "../sys/process.ts"
-
-export const SupervisorState = z.object({
-  pid: z.int(),
-  /** Start time of that process (see `sys/process.ts`). */
-  started: z.string(),
-  mountpoint: z.string(),
-  state: z.enum(["starting", "serving", "restarting", "failed"]),
-  restarts: z.int(),
-  /** Why the last server ended, if it did. */
-  lastEnd: z.string().optional(),
-  since: z.string(),
-})
-export type SupervisorState = z.infer<typeof SupervisorState>
+import { SupervisorState } from "../../schema/supervisor-state.ts"
+import { isRunning } from "../sys/process-identity.ts"
 
 const FILE = "supervisor.json"
 

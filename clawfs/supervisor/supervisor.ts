@@ -14,8 +14,9 @@ import { mountFuse, unmountFuse, type MountOptions } from "../fuse/mount.ts"
 import { ServerExit, type FaultReport, type ServerConfig, type ServerReport } from "../server/messages.ts"
 import { SessionMemory, createSessionMemory } from "../server/session-memory.ts"
 import { lockStore } from "../store/lock.ts"
-import { ownStartTime } from "../sys/process.ts"
-import { removeState, writeState, type SupervisorState } from "./state.ts"
+import { ownStartTime } from "../sys/process-identity.ts"
+import type { SupervisorState } from "../../schema/supervisor-state.ts"
+import { removeState, writeState } from "./state.ts"
 
 /** SIGKILL is somebody's will, or the kernel's for want of memory: much more of it is borne than of crashes. */
 const FRUITLESS = { crashes: 5, kills: 50 } as const

@@ -2,14 +2,14 @@
 import { readMounts, type MountEntry } from "./mountinfo.ts"
 
 /** As the kernel shows it: type "fuse", subtype "clawfs". */
-const CLAWFS = "fuse.clawfs"
+export const FILESYSTEM_TYPE = "fuse.clawfs"
 
 export interface ClawfsEntry extends MountEntry {
-  readonly type: typeof CLAWFS
+  readonly type: typeof FILESYSTEM_TYPE
 }
 
 export function isClawfs(entry: MountEntry | undefined): entry is ClawfsEntry {
-  return entry?.type === CLAWFS
+  return entry?.type === FILESYSTEM_TYPE
 }
 
 export function clawfsMounts(): ClawfsEntry[] {
