@@ -223,7 +223,7 @@ export function remove(env: Environment, request: InHeader, name: Buffer, wantsD
   if (isErrno(inode)) return inode
   const bad = checkRemoval(directory, inode) ?? checkType(env, inode, wantsDirectory)
   if (bad !== undefined) return bad
-  env.store.transact(() => unlinkEntry(env, directory, entry, inode), request)
+  env.store.transact(() => unlinkEntry(env, { directory, name, entry }, inode), request)
   reap(env, inode)
   return OK
 }
@@ -234,8 +234,14 @@ function checkType(env: Environment, inode: Inode, wantsDirectory: boolean): Err
   return env.store.dentries.isEmpty(inode.ino) ? undefined : E.ENOTEMPTY
 }
 
-function unlinkEntry(env: Environment, directory: Inode, entry: Found, inode: Inode): void {
-  env.store.dentries.remove(directory.ino, entry)
+interface Name {
+  readonly directory: Inode
+  readonly name: Buffer
+  readonly entry: Found
+}
+
+function unlinkEntry(env: Environment, { directory, name, entry }: Name, inode: Inode): void {
+  env.store.dentries.remove(directory.ino, name, entry)
   dropName(env, inode)
   if (inode.isDirectory) directory.nlink -= 1
   directory.touchContents(now())

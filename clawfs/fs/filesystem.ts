@@ -34,6 +34,10 @@ export class FileSystem implements Operations, Replay {
     this.#virtual = virtual
   }
 
+  catchUp(): void {
+    this.#env.store.catchUp()
+  }
+
   answer(request: InHeader, kind: Once): ReturnType<Replay["answer"]> {
     const value = this.#env.store.replyOf(request)
     if (value === undefined) return undefined

@@ -113,8 +113,8 @@ function moveParent(inode: Inode, from: Inode, to: Inode): void {
 
 function exchange(env: Environment, { from, to }: Move): void {
   if (to.entry === undefined || to.inode === undefined) return
-  env.store.dentries.retarget(from.directory.ino, from.entry, to.inode.ino, to.inode.type)
-  env.store.dentries.retarget(to.directory.ino, to.entry, from.inode.ino, from.inode.type)
+  env.store.dentries.retarget(from.directory.ino, from.name, from.entry, to.inode.ino, to.inode.type)
+  env.store.dentries.retarget(to.directory.ino, to.name, to.entry, from.inode.ino, from.inode.type)
   moveParent(from.inode, from.directory, to.directory)
   moveParent(to.inode, to.directory, from.directory)
   to.inode.touchChange(now())
@@ -123,17 +123,17 @@ function exchange(env: Environment, { from, to }: Move): void {
 
 function replace(env: Environment, request: InHeader, { from, to }: Move, whiteout: boolean): void {
   if (to.entry !== undefined && to.inode !== undefined) {
-    env.store.dentries.retarget(to.directory.ino, to.entry, from.inode.ino, from.inode.type)
+    env.store.dentries.retarget(to.directory.ino, to.name, to.entry, from.inode.ino, from.inode.type)
     dropName(env, to.inode)
     if (to.inode.isDirectory) to.directory.nlink -= 1
   } else env.store.dentries.insert(to.directory.ino, to.name, from.inode.ino, from.inode.type)
   moveParent(from.inode, from.directory, to.directory)
   if (!whiteout) {
-    env.store.dentries.remove(from.directory.ino, from.entry)
+    env.store.dentries.remove(from.directory.ino, from.name, from.entry)
     return
   }
   // A character device 0:0 tells overlayfs that the name is deleted (rename(2), RENAME_WHITEOUT).
   const marker = born(env, request, from.directory, S_IFCHR)
   env.store.inodes.insert(marker)
-  env.store.dentries.retarget(from.directory.ino, from.entry, marker.ino, marker.type)
+  env.store.dentries.retarget(from.directory.ino, from.name, from.entry, marker.ino, marker.type)
 }

@@ -19,6 +19,8 @@ export type Once = "entry" | "count" | "status"
 
 /** What the server remembers about requests that an earlier server may have executed already. */
 export interface Replay {
+  /** Sees to it that everything answered so far is in force; throws the fault that prevents it. */
+  catchUp(): void
   /** Answers a resent request from its record; undefined when it was never executed. */
   answer(request: InHeader, kind: Once): Result<Attr> | { readonly count: number } | typeof OK | undefined
 }
@@ -109,6 +111,7 @@ export class Protocol {
     if (request.opcode === Opcode.INIT) return this.#init()
     const row = ROWS.get(request.opcode)
     if (row === undefined) return E.ENOSYS
+    this.#options.replay.catchUp()
     const resent = (request.uniqueHigh & UNIQUE_RESEND_HIGH) !== 0
     if (resent && row.once !== undefined) {
       const replayed = this.#replay(row, row.once, request)

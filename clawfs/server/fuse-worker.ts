@@ -22,6 +22,7 @@ import { standaloneReply } from "../fuse/reply.ts"
 import { hasResend } from "../fuse/session.ts"
 import { Store } from "../store/store.ts"
 import type { Moment } from "../store/transactions.ts"
+import { CpuLatency } from "../sys/cpu-latency.ts"
 import { ServerFd, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
 import { Replayer } from "./replayer.ts"
 import { LOOKUP_BASE, SessionMemory } from "./session-memory.ts"
@@ -111,6 +112,7 @@ function takeOver(memory: SessionMemory): void {
 
 function replayOf(fs: FileSystem, memory: SessionMemory): Replay {
   return {
+    catchUp: () => fs.catchUp(),
     answer(request, kind) {
       const answer = fs.answer(request, kind)
       if (answer !== undefined) memory.countReplay()
@@ -128,7 +130,8 @@ function serve(): void {
   if (memory.agreement === undefined) memory.syncedSegment = env.store.currentSegment
   if (!config.readOnly) recover(fs, env, memory)
   report({ kind: "opened" })
-  const channel = new Channel(ServerFd.FUSE, log)
+  using latency = config.powerSave ? undefined : new CpuLatency(log)
+  const channel = new Channel(ServerFd.FUSE, log, latency)
   const protocol = new Protocol(fs, channel.request, channel.reply, {
     writeback: config.writeback,
     openIsAsked: config.openIsAsked,

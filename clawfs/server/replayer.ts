@@ -30,7 +30,7 @@ export class Replayer {
     const protocol = new Protocol(this.#fs, this.#request, this.#reply, {
       writeback: false,
       openIsAsked: true,
-      replay: { answer: () => undefined },
+      replay: { answer: () => undefined, catchUp: () => undefined },
       log: this.#log,
       onAgreement: () => undefined,
       resumed: { minor: 0, flags, writeback: false, openIsAsked: true },

@@ -6,6 +6,7 @@
 import { Fault } from "../core/fault.ts"
 import type { NodeId } from "../core/brand.ts"
 import type { Database, Query } from "./database.ts"
+import { NameCache, type Found } from "./name-cache.ts"
 
 /** Names whose hashes meet lie within this many numbers; more collisions than that do not occur by chance. */
 const PROBES = 16
@@ -20,12 +21,10 @@ export interface Dentry {
   readonly cookie: number
 }
 
-export interface Found {
-  readonly ino: NodeId
-  readonly cookie: number
-}
+export type { Found }
 
 export class Dentries {
+  readonly #cache = new NameCache()
   readonly #seedA: number
   readonly #seedB: number
   readonly #select: Query<[number, number, number, Buffer], [number, number]>
@@ -53,27 +52,45 @@ export class Dentries {
   }
 
   find(parent: NodeId, name: Buffer): Found | undefined {
+    const cached = this.#cache.get(parent, name)
+    if (cached !== null) return cached
     const first = this.#hash(name)
     const row = this.#select.get(parent, first, first + PROBES - 1, name)
-    return row === undefined ? undefined : { ino: row[0] as NodeId, cookie: row[1] }
+    const found = row === undefined ? undefined : { ino: row[0] as NodeId, cookie: row[1] }
+    this.#cache.set(parent, name, found)
+    return found
   }
 
   /** The caller has checked that the name is free. */
   insert(parent: NodeId, name: Buffer, ino: NodeId, type: number): void {
     const first = this.#hash(name)
     for (let cookie = first; cookie < first + PROBES; cookie += 1) {
-      if (this.#insert.run(parent, cookie, name, ino, type) === 1) return
+      if (this.#insert.run(parent, cookie, name, ino, type) === 0) continue
+      this.#cache.set(parent, name, { ino, cookie })
+      return
     }
     throw new Fault("no-space", "no place for a name: too many names with one hash in this directory")
   }
 
-  remove(parent: NodeId, entry: Found): void {
+  remove(parent: NodeId, name: Buffer, entry: Found): void {
     this.#delete.run(parent, entry.cookie)
+    this.#cache.set(parent, name, undefined)
   }
 
   /** Lets an existing name point to another inode. */
-  retarget(parent: NodeId, entry: Found, ino: NodeId, type: number): void {
+  retarget(parent: NodeId, name: Buffer, entry: Found, ino: NodeId, type: number): void {
     this.#retarget.run(ino, type, parent, entry.cookie)
+    this.#cache.set(parent, name, { ino, cookie: entry.cookie })
+  }
+
+  /** The directory is gone: its number may not come again, and what is known of its names is worth nothing. */
+  forget(parent: NodeId): void {
+    this.#cache.forget(parent)
+  }
+
+  /** After a rollback. */
+  clearCache(): void {
+    this.#cache.clear()
   }
 
   isEmpty(parent: NodeId): boolean {

@@ -203,6 +203,11 @@ export class Store implements Disposable {
     this.#transactions.runHousekeeping(change)
   }
 
+  /** See `Transactions.catchUp`. */
+  catchUp(): void {
+    this.#transactions.catchUp()
+  }
+
   /** Commits what requests have answered so far. */
   commit(): void {
     this.#transactions.commit()
@@ -254,6 +259,7 @@ export class Store implements Disposable {
 
   #reload(): void {
     this.inodes.clear()
+    this.dentries.clearCache()
     this.contents.clearCaches()
     this.#segments.reload()
     this.counters.load()
@@ -278,6 +284,7 @@ export class Store implements Disposable {
       if (inode === undefined) continue
       this.contents.removeAll(inode)
       if (inode.isSymlink) this.symlinks.delete(ino)
+      if (inode.isDirectory) this.dentries.forget(ino)
       if (inode.has(InodeFlag.HAS_XATTR)) this.xattrs.deleteAll(ino)
       this.inodes.delete(inode)
     }

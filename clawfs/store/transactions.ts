@@ -42,6 +42,9 @@ export class Transactions {
   readonly #onMoment: (moment: Moment) => void
   #batching: Batching | undefined
   #request: { bytes: Buffer; time: Timestamp } | undefined
+  /** SQLite is in a transaction. Without one every read would lock and unlock the database: four system calls. */
+  #hasBegun = false
+  /** It has changes. */
   #isOpen = false
   #isReplaying = false
   #operations = 0
@@ -76,6 +79,7 @@ export class Transactions {
   /** The request that the next changes belong to; its bytes must stay as they are until `endRequest`. */
   beginRequest(bytes: Buffer, time: Timestamp): void {
     this.#request = { bytes, time }
+    this.#begin()
   }
 
   endRequest(): void {
@@ -167,10 +171,21 @@ export class Transactions {
     }
   }
 
-  #open(): void {
-    if (this.#isOpen) return
+  #begin(): void {
+    if (this.#hasBegun) return
     this.#db.begin()
+    this.#hasBegun = true
+  }
+
+  #open(): void {
+    this.#begin()
     this.#isOpen = true
+  }
+
+  /** Ends a transaction that has only read, so that checkpoints can go on behind it. */
+  #endReading(): void {
+    if (this.#hasBegun) this.#db.rollback()
+    this.#hasBegun = false
   }
 
   get isOpen(): boolean {
@@ -180,7 +195,11 @@ export class Transactions {
   /** Commits the batch. A full disk gets the reserve; if that does not help either, answered requests can't be kept. */
   commit(): void {
     this.#catchUp()
-    if (!this.#isOpen || this.#isReplaying) return
+    if (this.#isReplaying) return
+    if (!this.#isOpen) {
+      this.#endReading()
+      return
+    }
     const batching = this.#batching
     try {
       this.#participant.flush(this.#participant.batch() + 1)
@@ -211,6 +230,7 @@ export class Transactions {
   }
 
   #afterCommit(): void {
+    this.#hasBegun = false
     this.#isOpen = false
     this.#operations = 0
     this.#onMoment("committed")
@@ -223,6 +243,7 @@ export class Transactions {
 
   #rollback(): void {
     this.#db.rollback()
+    this.#hasBegun = false
     this.#isOpen = false
     this.#operations = 0
     this.#participant.reload()
@@ -257,6 +278,14 @@ export class Transactions {
       this.#rollback()
       throw thrown
     }
+  }
+
+  /**
+   * After a disk that was too full for it: does again what was answered, before anything is answered from a state that
+   * lacks it. Throws "no-space" while there is no room.
+   */
+  catchUp(): void {
+    this.#catchUp()
   }
 
   /** Does again what could not be done again so far; true if there was something. */

@@ -7,7 +7,7 @@ import { ROWS } from "../../../clawfs/fuse/opcode.ts"
 import type { Once, Replay } from "../../../clawfs/fuse/protocol.ts"
 import { LATER, type Operations } from "../../../clawfs/fuse/operations.ts"
 import type { Agreement } from "../../../clawfs/fuse/session.ts"
-import { MADE, attrOf, fakeOperations, wire } from "../support/operations.ts"
+import { MADE, NO_REPLAY, attrOf, fakeOperations, wire } from "../support/operations.ts"
 import { FIRST_UNIQUE, RESENT, request, validBody, words, z } from "../support/requests.ts"
 
 const names = new Map<number, string>(Object.entries(Opcode).map(([name, number]) => [number, name]))
@@ -287,6 +287,7 @@ describe("a resent request", () => {
       const asked: unknown[] = []
       const { send } = wire(operations, {
         replay: {
+          ...NO_REPLAY,
           answer: ({ uniqueHigh }, wanted) => {
             asked.push([uniqueHigh >>> 31, wanted])
             return ANSWERS(opcode)[wanted]
@@ -318,6 +319,7 @@ describe("a resent request", () => {
       let asked = 0
       const { send } = wire(fakeOperations().operations, {
         replay: {
+          ...NO_REPLAY,
           answer: () => {
             asked += 1
             return OK
@@ -329,8 +331,21 @@ describe("a resent request", () => {
     }
   })
 
+  test("and any other has to wait while an earlier one can't be executed again; only FORGET does not", () => {
+    const { operations, calls } = fakeOperations()
+    const full = (): never => {
+      throw new Fault("no-space", "the disk below the store is full")
+    }
+    const { send } = wire(operations, { replay: { ...NO_REPLAY, catchUp: full } })
+    for (const opcode of [Opcode.GETATTR, Opcode.READ, Opcode.MKDIR])
+      expect(send(request(opcode, validBody(opcode)))).toMatchObject({ error: -E.ENOSPC })
+    expect(calls).toEqual([])
+    send(request(Opcode.FORGET, validBody(Opcode.FORGET)))
+    expect(calls).toHaveLength(1)
+  })
+
   test("whose inode is gone since gets that as its answer", () => {
-    const { send } = wire(fakeOperations().operations, { replay: { answer: () => E.ESTALE } })
+    const { send } = wire(fakeOperations().operations, { replay: { ...NO_REPLAY, answer: () => E.ESTALE } })
     const resent = request(Opcode.MKDIR, validBody(Opcode.MKDIR), { unique: FIRST_UNIQUE | RESENT })
     expect(send(resent)).toMatchObject({ error: -E.ESTALE })
   })

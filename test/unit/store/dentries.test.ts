@@ -51,7 +51,7 @@ function cookieOf({ dentries }: Table, name: Buffer): number {
   dentries.insert(elsewhere, name, ino(1), DT_REG)
   const found = dentries.find(elsewhere, name)
   if (found === undefined) throw new Error("not found")
-  dentries.remove(elsewhere, found)
+  dentries.remove(elsewhere, name, found)
   return found.cookie
 }
 
@@ -79,11 +79,14 @@ describe("names", () => {
         const found = t.dentries.find(DIRECTORY, bytes)
         expect(found?.ino).toBe(names.get(text))
         if (found === undefined) t.dentries.insert(DIRECTORY, bytes, ino(number), DT_REG)
-        else if (action === 0) t.dentries.remove(DIRECTORY, found)
-        else t.dentries.retarget(DIRECTORY, found, ino(number), DT_REG)
+        else if (action === 0) t.dentries.remove(DIRECTORY, bytes, found)
+        else t.dentries.retarget(DIRECTORY, bytes, found, ino(number), DT_REG)
         if (found !== undefined && action === 0) names.delete(text)
         else names.set(text, number)
         expect(t.dentries.find(DIRECTORY, bytes)?.ino).toBe(names.get(text))
+        t.dentries.clearCache()
+        expect(t.dentries.find(DIRECTORY, bytes)?.ino).toBe(names.get(text))
+        if (number % 2 === 0) t.dentries.clearCache()
       }),
       { numRuns: 300 },
     )
@@ -133,10 +136,10 @@ describe("names whose hashes meet", () => {
     const first = cookieOf(t, name)
     occupy(t, first, 8)
     t.dentries.insert(DIRECTORY, name, ino(7), DT_REG)
-    t.dentries.remove(DIRECTORY, { ino: ino(103), cookie: first + 3 })
+    t.dentries.remove(DIRECTORY, other, { ino: ino(103), cookie: first + 3 })
     const found = t.dentries.find(DIRECTORY, name)
     expect(found).toEqual({ ino: 7, cookie: first + 8 })
-    if (found !== undefined) t.dentries.remove(DIRECTORY, found)
+    if (found !== undefined) t.dentries.remove(DIRECTORY, name, found)
     t.dentries.insert(DIRECTORY, name, ino(8), DT_REG)
     expect(t.dentries.find(DIRECTORY, name)).toEqual({ ino: 8, cookie: first + 3 })
     expect(namesOf(listAll(t.dentries, 100))).not.toContain(other.toString())
@@ -172,7 +175,7 @@ describe("a listing", () => {
               const name = `changes ${number}`
               const found = t.dentries.find(DIRECTORY, Buffer.from(name))
               if (adds && found === undefined) t.dentries.insert(DIRECTORY, Buffer.from(name), ino(9), DT_REG)
-              if (!adds && found !== undefined) t.dentries.remove(DIRECTORY, found)
+              if (!adds && found !== undefined) t.dentries.remove(DIRECTORY, Buffer.from(name), found)
               changing.add(name)
             }
           }
@@ -191,7 +194,7 @@ describe("a listing", () => {
     const all = listAll(t.dentries, 100)
     const fourth = all[3]
     if (fourth === undefined) throw new Error("too few")
-    t.dentries.remove(DIRECTORY, fourth)
+    t.dentries.remove(DIRECTORY, fourth.name, fourth)
     expect(namesOf(t.dentries.list(DIRECTORY, fourth.cookie, 100))).toEqual(namesOf(all.slice(4)))
   })
 

@@ -3,7 +3,7 @@ import type { NodeId } from "../../../clawfs/core/brand.ts"
 import { OK } from "../../../clawfs/core/errno.ts"
 import type { Attr, InHeader } from "../../../clawfs/fuse/abi.ts"
 import type { Operations } from "../../../clawfs/fuse/operations.ts"
-import { Protocol, type ProtocolOptions } from "../../../clawfs/fuse/protocol.ts"
+import { Protocol, type ProtocolOptions, type Replay } from "../../../clawfs/fuse/protocol.ts"
 import { QuietLog } from "./log.ts"
 import { readReply, type ReplyHead } from "./requests.ts"
 
@@ -109,6 +109,9 @@ export interface Wire {
 
 export const CAPACITY = 256 * 1024
 
+/** Nothing was executed by an earlier server, and nothing waits to be. */
+export const NO_REPLAY: Replay = { answer: () => undefined, catchUp: () => undefined }
+
 /** A protocol without a device around it. */
 export function wire(operations: Operations, options: Partial<ProtocolOptions> = {}): Wire {
   const log = new QuietLog()
@@ -116,7 +119,7 @@ export function wire(operations: Operations, options: Partial<ProtocolOptions> =
   const protocol = new Protocol(operations, request, reply, {
     writeback: false,
     openIsAsked: true,
-    replay: { answer: () => undefined },
+    replay: NO_REPLAY,
     log,
     onAgreement: () => undefined,
     ...options,
