@@ -58,10 +58,12 @@ const NO_NAMESPACE = `# Deliberately without ProtectSystem=, ProtectHome=, Priva
 const SYSTEM_HARDENING = `${NO_NAMESPACE}#
 # Without MemoryDenyWriteExecute= too: V8 compiles JavaScript into memory that it then executes.
 NoNewPrivileges=yes
-# Mounting; and a store or mount point that is not root's.
-CapabilityBoundingSet=CAP_SYS_ADMIN CAP_DAC_OVERRIDE
+# Mounting; a store or mount point that is not root's; the serving thread goes before other work.
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_DAC_OVERRIDE CAP_SYS_NICE
 DevicePolicy=closed
 DeviceAllow=/dev/fuse rw
+# Keeps idle CPUs awake while programs wait for answers.
+DeviceAllow=/dev/cpu_dma_latency rw
 RestrictAddressFamilies=AF_UNIX
 RestrictRealtime=yes
 RestrictSUIDSGID=yes

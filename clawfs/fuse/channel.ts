@@ -1,13 +1,15 @@
 /**
  * Reads requests from and writes replies to /dev/fuse: one request a read(2), one reply a write(2).
  *
- * The descriptor is polled for a moment before the thread sleeps: on an idle machine the wake-up across CPUs costs
- * more than most requests (measured: creations 2 × faster, shared/reference/fuse.md §2).
+ * Waking a CPU costs more than most requests, on both sides. So the descriptor is polled for a moment before the thread
+ * sleeps (measured: creations 2 × faster), and while requests follow each other closely the CPUs that wait for answers
+ * are kept awake (`CpuLatency`).
  */
 import { bug } from "../core/assert.ts"
 import type { NodeId } from "../core/brand.ts"
 import { errnoName } from "../core/errno.ts"
 import type { Log } from "../core/log.ts"
+import type { CpuLatency } from "../sys/cpu-latency.ts"
 import { checked, lastErrno } from "../sys/ffi.ts"
 import { fcntl, poll, read, write } from "../sys/libc.ts"
 import { Notify, Size, writeOutHeader } from "./abi.ts"
@@ -19,6 +21,10 @@ export const CHANNEL_BUFFER = MAX_TRANSFER + 8192
 
 const SPIN_MS = 0.06
 const SPIN_READS = 8
+/** So many requests without a longer pause are a stream, ... */
+const STREAM_REQUESTS = 4
+/** ... and a pause this long ends it. */
+const PAUSE_MS = 2
 const POLLIN = 1
 const F_GETFL = 3
 const F_SETFL = 4
@@ -38,11 +44,16 @@ export class Channel {
   readonly reply = Buffer.allocUnsafeSlow(CHANNEL_BUFFER)
   readonly #fd: number
   readonly #log: Log
+  readonly #latency: CpuLatency | undefined
   readonly #pollfd = Buffer.alloc(8)
 
-  constructor(fd: number, log: Log) {
+  /** Requests since the last pause. */
+  #streak = 0
+
+  constructor(fd: number, log: Log, latency: CpuLatency | undefined) {
     this.#fd = fd
     this.#log = log
+    this.#latency = latency
     this.#pollfd.writeInt32LE(fd, 0)
     this.#pollfd.writeInt16LE(POLLIN, 4)
     const flags = checked("fcntl", fcntl(fd, F_GETFL, 0))
@@ -56,13 +67,26 @@ export class Channel {
   receive(onQuiet: () => number): number {
     for (;;) {
       const length = this.#spin()
-      if (length > 0) return length
+      if (length > 0) {
+        this.#streak += 1
+        if (this.#streak === STREAM_REQUESTS) this.#latency?.hold()
+        return length
+      }
       const errno = lastErrno()
       if (errno === ENODEV || errno === ECONNABORTED) return CLOSED
-      if (errno === EAGAIN) poll(this.#pollfd, 1, onQuiet())
+      if (errno === EAGAIN) this.#sleep(onQuiet())
       // ENOENT: the program was killed before its request was read.
       else if (errno !== EINTR && errno !== ENOENT) bug(`read of /dev/fuse: ${errnoName(errno)}`)
     }
+  }
+
+  #sleep(milliseconds: number): void {
+    if (this.#streak > 0) {
+      if (poll(this.#pollfd, 1, PAUSE_MS) > 0) return
+      this.#streak = 0
+      this.#latency?.release()
+    }
+    poll(this.#pollfd, 1, milliseconds)
   }
 
   #spin(): number {

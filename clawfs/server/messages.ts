@@ -12,6 +12,8 @@ export interface ServerConfig {
   readonly readOnly: boolean
   readonly writeback: boolean
   readonly openIsAsked: boolean
+  /** CPUs may sleep while requests come in. */
+  readonly powerSave: boolean
   /** How long an acknowledged change may wait for the disk, in seconds. */
   readonly flushSeconds: number
   readonly logLevel: Level

@@ -25,6 +25,10 @@ const options = {
     type: "boolean",
     help: "ask the server at every open; immutable and append-only files are then refused at open instead of at the first write, and opening gets slower",
   },
+  "power-save": {
+    type: "boolean",
+    help: "as root: let idle CPUs sleep while requests come in; by default they are kept awake then, which makes every operation faster",
+  },
   suid: { type: "boolean", help: "as root: let setuid bits on the mount have their effect" },
   dev: { type: "boolean", help: "as root: let device nodes on the mount have their effect" },
   noexec: { type: "boolean", help: "no program on the mount can be run" },

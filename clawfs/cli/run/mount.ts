@@ -61,6 +61,7 @@ function choicesOf(
     exec: values.noexec !== true,
     writeback: values.writeback === true,
     openIsAsked: values["open-checks"] === true,
+    powerSave: values["power-save"] === true,
     flushSeconds: seconds("mount", "--flush", values.flush, MOST_FLUSH) ?? DEFAULT_FLUSH,
     logLevel: level(values.log),
   }
