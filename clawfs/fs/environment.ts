@@ -6,6 +6,7 @@ import { UNIQUE_RESEND_HIGH } from "../fuse/abi.ts"
 import type { LATER } from "../fuse/operations.ts"
 import type { Inode } from "../store/inode.ts"
 import type { Store } from "../store/store.ts"
+import type { Listings } from "./listings.ts"
 import type { Lookups } from "./lookups.ts"
 
 /** Remembers which request's lookups were counted last, across a restart. */
@@ -18,6 +19,7 @@ export interface Environment {
   readonly store: Store
   readonly lookups: Lookups
   readonly counted: CountedMark
+  readonly listings: Listings
   /** Inodes without a name that the kernel holds; they go when it forgets them. */
   readonly orphans: Set<NodeId>
   /** Inodes whose atime moved in memory and waits to be saved. */

@@ -153,6 +153,14 @@ export class FileSystem implements Operations, Replay {
     return this.#env.syncLater(request)
   }
 
+  opendir(request: InHeader): number {
+    return this.#env.listings.open(request)
+  }
+
+  releasedir(handle: number): void {
+    this.#env.listings.close(handle)
+  }
+
   readdir(request: InHeader, cookie: number, packer: DirentPacker, keepsAtime: boolean): Status {
     return directory.readdir(this.#env, request, { cookie, keepsAtime }, packer)
   }

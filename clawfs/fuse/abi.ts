@@ -293,9 +293,16 @@ export function readOpenIn(r: Reader): { flags: number; openFlags: number } {
   return { flags: r.u32(), openFlags: r.u32() }
 }
 
-/** struct fuse_open_out, 16 bytes. The handle is always 0: nothing to restore after a restart. */
-export function writeOpenOut(w: Writer, openFlags: number): void {
-  w.i53(0).u32(openFlags).u32(0)
+/** struct fuse_open_out, 16 bytes. The handle of a file is always 0: nothing to restore after a restart. */
+export function writeOpenOut(w: Writer, openFlags: number, handle = 0): void {
+  w.i53(handle).u32(openFlags).u32(0)
+}
+
+/** struct fuse_release_in, 24 bytes; of interest is only the handle. */
+export function readReleaseIn(r: Reader): { handle: number } {
+  const body = { handle: r.u53Clamped() }
+  r.skip(16)
+  return body
 }
 
 /**

@@ -102,12 +102,16 @@ function open(context: Context, request: InHeader, reader: Reader): Status {
   return status
 }
 
-/**
- * Always answered, and without FOPEN_CACHE_DIR: where OPENDIR is not answered the kernel caches listings, and one that is
- * being filled while a name is added can lack that name (found by test/mount/concurrency.test.ts on Linux 6.18).
- */
-function opendir(context: Context): Status {
-  abi.writeOpenOut(context.reply.writer, 0)
+/** Always answered: where it is not, the kernel caches every listing, and loses names (see `fs/listings.ts`). */
+function opendir(context: Context, request: InHeader): Status {
+  const handle = context.operations.opendir(request)
+  const flags = handle === 0 ? abi.FOPEN_KEEP_CACHE : abi.FOPEN_KEEP_CACHE | abi.FOPEN_CACHE_DIR
+  abi.writeOpenOut(context.reply.writer, flags, handle)
+  return OK
+}
+
+function releasedir(context: Context, _: InHeader, reader: Reader): Status {
+  context.operations.releasedir(abi.readReleaseIn(reader).handle)
   return OK
 }
 
@@ -201,7 +205,7 @@ export const ROWS: ReadonlyMap<number, Row> = new Map<number, Row>([
   [O.OPENDIR, { name: "OPENDIR", run: opendir }],
   [O.READDIR, { name: "READDIR", run: (c, q, r) => readdir(c, q, r, false) }],
   [O.READDIRPLUS, { name: "READDIRPLUS", run: (c, q, r) => readdir(c, q, r, true) }],
-  [O.RELEASEDIR, { name: "RELEASEDIR", run: ok }],
+  [O.RELEASEDIR, { name: "RELEASEDIR", run: releasedir }],
   [O.FALLOCATE, { name: "FALLOCATE", run: fallocate }],
   [O.LSEEK, { name: "LSEEK", run: lseek }],
   [O.COPY_FILE_RANGE, { name: "COPY_FILE_RANGE", once: "count", run: copyFileRange }],

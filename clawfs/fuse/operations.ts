@@ -55,6 +55,9 @@ export interface Operations {
   write(request: InHeader, offset: number, data: Buffer, flags: number): Status
   fsync(request: InHeader): typeof LATER | Status
   syncfs(request: InHeader): typeof LATER | Status
+  /** A handle lets the kernel cache the listing until it is given back; 0 does not. */
+  opendir(request: InHeader): number
+  releasedir(handle: number): void
   readdir(request: InHeader, cookie: number, packer: DirentPacker, keepsAtime: boolean): Status
   statfs(request: InHeader): Result<Statfs>
   setxattr(request: InHeader, name: Buffer, value: Buffer, flags: number, aclFlags: number): Status

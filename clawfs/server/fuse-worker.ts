@@ -11,6 +11,7 @@ import { Fault, describe } from "../core/fault.ts"
 import { Log } from "../core/log.ts"
 import type { Environment } from "../fs/environment.ts"
 import { FileSystem } from "../fs/filesystem.ts"
+import { Listings } from "../fs/listings.ts"
 import { Lookups } from "../fs/lookups.ts"
 import { adoptOrphans } from "../fs/orphans.ts"
 import { VirtualFiles } from "../fs/virtual.ts"
@@ -62,6 +63,7 @@ function openEnvironment(memory: SessionMemory): Environment {
     store,
     lookups: new Lookups(memory.fd, LOOKUP_BASE, memory.lookupHeader),
     counted: memory.counted,
+    listings: new Listings(memory.listings),
     orphans: new Set(),
     accessed: new Set(),
     writeback: memory.agreement?.writeback ?? config.writeback,

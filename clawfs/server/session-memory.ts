@@ -6,6 +6,7 @@
 import { SharedMapping, createSharedMemory } from "../sys/shared-memory.ts"
 import { LOOKUP_BYTES, type LookupHeader } from "../fs/lookups.ts"
 import type { CountedMark } from "../fs/environment.ts"
+import { LISTING_WORDS } from "../fs/listings.ts"
 import type { Agreement } from "../fuse/session.ts"
 
 const PAGE = 4096
@@ -32,6 +33,7 @@ const Word = {
   BYTES: 26,
   OPCODES: 64,
   IN_FLIGHT: 256,
+  LISTINGS: 768,
 } as const
 
 const OPCODE_SLOTS = 64
@@ -115,6 +117,11 @@ export class SessionMemory implements Disposable {
         w[Word.COUNTED_HIGH] = value
       },
     }
+  }
+
+  /** For `Listings`. */
+  get listings(): Uint32Array {
+    return this.#words.subarray(Word.LISTINGS, Word.LISTINGS + LISTING_WORDS)
   }
 
   get lookups(): number {

@@ -163,7 +163,7 @@ describe("a handler that throws", () => {
   test("answers EIO for anything unknown, and logs it once each", () => {
     const { errnos, messages } = answerTo(new TypeError("x is undefined"))
     expect([...errnos]).toEqual(["EIO"])
-    expect(messages).toEqual(Array(ROWS.size - 3).fill("request failed"))
+    expect(messages).toEqual(Array(ROWS.size - 1).fill("request failed"))
   })
 
   test("answers EINVAL for a RangeError, ENOSPC for a full disk, EIO for damage", () => {
@@ -376,12 +376,22 @@ describe("what the agreement changes", () => {
       expect(send(request(opcode, validBody(opcode)))).toMatchObject({ error: -E.ENOSYS })
   })
 
-  test("OPENDIR is always answered, and never lets the kernel cache the listing", () => {
+  test("OPENDIR is always answered, and lets the kernel cache the listing where it gets a handle", () => {
     for (const openIsAsked of [false, true]) {
-      const { send } = wire(fakeOperations().operations, { ...options, openIsAsked })
-      const reply = send(request(Opcode.OPENDIR, validBody(Opcode.OPENDIR)))
-      expect(reply).toMatchObject({ error: 0 })
-      expect(reply?.payload.toString("hex")).toBe("00".repeat(16))
+      for (const [handle, expected] of [
+        [0, "0000000000000000" + "02000000" + "00000000"],
+        [0x1_0000_0203, "0302000001000000" + "0a000000" + "00000000"],
+      ] as const) {
+        const { operations, calls } = fakeOperations({ opendir: () => handle })
+        const { send } = wire(operations, { ...options, openIsAsked })
+        const reply = send(request(Opcode.OPENDIR, validBody(Opcode.OPENDIR)))
+        expect(reply).toMatchObject({ error: 0 })
+        expect(reply?.payload.toString("hex")).toBe(expected)
+        const body = Buffer.alloc(24)
+        reply?.payload.copy(body, 0, 0, 8)
+        send(request(Opcode.RELEASEDIR, [body]))
+        expect(calls.at(-1)).toMatchObject({ name: "releasedir", parameters: [handle] })
+      }
     }
   })
 

@@ -3,6 +3,7 @@ import type { NodeId } from "../../../clawfs/core/brand.ts"
 import { OK, errnoName, isErrno, type Result } from "../../../clawfs/core/errno.ts"
 import type { Environment } from "../../../clawfs/fs/environment.ts"
 import { FileSystem } from "../../../clawfs/fs/filesystem.ts"
+import { LISTING_WORDS, Listings } from "../../../clawfs/fs/listings.ts"
 import { LOOKUP_BYTES, Lookups, type LookupHeader } from "../../../clawfs/fs/lookups.ts"
 import { adoptOrphans } from "../../../clawfs/fs/orphans.ts"
 import { VirtualFiles } from "../../../clawfs/fs/virtual.ts"
@@ -40,6 +41,7 @@ export function ok<T>(result: Result<T>): T {
 export class TestFileSystem implements Disposable {
   readonly #place = temporaryStore()
   readonly #memory = createSharedMemory("clawfs-unit", LOOKUP_BYTES)
+  readonly #listings = new Listings(new Uint32Array(LISTING_WORDS))
   readonly #header: LookupHeader = { log: 0, used: 0 }
   readonly #reply = new Reply(Buffer.alloc(1 << 20))
   /** What was told to the kernel behind its back. */
@@ -58,6 +60,7 @@ export class TestFileSystem implements Disposable {
       store,
       lookups: new Lookups(this.#memory, 0, this.#header),
       counted: { uniqueLow: 0, uniqueHigh: 0 },
+      listings: this.#listings,
       orphans: new Set(),
       accessed: new Set(),
       writeback: false,

@@ -53,6 +53,8 @@ const successes: Operations = {
   write: () => OK,
   fsync: () => OK,
   syncfs: () => OK,
+  opendir: () => 0x1_0000_0101,
+  releasedir: () => undefined,
   readdir: (_request, _cookie, packer) => {
     for (let i = 1; packer.add(Buffer.from(`name${i}`), MADE + i, 8, i, attrOf(MADE + i)) && i < 20;) i += 1
     return OK

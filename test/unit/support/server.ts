@@ -6,6 +6,7 @@ import { cpSync } from "node:fs"
 import { join } from "node:path"
 import type { Environment } from "../../../clawfs/fs/environment.ts"
 import { FileSystem } from "../../../clawfs/fs/filesystem.ts"
+import { LISTING_WORDS, Listings } from "../../../clawfs/fs/listings.ts"
 import { LOOKUP_BYTES, Lookups, type LookupHeader } from "../../../clawfs/fs/lookups.ts"
 import { adoptOrphans } from "../../../clawfs/fs/orphans.ts"
 import { VirtualFiles } from "../../../clawfs/fs/virtual.ts"
@@ -41,6 +42,7 @@ export const KILLED = "killed"
 export class TestServer implements Disposable {
   readonly #place = temporaryStore()
   readonly #memory = createSharedMemory("clawfs-unit", LOOKUP_BYTES)
+  readonly #listings = new Listings(new Uint32Array(LISTING_WORDS))
   readonly #header: LookupHeader = { log: 0, used: 0 }
   readonly #counted = { uniqueLow: 0, uniqueHigh: 0 }
   readonly #request = Buffer.alloc(CAPACITY)
@@ -88,6 +90,7 @@ export class TestServer implements Disposable {
       store,
       lookups: new Lookups(this.#memory, 0, this.#header),
       counted: this.#counted,
+      listings: this.#listings,
       orphans: new Set(),
       accessed: new Set(),
       writeback: false,
