@@ -20,7 +20,7 @@ import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import { present } from "../core/assert.ts"
 import { Fault } from "../core/fault.ts"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
-import { now, pinClock, readClock } from "../sys/clock.ts"
+import { now, pinClock, pinClockWhenRead } from "../sys/clock.ts"
 import { Contents } from "./contents.ts"
 import { Counters } from "./counters.ts"
 import { Database } from "./database.ts"
@@ -164,9 +164,8 @@ export class Store implements Disposable {
 
   /** Tells which request the next changes belong to; `bytes` must not change until `endRequest`. */
   beginRequest(bytes: Buffer): void {
-    const time = readClock()
-    pinClock(time)
-    this.#transactions.beginRequest(bytes, time)
+    pinClockWhenRead()
+    this.#transactions.beginRequest(bytes)
   }
 
   endRequest(): void {

@@ -6,7 +6,7 @@
  * Invariant: database as of the last commit + entries of the journal = everything that was answered.
  */
 import { Fault, Rebuilt } from "../core/fault.ts"
-import { pinClock, type Timestamp } from "../sys/clock.ts"
+import { now, pinClock } from "../sys/clock.ts"
 import type { Database } from "./database.ts"
 import type { Journal, JournalEntry } from "./journal.ts"
 import type { Reserve } from "./reserve.ts"
@@ -41,7 +41,7 @@ export class Transactions {
   readonly #participant: Participant
   readonly #onMoment: (moment: Moment) => void
   #batching: Batching | undefined
-  #request: { bytes: Buffer; time: Timestamp } | undefined
+  #request: Buffer | undefined
   /** SQLite is in a transaction. Without one every read would lock and unlock the database: four system calls. */
   #hasBegun = false
   /** It has changes. */
@@ -77,8 +77,8 @@ export class Transactions {
   }
 
   /** The request that the next changes belong to; its bytes must stay as they are until `endRequest`. */
-  beginRequest(bytes: Buffer, time: Timestamp): void {
-    this.#request = { bytes, time }
+  beginRequest(bytes: Buffer): void {
+    this.#request = bytes
     this.#begin()
   }
 
@@ -94,13 +94,13 @@ export class Transactions {
     const request = this.#request
     if (batching === undefined || this.#isTight) return this.runAlone(change)
     if (request === undefined) return this.runHousekeeping(change)
-    if (!batching.journal.fits(request.bytes.length)) {
+    if (!batching.journal.fits(request.length)) {
       this.#commitBefore()
-      if (!batching.journal.fits(request.bytes.length)) return this.#single(change)
+      if (!batching.journal.fits(request.length)) return this.#single(change)
     }
     const result = this.#shared(() => {
       const outcome = change()
-      batching.journal.append(this.#participant.batch() + 1, request.time, request.bytes)
+      batching.journal.append(this.#participant.batch() + 1, now(), request)
       return outcome
     }, batching)
     this.#operations += 1
@@ -300,6 +300,8 @@ export class Transactions {
     this.#open()
     this.#isReplaying = true
     const request = this.#request
+    // A redo in the middle of a request: what that has stamped already, and what it will, has one time.
+    const time = request === undefined ? undefined : now()
     try {
       for (const entry of entries) {
         pinClock(entry.time)
@@ -308,7 +310,7 @@ export class Transactions {
     } finally {
       this.#isReplaying = false
       this.#request = request
-      pinClock(request?.time)
+      pinClock(time)
     }
     this.#operations = entries.length
   }

@@ -19,10 +19,18 @@ export interface Timestamp {
 }
 
 let pinned: Timestamp | undefined
+let stopsWhenRead = false
 
 /** Stops the clock of this thread at `time`; undefined lets it run. */
 export function pinClock(time: Timestamp | undefined): void {
   pinned = time
+  stopsWhenRead = false
+}
+
+/** Stops the clock of this thread at the time that is read next: most requests need none, and reading it is a call. */
+export function pinClockWhenRead(): void {
+  pinned = undefined
+  stopsWhenRead = true
 }
 
 export function readClock(): Timestamp {
@@ -32,5 +40,8 @@ export function readClock(): Timestamp {
 
 /** The time of the present request, or the clock's. */
 export function now(): Timestamp {
-  return pinned ?? readClock()
+  if (pinned !== undefined) return pinned
+  const time = readClock()
+  if (stopsWhenRead) pinned = time
+  return time
 }
