@@ -40,7 +40,8 @@ export function negotiateInit(reader: Reader, options: SessionOptions, reply: Re
   const flags = negotiate(init.flags, options)
   writeInitOut(reply.writer, {
     minor,
-    maxReadahead: Math.min(init.maxReadahead, MAX_TRANSFER),
+    // The kernel takes the smaller of this and its own limit, which the supervisor raises meanwhile (sys/read-ahead.ts).
+    maxReadahead: MAX_TRANSFER,
     flags,
     maxBackground: MAX_BACKGROUND,
     congestionThreshold: (MAX_BACKGROUND * 3) / 4,

@@ -185,7 +185,7 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     const { request } = channel
     const opcode = request.readUInt32LE(4)
     memory.begin(0, request.readUInt32LE(8), request.readUInt32LE(12))
-    env.store.beginRequest(request.subarray(0, length))
+    env.store.beginRequest(request, length)
     const reply = protocol.handle(length)
     env.store.endRequest()
     if (reply !== NOTHING) channel.send(reply)

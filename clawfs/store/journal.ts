@@ -131,10 +131,9 @@ export class Journal implements Disposable {
     return length <= JOURNAL_REQUEST_MAX && this.#at + ENTRY_HEAD + padded(length) + ENTRY_TAIL <= CAPACITY
   }
 
-  /** Notes an executed request. The entry counts once its last word is there. */
-  append(batch: number, time: Timestamp, request: Buffer): void {
+  /** Notes an executed request, which is the first `length` bytes of `request`. The entry counts once its last word is there. */
+  append(batch: number, time: Timestamp, request: Buffer, length = request.length): void {
     const { words } = this.#mapping
-    const { length } = request
     const end = this.#at + ENTRY_HEAD + padded(length)
     words.fill(0, end / 4 - 2, end / 4)
     let word = this.#at / 4
@@ -146,7 +145,7 @@ export class Journal implements Disposable {
     words[word++] = Math.floor(time.seconds / TWO_32)
     words[word++] = time.nanos
     words[word] = this.#nonce
-    request.copy(this.#bytes, this.#at + ENTRY_HEAD)
+    request.copy(this.#bytes, this.#at + ENTRY_HEAD, 0, length)
     word = end / 4
     words[word++] = batch
     words[word++] = Math.floor(batch / TWO_32)

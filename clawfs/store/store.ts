@@ -162,10 +162,10 @@ export class Store implements Disposable {
     this.#journal?.arm(flags)
   }
 
-  /** Tells which request the next changes belong to; `bytes` must not change until `endRequest`. */
-  beginRequest(bytes: Buffer): void {
+  /** Tells which request the next changes belong to: `length` bytes that must not change until `endRequest`. */
+  beginRequest(bytes: Buffer, length: number): void {
     pinClockWhenRead()
-    this.#transactions.beginRequest(bytes)
+    this.#transactions.beginRequest(bytes, length)
   }
 
   endRequest(): void {

@@ -42,6 +42,7 @@ export class Transactions {
   readonly #onMoment: (moment: Moment) => void
   #batching: Batching | undefined
   #request: Buffer | undefined
+  #requestLength = 0
   /** SQLite is in a transaction. Without one every read would lock and unlock the database: four system calls. */
   #hasBegun = false
   /** It has changes. */
@@ -76,9 +77,10 @@ export class Transactions {
     return this.#isReplaying
   }
 
-  /** The request that the next changes belong to; its bytes must stay as they are until `endRequest`. */
-  beginRequest(bytes: Buffer): void {
+  /** The request that the next changes belong to: `length` bytes that must stay as they are until `endRequest`. */
+  beginRequest(bytes: Buffer, length: number): void {
     this.#request = bytes
+    this.#requestLength = length
     this.#begin()
   }
 
@@ -94,13 +96,14 @@ export class Transactions {
     const request = this.#request
     if (batching === undefined || this.#isTight) return this.runAlone(change)
     if (request === undefined) return this.runHousekeeping(change)
-    if (!batching.journal.fits(request.length)) {
+    const length = this.#requestLength
+    if (!batching.journal.fits(length)) {
       this.#commitBefore()
-      if (!batching.journal.fits(request.length)) return this.#single(change)
+      if (!batching.journal.fits(length)) return this.#single(change)
     }
     const result = this.#shared(() => {
       const outcome = change()
-      batching.journal.append(this.#participant.batch() + 1, now(), request)
+      batching.journal.append(this.#participant.batch() + 1, now(), request, length)
       return outcome
     }, batching)
     this.#operations += 1

@@ -14,6 +14,7 @@ import { mountFuse, unmountFuse, type MountOptions } from "../fuse/mount.ts"
 import { ServerExit, type FaultReport, type ServerConfig, type ServerReport } from "../server/messages.ts"
 import { SessionMemory, createSessionMemory } from "../server/session-memory.ts"
 import { lockStore } from "../store/lock.ts"
+import { setReadAhead } from "../sys/read-ahead.ts"
 import { ownStartTime } from "../sys/process-identity.ts"
 import type { SupervisorState } from "../../schema/supervisor-state.ts"
 import { removeState, writeState } from "./state.ts"
@@ -24,6 +25,8 @@ const BACKOFF_MS = 50
 const BACKOFF_MAX_MS = 500
 const FLUSH_MS = 10_000
 const LEAVE_MS = 5_000
+/** One READ of the largest size ahead (measured: a cold sequential read is a third faster than with 128 KiB). */
+const READ_AHEAD_KIB = 1024
 
 export interface SupervisorOptions {
   readonly mount: MountOptions
@@ -67,6 +70,7 @@ export class Supervisor {
     const lock = lockStore(options.server.store, `clawfs mount on ${options.mount.mountpoint}`)
     try {
       const fuse = await mountFuse(options.mount)
+      setReadAhead(options.mount.mountpoint, READ_AHEAD_KIB, log)
       return new Supervisor(options, { fuse, memory: createSessionMemory(), lock }, log, onServing)
     } catch (thrown) {
       closeSync(lock)

@@ -2,6 +2,8 @@
 import { readFileSync } from "node:fs"
 
 export interface MountEntry {
+  /** "MAJOR:MINOR" */
+  readonly device: string
   /** Minor device number: the name of a FUSE connection below /sys/fs/fuse/connections. */
   readonly minor: number
   readonly mountpoint: string
@@ -21,6 +23,7 @@ export function readMounts(text = readFileSync("/proc/self/mountinfo", "utf8")):
     if (device === undefined || mountpoint === undefined || type === undefined || source === undefined)
       continue
     entries.push({
+      device,
       minor: Number(device.split(":")[1]),
       mountpoint: unescapeOctal(mountpoint),
       type,

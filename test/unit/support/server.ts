@@ -131,7 +131,7 @@ export class TestServer implements Disposable {
     message.copy(this.#request)
     let length = 0
     try {
-      this.store.beginRequest(this.#request.subarray(0, message.length))
+      this.store.beginRequest(this.#request, message.length)
       length = this.#protocol.handle(message.length)
       this.store.endRequest()
     } catch (thrown) {

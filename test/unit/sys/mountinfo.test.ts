@@ -7,7 +7,14 @@ const line = (mountpoint: string, source: string): string =>
 
 test("a mount is read with its device, place, type, source and options", () => {
   expect(readMounts(line("/mnt/a", "/var/store"))).toEqual([
-    { minor: 98, mountpoint: "/mnt/a", type: "fuse.clawfs", source: "/var/store", options: "rw,nosuid" },
+    {
+      device: "0:98",
+      minor: 98,
+      mountpoint: "/mnt/a",
+      type: "fuse.clawfs",
+      source: "/var/store",
+      options: "rw,nosuid",
+    },
   ])
 })
 
