@@ -6,7 +6,7 @@
 -- "Claw" in ASCII: file(1) and a wrong database are told apart by it.
 PRAGMA application_id = 0x436c6177;
 -- How many steps have been run: the version of the format.
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- What makes this store different from any other. One row, written once.
 CREATE TABLE store (
@@ -28,7 +28,9 @@ CREATE TABLE state (
   last_segment INTEGER NOT NULL, -- highest number that a segment ever had; numbers are never used again
   reply_low    INTEGER NOT NULL, -- `unique` of the request that was executed last and must not be executed twice, low half
   reply_high   INTEGER NOT NULL, -- its high half, without the bit that marks a resent request; both 0: none
-  reply_value  INTEGER NOT NULL  -- what its answer needs: the inode that it made, or a number of bytes, or 0
+  reply_value  INTEGER NOT NULL, -- what its answer needs: the inode that it made, or a number of bytes, or 0
+  log_end      INTEGER NOT NULL DEFAULT 0, -- up to where the log belongs to this commit: segment * 2^32 + position; 0: not known
+  log_synced   INTEGER NOT NULL DEFAULT 0  -- up to where the log was on the disk when the commit was made
 ) STRICT;
 
 -- One row a file, directory, link, FIFO, socket or device.

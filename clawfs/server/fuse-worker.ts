@@ -58,6 +58,8 @@ function openEnvironment(memory: SessionMemory): Environment {
   const store: Store = Store.open(config.store, {
     readOnly: config.readOnly,
     onMoment: (moment) => onMoment(moment, memory, store),
+    logSynced: () => memory.logSynced,
+    log,
   })
   return {
     store,
@@ -129,7 +131,7 @@ function serve(): void {
   const sources = new Map([[".status", (): string => statusText(config, memory)]])
   const fs = new FileSystem(env, new VirtualFiles(sources, Math.floor(Date.now() / 1000) * 2 ** 20))
   memory.publish(env.store)
-  if (memory.agreement === undefined) memory.syncedSegment = env.store.currentSegment
+  if (memory.agreement === undefined) memory.logSynced = env.store.logSynced
   if (!config.readOnly) recover(fs, env, memory)
   report({ kind: "opened" })
   using latency = config.powerSave ? undefined : new CpuLatency(log)

@@ -25,12 +25,13 @@ const Word = {
   LOOKUP_USED: 11,
   ANSWERED: 16,
   COMMITS: 17,
-  CURRENT_SEGMENT: 18,
-  SYNCED_SEGMENT: 19,
   ORPHANS: 20,
   REPLAYED: 21,
+  /** Doubles, which take two words each. */
   INODES: 24,
   BYTES: 26,
+  LOG_END: 28,
+  LOG_SYNCED: 30,
   OPCODES: 64,
   IN_FLIGHT: 256,
   LISTINGS: 768,
@@ -155,8 +156,8 @@ export class SessionMemory implements Disposable {
   }
 
   /** Tells the other threads how the store stands after a commit. */
-  publish(store: { currentSegment: number; counters: { inodes: number; bytes: number } }): void {
-    this.#words[Word.CURRENT_SEGMENT] = store.currentSegment
+  publish(store: { logEnd: number; counters: { inodes: number; bytes: number } }): void {
+    this.#doubles[Word.LOG_END / 2] = store.logEnd
     this.#doubles[Word.INODES / 2] = store.counters.inodes
     this.#doubles[Word.BYTES / 2] = store.counters.bytes
     Atomics.add(this.#words, Word.COMMITS, 1)
@@ -167,17 +168,18 @@ export class SessionMemory implements Disposable {
     return { inodes: this.#doubles[Word.INODES / 2] ?? 0, bytes: this.#doubles[Word.BYTES / 2] ?? 0 }
   }
 
-  get currentSegment(): number {
-    return this.#get(Word.CURRENT_SEGMENT)
+  /** Where the log ended at the last commit (`store/log-position.ts`). */
+  get logEnd(): number {
+    return this.#doubles[Word.LOG_END / 2] ?? 0
   }
 
-  /** Segments before this one are on the disk. */
-  get syncedSegment(): number {
-    return this.#get(Word.SYNCED_SEGMENT)
+  /** Up to where the log is on the disk. */
+  get logSynced(): number {
+    return this.#doubles[Word.LOG_SYNCED / 2] ?? 0
   }
 
-  set syncedSegment(value: number) {
-    this.#words[Word.SYNCED_SEGMENT] = value
+  set logSynced(value: number) {
+    this.#doubles[Word.LOG_SYNCED / 2] = value
   }
 
   get orphans(): number {

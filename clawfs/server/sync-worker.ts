@@ -12,7 +12,8 @@ import { Log } from "../core/log.ts"
 import { sendMessage } from "../fuse/channel.ts"
 import { standaloneReply } from "../fuse/reply.ts"
 import { Database } from "../store/database.ts"
-import { segmentPath } from "../store/segments.ts"
+import { segmentOf } from "../store/log-position.ts"
+import { segmentPath, syncDirectory } from "../store/segment-files.ts"
 import { META, SEGMENTS } from "../store/store.ts"
 import {
   ServerFd,
@@ -57,9 +58,13 @@ function syncFile(path: string): void {
 }
 
 function syncSegments(): void {
-  const upTo = memory.currentSegment
-  for (let id = Math.max(1, memory.syncedSegment); id <= upTo; id += 1) syncFile(segmentPath(segments, id))
-  memory.syncedSegment = upTo
+  const [from, to] = [memory.logSynced, memory.logEnd]
+  if (to <= from) return
+  for (let id = Math.max(1, segmentOf(from)); id <= segmentOf(to); id += 1)
+    syncFile(segmentPath(segments, id))
+  // A new segment's name is data too.
+  if (segmentOf(to) !== segmentOf(from)) syncDirectory(segments)
+  memory.logSynced = to
 }
 
 /** Makes everything that was committed before the call durable. */

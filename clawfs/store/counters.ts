@@ -12,7 +12,7 @@ export interface ReplyRecord {
   readonly value: number
 }
 
-type Row = [number, number, number, number, number, number, number, number, number]
+type Row = [number, number, number, number, number, number, number, number, number, number, number]
 
 export class Counters {
   inodes = 0
@@ -22,6 +22,9 @@ export class Counters {
   batch = 0
   /** The highest number that a segment ever had. */
   lastSegment = 0
+  /** The log that this commit rests on, and what of it is known to be on the disk (`log-position.ts`); 0: not known. */
+  logEnd = 0
+  logSynced = 0
   reply: ReplyRecord = { uniqueLow: 0, uniqueHigh: 0, value: 0 }
   #nextIno = 0
   #sequence = 0
@@ -39,6 +42,8 @@ export class Counters {
       "reply_low",
       "reply_high",
       "reply_value",
+      "log_end",
+      "log_synced",
     ]
     this.#select = db.query(`SELECT ${columns.join(", ")} FROM state WHERE id = 1`)
     this.#update = db.query(
@@ -61,6 +66,8 @@ export class Counters {
       uniqueLow,
       uniqueHigh,
       value,
+      this.logEnd,
+      this.logSynced,
     ] = row
     this.reply = { uniqueLow, uniqueHigh, value }
   }
@@ -77,6 +84,8 @@ export class Counters {
       uniqueLow,
       uniqueHigh,
       value,
+      this.logEnd,
+      this.logSynced,
     )
   }
 

@@ -37,6 +37,31 @@ const CAPACITY = 4 * 1024 * 1024
 export const JOURNAL_REQUEST_MAX = 64 * 1024
 const TWO_32 = 2 ** 32
 
+/** Whether the store was last served since this machine was booted: then all that was written to its files is in them. */
+export function isOfThisBoot(directory: string): boolean {
+  const header = Buffer.alloc(HEADER_FIELDS)
+  try {
+    const fd = openSync(join(directory, FILE), "r")
+    try {
+      readSync(fd, header, 0, header.length, 0)
+    } finally {
+      closeSync(fd)
+    }
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return false
+    throw cause
+  }
+  return isOurs(header, bootId())
+}
+
+function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").slice(0, BOOT_ID)
+}
+
+function isOurs(header: Buffer, boot: string): boolean {
+  return header.subarray(0, 8).equals(MAGIC) && header.toString("latin1", 8, FLAGS_AT) === boot
+}
+
 export interface JournalEntry {
   readonly time: Timestamp
   readonly request: Buffer
@@ -57,7 +82,7 @@ export class Journal implements Disposable {
     reserve(fd)
     this.#mapping = new SharedMapping(fd, 0, CAPACITY)
     this.#bytes = new Uint8Array(this.#mapping.words.buffer)
-    this.#bootId = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").slice(0, BOOT_ID)
+    this.#bootId = bootId()
   }
 
   /** Opens the journal, making and reserving it if it is missing. */
@@ -76,9 +101,7 @@ export class Journal implements Disposable {
   #readHeader(): Buffer | undefined {
     const header = Buffer.alloc(HEADER_FIELDS)
     readSync(this.#fd, header, 0, header.length, 0)
-    const ours =
-      header.subarray(0, 8).equals(MAGIC) && header.toString("latin1", 8, FLAGS_AT) === this.#bootId
-    return ours ? header : undefined
+    return isOurs(header, this.#bootId) ? header : undefined
   }
 
   /** The protocol flags that are in force for the entries; undefined when there are none of this boot. */

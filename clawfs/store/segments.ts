@@ -3,31 +3,21 @@
  * crash can only lose an end that no committed extent points to. Live bytes are counted by segment (table `segment`);
  * one without any is deleted once the commit that emptied it is durable.
  */
-import {
-  closeSync,
-  fdatasyncSync,
-  fstatSync,
-  openSync,
-  readSync,
-  readdirSync,
-  unlinkSync,
-  writeSync,
-} from "node:fs"
-import { join } from "node:path"
-import { crc32 } from "node:zlib"
+import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, unlinkSync, writeSync } from "node:fs"
 import { E } from "../core/errno.ts"
 import { Fault, describe, errnoOfThrown } from "../core/fault.ts"
 import { addressOf, checked, sysFault } from "../sys/ffi.ts"
 import { ftruncate, preadv, pwritev } from "../sys/libc.ts"
 import type { Counters } from "./counters.ts"
 import type { Database, Query } from "./database.ts"
+import { logPosition, positionOf, segmentOf } from "./log-position.ts"
+import { SEGMENT_HEADER, decodeSegmentHeader, encodeSegmentHeader } from "./log-scan.ts"
 import { RECORD_HEADER, RECORD_MAX, encodeRecordHeader, verifyRecord } from "./record.ts"
+import { segmentIds, segmentPath } from "./segment-files.ts"
 
-export const SEGMENT_HEADER = 64
 const SEGMENT_LIMIT = 64 * 1024 * 1024
 /** A dead segment that is still being filled is given up from this size on. */
 const RETIRE_BYTES = 1024 * 1024
-const MAGIC = Buffer.from("CLAWSEG1", "latin1")
 const OPEN_FILES = 128
 /** Records in one pwritev(2) or preadv(2): a request of 1 MiB that starts and ends inside of a record, and some room. */
 const BATCH = 32
@@ -43,10 +33,6 @@ export interface RecordRead {
   readonly segment: number
   readonly position: number
   readonly length: number
-}
-
-export function segmentPath(directory: string, id: number): string {
-  return join(directory, `${String(id).padStart(8, "0")}.seg`)
 }
 
 export class Segments implements Disposable {
@@ -65,7 +51,10 @@ export class Segments implements Disposable {
   readonly #drop: Query<[number]>
   readonly #select: Query<[], [number, number]>
   #current = 0
+  /** Where the current segment ends; 0 when that is not known. */
   #tail = 0
+  /** Nothing more is appended to the current segment. */
+  #isFull = true
 
   constructor(db: Database, directory: string, uuid: Buffer, counters: Counters, readOnly: boolean) {
     this.#directory = directory
@@ -87,22 +76,33 @@ export class Segments implements Disposable {
   }
 
   /**
-   * Appending goes on in the newest segment, behind whatever a crash left there. One that is missing or whose header
+   * Appending goes on where the last commit left the log; what a killed server wrote behind it belongs to nothing. Without
+   * that knowledge (a store of format 1) it goes on behind the newest segment. A segment that is missing or whose header
    * never arrived counts as full.
    */
   #resumeAt(): number {
-    const ids = readdirSync(this.#directory)
-      .flatMap((name) => /^(\d{8})\.seg$/.exec(name)?.[1] ?? [])
-      .map(Number)
+    const ids = segmentIds(this.#directory)
     const newest = Math.max(this.#counters.lastSegment, ...ids, ...this.#live.keys())
-    this.#tail = SEGMENT_LIMIT
     if (newest === 0 || !ids.includes(newest) || this.#readOnly) return newest
     try {
-      this.#tail = fstatSync(this.#file(newest)).size
+      const { size } = fstatSync(this.#file(newest))
+      this.#tail = newest === segmentOf(this.#counters.logEnd) ? this.#cut(newest, size) : size
+      this.#isFull = false
     } catch (thrown) {
       if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
     }
     return newest
+  }
+
+  #cut(id: number, size: number): number {
+    const end = positionOf(this.#counters.logEnd)
+    if (size > end) checked("ftruncate", ftruncate(this.#file(id), end))
+    return Math.min(size, end)
+  }
+
+  /** Where the log ends. */
+  get end(): number {
+    return this.#current === 0 ? 0 : logPosition(this.#current, this.#tail)
   }
 
   /** The segment that records are appended to: those up to here may hold bytes that are not on the disk yet. */
@@ -125,7 +125,7 @@ export class Segments implements Disposable {
   }
 
   #append(ino: number, offset: number, data: Buffer): { length: number; place: Placement }[] {
-    if (this.#tail >= SEGMENT_LIMIT) this.#startSegment()
+    if (this.#isFull || this.#tail >= SEGMENT_LIMIT) this.#startSegment()
     const pieces = cut(offset, data.length)
     const placed: { length: number; place: Placement }[] = []
     let [position, at] = [this.#tail, 0]
@@ -172,12 +172,7 @@ export class Segments implements Disposable {
     const id = this.#current + 1
     const path = segmentPath(this.#directory, id)
     const fd = openSync(path, "wx+", 0o600)
-    const header = Buffer.alloc(SEGMENT_HEADER)
-    MAGIC.copy(header)
-    header.writeUInt32LE(1, 8)
-    header.writeUInt32LE(id, 12)
-    this.#uuid.copy(header, 16)
-    header.writeUInt32LE(crc32(header.subarray(0, SEGMENT_HEADER - 4)), SEGMENT_HEADER - 4)
+    const header = encodeSegmentHeader({ id, uuid: this.#uuid, previousEnd: this.#tail })
     try {
       writeSync(fd, header, 0, header.length, 0)
     } catch (thrown) {
@@ -189,6 +184,7 @@ export class Segments implements Disposable {
     this.#current = id
     this.#counters.lastSegment = id
     this.#tail = SEGMENT_HEADER
+    this.#isFull = false
   }
 
   /**
@@ -235,6 +231,18 @@ export class Segments implements Disposable {
     this.#unsynced.clear()
   }
 
+  /** Forces all segments to the disk, whoever wrote them. */
+  syncAll(): void {
+    for (const id of segmentIds(this.#directory)) {
+      const fd = openSync(segmentPath(this.#directory, id), "r")
+      try {
+        fdatasyncSync(fd)
+      } finally {
+        closeSync(fd)
+      }
+    }
+  }
+
   /** Adds to (or takes from) the live bytes of a segment. */
   account(segment: number, bytes: number): void {
     this.#live.set(segment, (this.#live.get(segment) ?? 0) + bytes)
@@ -260,7 +268,7 @@ export class Segments implements Disposable {
   /** The newest segment is dead too: if that is worth a new file, nothing more is appended to it. */
   #retire(): boolean {
     if (this.#tail < RETIRE_BYTES) return false
-    this.#tail = SEGMENT_LIMIT
+    this.#isFull = true
     return true
   }
 
@@ -281,14 +289,9 @@ export class Segments implements Disposable {
 
   /** A segment of another store, or a file under a wrong name, is never read from. */
   #checkHeader(id: number, fd: number): void {
-    const header = Buffer.alloc(SEGMENT_HEADER)
-    const whole = readSync(fd, header, 0, SEGMENT_HEADER, 0) === SEGMENT_HEADER
-    const crc = header.readUInt32LE(SEGMENT_HEADER - 4) === crc32(header.subarray(0, SEGMENT_HEADER - 4))
-    const ours =
-      header.subarray(0, 8).equals(MAGIC) &&
-      header.readUInt32LE(12) === id &&
-      header.subarray(16, 32).equals(this.#uuid)
-    if (whole && crc && ours) return
+    const bytes = Buffer.alloc(SEGMENT_HEADER)
+    const header = decodeSegmentHeader(bytes.subarray(0, readSync(fd, bytes, 0, SEGMENT_HEADER, 0)))
+    if (header?.id === id && header.uuid.equals(this.#uuid)) return
     closeSync(fd)
     throw new Fault("corrupt", `segment ${id} has a damaged header or belongs to another store`)
   }

@@ -4,21 +4,12 @@
  * acknowledged. docs/FORMAT.md describes the files.
  */
 import { randomBytes } from "node:crypto"
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  statfsSync,
-  statSync,
-} from "node:fs"
+import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import { present } from "../core/assert.ts"
 import { Fault } from "../core/fault.ts"
+import type { Log } from "../core/log.ts"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
 import { now, pinClock, pinClockWhenRead } from "../sys/clock.ts"
 import { Contents } from "./contents.ts"
@@ -29,7 +20,9 @@ import { Inode, InodeFlag, S_IFDIR } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
 import { Journal } from "./journal.ts"
 import { migrate } from "./migrate.ts"
+import { recoverFromPowerCut } from "./recovery.ts"
 import { Reserve } from "./reserve.ts"
+import { syncDirectory } from "./segment-files.ts"
 import { Segments } from "./segments.ts"
 import { Transactions, type Moment, type Participant } from "./transactions.ts"
 import { Symlinks, Xattrs } from "./xattrs.ts"
@@ -41,6 +34,9 @@ export interface StoreOptions {
   readonly readOnly?: boolean
   /** Test hook: see `Moment`. */
   readonly onMoment?: (moment: Moment) => void
+  /** Up to where the log is known to be on the disk (`log-position.ts`); asked at every commit. */
+  readonly logSynced?: () => number
+  readonly log?: Log
 }
 
 /** Which request a mutation belongs to, so that it is executed once. */
@@ -78,6 +74,7 @@ export class Store implements Disposable {
   readonly #db: Database
   readonly #segments: Segments
   readonly #transactions: Transactions
+  readonly #logSynced: () => number
   #journal: Journal | undefined
   readonly #deadSegments: number[] = []
   /** Emptied in the transaction that is not committed yet. */
@@ -90,6 +87,7 @@ export class Store implements Disposable {
 
   private constructor(directory: string, db: Database, options: StoreOptions) {
     this.directory = directory
+    this.#logSynced = options.logSynced ?? ((): number => 0)
     this.readOnly = options.readOnly ?? false
     this.#db = db
     const identity = db
@@ -111,14 +109,24 @@ export class Store implements Disposable {
   /** Opens an existing store; one of an older version is migrated, with a backup beside it. */
   static open(directory: string, options: StoreOptions = {}): Store {
     requireStore(directory)
+    if (options.readOnly !== true) recoverFromPowerCut(directory, options.log)
     const db = new Database(join(directory, META), { readonly: options.readOnly ?? false })
     try {
       migrate(db, { readOnly: options.readOnly ?? false })
-      return new Store(directory, db, options)
+      const store = new Store(directory, db, options)
+      store.#adoptLog()
+      return store
     } catch (thrown) {
       db[Symbol.dispose]()
       throw thrown
     }
+  }
+
+  /** A store of format 1 does not say what of its log is on the disk: all of it is, from now on. */
+  #adoptLog(): void {
+    if (this.readOnly || this.counters.logEnd > 0 || this.#segments.end === 0) return
+    this.#segments.syncAll()
+    this.counters.logSynced = this.#segments.end
   }
 
   /** Makes a new store in an empty or missing directory, with a root directory that `root` describes. */
@@ -253,6 +261,8 @@ export class Store implements Disposable {
     this.inodes.flush()
     this.#emptied.push(...this.#segments.save())
     this.counters.batch = batch
+    this.counters.logEnd = this.#segments.end
+    this.counters.logSynced = Math.max(this.counters.logSynced, this.#logSynced())
     this.counters.save()
   }
 
@@ -321,9 +331,14 @@ export class Store implements Disposable {
     return this.#deadSegments.splice(0)
   }
 
-  /** Records up to this segment may not be on the disk yet. */
-  get currentSegment(): number {
-    return this.#segments.current
+  /** Where the log ends: records before it may not be on the disk yet. */
+  get logEnd(): number {
+    return this.#segments.end
+  }
+
+  /** Up to where the log was known to be on the disk when the last commit was made. */
+  get logSynced(): number {
+    return this.counters.logSynced
   }
 
   space(): Space {
@@ -384,7 +399,7 @@ function initialise(db: Database, root: { mode: number; uid: number; gid: number
   db.query<[Buffer, number, number, number]>(
     "INSERT INTO store (id, uuid, created, seed_a, seed_b) VALUES (1, ?, ?, ?, ?)",
   ).run(randomBytes(16), t.seconds, seeds.readUInt32LE(0), seeds.readUInt32LE(4))
-  db.query<[number]>("INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0)").run(FIRST_INO)
+  db.query<[number]>("INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)").run(FIRST_INO)
   const counters = new Counters(db)
   const inodes = new Inodes(db, counters)
   inodes.insert(newInode(ROOT_NODE, S_IFDIR | root.mode, root.uid, root.gid, 0))
@@ -411,15 +426,6 @@ export function newInode(ino: NodeId, mode: number, uid: number, gid: number, rd
     inode.parent = ROOT_NODE
   }
   return inode
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, "r")
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
 }
 
 /** For messages: which version this program reads and writes. */

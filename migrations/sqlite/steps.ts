@@ -3,13 +3,14 @@
  * A released step never changes: a new one is added.
  */
 import * as initial from "./0001-initial.ts"
+import * as logPosition from "./0002-log-position.ts"
 
 export interface Step {
   readonly name: string
   readonly sql: string
 }
 
-export const STEPS: readonly Step[] = [initial]
+export const STEPS: readonly Step[] = [initial, logPosition]
 
 export const SCHEMA_VERSION = STEPS.length
 

@@ -36,6 +36,17 @@ test("processes that work in the same directories with names of their own get wh
   expect(await listAll(target)).toEqual(expected)
 })
 
+test("whoever has made a name sees it in every later listing, however many list and change the directory", async (context) => {
+  skipIf(context, requireTarget())
+  await using target = await openTarget()
+  const [directory = ""] = await makeDirectories(target, ["listed"])
+  const reports = await together(
+    processes.map((process) => loadReport(target, "test/model/listings.ts", [directory, process, 8])),
+  )
+  console.log(summary(reports))
+  expectNoFailures(reports)
+})
+
 test("of several processes that do the same thing at the same time exactly one is successful", async (context) => {
   skipIf(context, requireTarget())
   await using target = await openTarget()

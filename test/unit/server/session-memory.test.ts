@@ -99,8 +99,8 @@ describe("counts", () => {
     acrossServers(
       (memory) => {
         const { commits } = memory
-        memory.publish({ currentSegment: 12, counters })
-        expect([memory.commits - commits, memory.currentSegment]).toEqual([1, 12])
+        memory.publish({ logEnd: 2 ** 52 + 12, counters })
+        expect([memory.commits - commits, memory.logEnd]).toEqual([1, 2 ** 52 + 12])
       },
       (memory) => expect(memory.totals).toEqual(counters),
     )

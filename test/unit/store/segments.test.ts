@@ -15,7 +15,9 @@ import { Counters } from "../../../clawfs/store/counters.ts"
 import { Database } from "../../../clawfs/store/database.ts"
 import { INLINE_MAX } from "../../../clawfs/store/inline.ts"
 import { RECORD_HEADER, RECORD_MAX } from "../../../clawfs/store/record.ts"
-import { SEGMENT_HEADER, Segments } from "../../../clawfs/store/segments.ts"
+import { segmentOf } from "../../../clawfs/store/log-position.ts"
+import { SEGMENT_HEADER } from "../../../clawfs/store/log-scan.ts"
+import { Segments } from "../../../clawfs/store/segments.ts"
 import { META, SEGMENTS, Store } from "../../../clawfs/store/store.ts"
 import { firstDifference } from "../support/compare.ts"
 import { readGolden, section } from "../support/golden.ts"
@@ -182,7 +184,7 @@ describe("a full segment", () => {
     const store = fillSegment(place)
     const second = makeFile(store)
     writeFile(store, second, 0, Buffer.alloc(3 * RECORD_MAX, "x"))
-    expect(store.currentSegment).toBe(2)
+    expect(segmentOf(store.logEnd)).toBe(2)
     expect(segmentFiles(place.directory)).toEqual(["00000001.seg", "00000002.seg"])
     expect(firstDifference(readFile(store, second), Buffer.alloc(3 * RECORD_MAX, "x"))).toBe(-1)
     const again = store.inodes.get(first.ino)
@@ -236,7 +238,7 @@ describe("a full segment", () => {
     expect(store.takeDeadSegments()).toEqual([1])
     const next = makeFile(store)
     writeFile(store, next, 0, BIG)
-    expect(store.currentSegment).toBe(2)
+    expect(segmentOf(store.logEnd)).toBe(2)
     expect(brokenInvariants(place.directory)).toEqual([])
   })
 
@@ -252,7 +254,7 @@ describe("a full segment", () => {
     const store = place.reopen()
     writeFile(store, makeFile(store), 0, BIG)
     // The sync worker remembers by number what is on the disk already.
-    expect(store.currentSegment).toBe(3)
+    expect(segmentOf(store.logEnd)).toBe(3)
   })
 })
 

@@ -1,9 +1,11 @@
 /** Files of a store without names: what tests of the store need of the filesystem above it. */
 import { readdirSync, truncateSync } from "node:fs"
 import { join } from "node:path"
+import { Database } from "../../../clawfs/store/database.ts"
 import { S_IFREG, type Inode } from "../../../clawfs/store/inode.ts"
-import { segmentPath } from "../../../clawfs/store/segments.ts"
-import { SEGMENTS, newInode, type Store } from "../../../clawfs/store/store.ts"
+import { segmentOf } from "../../../clawfs/store/log-position.ts"
+import { segmentPath } from "../../../clawfs/store/segment-files.ts"
+import { META, SEGMENTS, newInode, type Store } from "../../../clawfs/store/store.ts"
 import type { TemporaryStore } from "./temporary.ts"
 
 /** A new file that no directory names. */
@@ -46,6 +48,11 @@ export function segmentFile(directory: string, id: number): string {
 
 /** Opens the store again with a newest segment that is full, so that the next record begins another. */
 export function fillSegment(place: TemporaryStore): Store {
-  truncateSync(segmentFile(place.directory, place.store.currentSegment), 64 * 1024 * 1024)
+  truncateSync(segmentFile(place.directory, segmentOf(place.store.logEnd)), 64 * 1024 * 1024)
+  {
+    // As in a store of format 1: appending goes on behind the end of the file.
+    using db = new Database(join(place.directory, META))
+    db.execute("UPDATE state SET log_end = 0")
+  }
   return place.reopen()
 }

@@ -1,0 +1,172 @@
+/**
+ * The start after a power cut. What was synced is there. Of the rest SQLite keeps a prefix of the commits, those that are
+ * whole in the WAL; but the records that they name, in the segments, may not have arrived, since without fsync nothing
+ * orders the two. So the newest commit is taken whose part of the log is whole, and the later ones are cut off: the store
+ * is as it was at one moment, not older than the last fsync or flush.
+ */
+import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import type { Log } from "../core/log.ts"
+import { checked } from "../sys/ffi.ts"
+import { ftruncate } from "../sys/libc.ts"
+import { Database } from "./database.ts"
+import { isOfThisBoot } from "./journal.ts"
+import { SEGMENT_HEADER, scanSegment } from "./log-scan.ts"
+import { logPosition, positionOf, segmentOf } from "./log-position.ts"
+import { segmentIds, segmentPath, syncDirectory } from "./segment-files.ts"
+import { Wal, onlyRow, type Commit } from "./wal.ts"
+
+export interface Recovery {
+  /** Whole commits that the WAL held, and how many of them were cut off. */
+  readonly commits: number
+  readonly undone: number
+}
+
+interface Paths {
+  readonly meta: string
+  readonly wal: string
+  readonly segments: string
+}
+
+/** What the database itself says, as of the newest commit. */
+interface Facts {
+  readonly uuid: Buffer
+  readonly statePage: number
+  /** Segments that files have bytes in. */
+  readonly live: ReadonlySet<number>
+}
+
+/** How much of the log a commit rests on, and how much was on the disk when it was made. */
+interface LogState {
+  readonly end: number
+  readonly synced: number
+}
+
+/** Column numbers in table `state`. */
+const LOG_END = 10
+const LOG_SYNCED = 11
+const NO_LOG: LogState = { end: 0, synced: 0 }
+
+/**
+ * Brings the store in `directory` to its newest commit that is whole, if the machine went down since it was last used.
+ * Undefined when it did not, or nothing was left to check. To be called before the database is opened for writing.
+ */
+export function recoverFromPowerCut(directory: string, log?: Log): Recovery | undefined {
+  const paths: Paths = {
+    meta: join(directory, "meta.db"),
+    wal: join(directory, "meta.db-wal"),
+    segments: join(directory, "segments"),
+  }
+  if (isOfThisBoot(directory) || !existsSync(paths.wal)) return undefined
+  const wal = Wal.read(paths.wal)
+  const newest = wal?.commits.at(-1)
+  if (wal === undefined || newest === undefined) return undefined
+  const facts = factsOf(paths)
+  const states = logStates(wal, facts.statePage)
+  const last = states.at(-1) ?? NO_LOG
+  const good = wholeUntil(paths, facts, last)
+  const kept = states.findLastIndex(({ end }) => end <= good)
+  const total = wal.commits.length
+  if (kept < total - 1) {
+    if (wasCheckpointed(wal, kept, paths)) {
+      log?.error("records of the log are damaged that were on the disk: clawfs can't go back behind them")
+      return { commits: total, undone: 0 }
+    }
+    cutFile(paths.wal, wal.commits[kept]?.end ?? 0)
+  }
+  const state = states[kept]
+  if (state !== undefined && state.end > 0) dropBehind(paths, state.end)
+  const recovery = { commits: total, undone: total - 1 - kept }
+  log?.warn("the machine went down while the store was in use", { ...recovery })
+  return recovery
+}
+
+/** A read-only connection leaves database and WAL as they are. */
+function factsOf({ meta }: Paths): Facts {
+  using db = new Database(meta, { readonly: true })
+  const uuid = db.query<[], [Buffer]>("SELECT uuid FROM store WHERE id = 1").get()?.[0]
+  const page = db.query<[], [number]>("SELECT rootpage FROM sqlite_master WHERE name = 'state'").get()?.[0]
+  const live = db.query<[], [number]>("SELECT id FROM segment WHERE live > 0").all()
+  return { uuid: uuid ?? Buffer.alloc(16), statePage: page ?? 0, live: new Set(live.map(([id]) => id)) }
+}
+
+/** Every commit writes the row of `state`. */
+function logStates(wal: Wal, statePage: number): LogState[] {
+  let state = NO_LOG
+  return wal.commits.map(({ frames }) => {
+    const frame = frames.findLast(({ page }) => page === statePage)
+    const row = frame === undefined ? undefined : onlyRow(wal.page(frame))
+    if (row !== undefined) state = { end: row[LOG_END] ?? 0, synced: row[LOG_SYNCED] ?? 0 }
+    return state
+  })
+}
+
+/** Up to where the log is whole; infinite when everything that the newest commit rests on is there. */
+function wholeUntil({ segments }: Paths, { uuid, live }: Facts, { end, synced }: LogState): number {
+  const newest = segmentOf(end)
+  let expected = synced
+  for (let id = Math.max(1, segmentOf(synced)); id <= newest; id += 1) {
+    const from = id === segmentOf(synced) ? positionOf(synced) : SEGMENT_HEADER
+    const found = scanSegment(segmentPath(segments, id), { id, uuid }, from)
+    if (found === undefined) {
+      // One that nothing points to was deleted, after the commit that emptied it had reached the disk.
+      if (live.has(id) || id === newest) return Math.min(expected, logPosition(id, 0))
+      expected = logPosition(id + 1, 0)
+      continue
+    }
+    const { previousEnd } = found.header
+    const before = logPosition(id - 1, previousEnd)
+    if (previousEnd > 0 && segmentOf(expected) === id - 1 && expected < before) return expected
+    expected = logPosition(id, found.goodUntil)
+  }
+  return expected < end ? expected : Infinity
+}
+
+/** Whether the database holds pages that only commits after `kept` have: then those commits were on the disk. */
+function wasCheckpointed(wal: Wal, kept: number, { meta }: Paths): boolean {
+  const older = imagesOf(wal, wal.commits.slice(0, kept + 1))
+  const newer = imagesOf(wal, wal.commits.slice(kept + 1))
+  const fd = openSync(meta, "r")
+  try {
+    const page = Buffer.alloc(wal.pageSize)
+    return [...newer].some(([number, images]) => {
+      if (readSync(fd, page, 0, wal.pageSize, (number - 1) * wal.pageSize) < wal.pageSize) return false
+      const before = older.get(number)?.at(-1)
+      return images.some((image) => image.equals(page)) && before?.equals(page) !== true
+    })
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function imagesOf(wal: Wal, commits: readonly Commit[]): Map<number, Buffer[]> {
+  const images = new Map<number, Buffer[]>()
+  for (const frame of commits.flatMap(({ frames }) => frames)) {
+    const known = images.get(frame.page)
+    if (known === undefined) images.set(frame.page, [wal.page(frame)])
+    else known.push(wal.page(frame))
+  }
+  return images
+}
+
+/** Bytes of the log that no commit rests on: they would stand in the way of what is appended next. */
+function dropBehind({ segments }: Paths, end: number): void {
+  for (const id of segmentIds(segments)) {
+    const path = segmentPath(segments, id)
+    if (id > segmentOf(end)) rmSync(path)
+    else if (id === segmentOf(end)) cutFile(path, positionOf(end))
+  }
+  syncDirectory(segments)
+}
+
+/** Shortens a file to `length` bytes, durably; a shorter one stays as it is. */
+function cutFile(path: string, length: number): void {
+  const fd = openSync(path, "r+")
+  try {
+    if (fstatSync(fd).size <= length) return
+    checked("ftruncate", ftruncate(fd, length))
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
