@@ -166,7 +166,5 @@ function integer(cursor: Cursor, type: number): number | null {
   if (width === undefined) throw new RangeError(`serial type ${type} is no integer`)
   const at = cursor.at
   cursor.at += width
-  return width === 8
-    ? Number(cursor.page.readBigInt64BE(at))
-    : cursor.page.readIntBE(at, width as 1 | 2 | 3 | 4 | 6)
+  return width === 8 ? Number(cursor.page.readBigInt64BE(at)) : cursor.page.readIntBE(at, width)
 }

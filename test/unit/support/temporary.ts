@@ -2,7 +2,7 @@
 import { accessSync, constants, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Store } from "../../../clawfs/store/store.ts"
+import { Store, type StoreOptions } from "../../../clawfs/store/store.ts"
 
 export interface Temporary extends Disposable {
   readonly path: string
@@ -29,7 +29,7 @@ export interface TemporaryStore extends Disposable {
   readonly directory: string
   readonly store: Store
   /** Closes the store and opens it again. */
-  reopen(): Store
+  reopen(options?: StoreOptions): Store
 }
 
 /** A new store, whose root belongs to root. */
@@ -42,9 +42,9 @@ export function temporaryStore(): TemporaryStore {
     get store() {
       return store
     },
-    reopen() {
+    reopen(options) {
       store[Symbol.dispose]()
-      store = Store.open(directory)
+      store = Store.open(directory, options)
       return store
     },
     [Symbol.dispose]() {
