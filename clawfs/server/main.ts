@@ -3,7 +3,7 @@
  * the session memory and the store's lock as inherited descriptors; its only argument is its configuration as JSON.
  */
 import { MessageChannel, Worker, type MessagePort } from "node:worker_threads"
-import { ControlServer, type Handler } from "../api/server.ts"
+import type { ControlServer, Handler } from "../api/server.ts"
 import { present, unreachable } from "../core/assert.ts"
 import { Fault, describe } from "../core/fault.ts"
 import { Log } from "../core/log.ts"
@@ -155,7 +155,9 @@ async function start(): Promise<void> {
   process.on("message", (message: { kind?: unknown }) => {
     if (message.kind === "flush") void server.flush().finally(() => tell({ kind: "flushed" }))
   })
-  server.control = await ControlServer.listen(shortSocketPath(config.store, CONTROL_SOCKET), handlers, log)
+  // Programs wait for the threads that have just been started; the socket's modules can be loaded meanwhile.
+  const api = await import("../api/server.ts")
+  server.control = await api.ControlServer.listen(shortSocketPath(config.store, CONTROL_SOCKET), handlers, log)
 }
 
 await start()
