@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what the project needs and builds it. Quick when there is nothing to do.
-# usage: scripts/setup.sh [demo|test|bench]
+# usage: scripts/setup.sh [demo|test|bench|install]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:-demo}
+export CLAWFS_SETUP=1
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -21,7 +22,7 @@ needs() {
   echo fusermount3 fuse3
   echo git git
   case $purpose in
-    demo) ;;
+    demo | install) ;;
     test) printf '%s\n' 'rsync rsync' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs' ;;
     bench)
       printf '%s\n' 'cc gcc' 'make make' 'pkg-config pkg-config' 'gocryptfs gocryptfs' 'rsync rsync'
