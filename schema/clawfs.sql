@@ -6,7 +6,7 @@
 -- "Claw" in ASCII: file(1) and a wrong database are told apart by it.
 PRAGMA application_id = 0x436c6177;
 -- How many steps have been run: the version of the format.
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 -- What makes this store different from any other. One row, written once.
 CREATE TABLE store (
@@ -101,6 +101,9 @@ CREATE TABLE extent (
   skip     INTEGER NOT NULL, -- bytes of the payload before the extent's own
   PRIMARY KEY (ino, offset)
 ) STRICT, WITHOUT ROWID;
+
+-- What points into a segment, and at which record: the cleaner moves records, not files.
+CREATE INDEX extent_place ON extent (segment, position) WHERE segment != 0;
 
 -- One row a segment of the log that something points to, or that is still being filled.
 CREATE TABLE segment (

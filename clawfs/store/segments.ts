@@ -3,7 +3,16 @@
  * crash can only lose an end that no committed extent points to. Live bytes are counted by segment (table `segment`);
  * one without any is deleted once the commit that emptied it is durable.
  */
-import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, unlinkSync, writeSync } from "node:fs"
+import {
+  closeSync,
+  fdatasyncSync,
+  fstatSync,
+  openSync,
+  readSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs"
 import { E } from "../core/errno.ts"
 import { Fault, describe, errnoOfThrown } from "../core/fault.ts"
 import { addressOf, checked, sysFault } from "../sys/ffi.ts"
@@ -12,7 +21,7 @@ import type { Counters } from "./counters.ts"
 import type { Database, Query } from "./database.ts"
 import { logPosition, positionOf, segmentOf } from "./log-position.ts"
 import { SEGMENT_HEADER, decodeSegmentHeader, encodeSegmentHeader } from "./log-scan.ts"
-import { RECORD_HEADER, RECORD_MAX, encodeRecordHeader, verifyRecord } from "./record.ts"
+import { RECORD_HEADER, RECORD_MAX, encodeRecordHeader, verifyRecord, type RecordHeader } from "./record.ts"
 import { segmentIds, segmentPath } from "./segment-files.ts"
 
 const SEGMENT_LIMIT = 64 * 1024 * 1024
@@ -45,6 +54,8 @@ export class Segments implements Disposable {
   /** Appended to since the last `sync`. The sync worker may have synced them meanwhile; once more does no harm. */
   readonly #unsynced = new Set<number>()
   readonly #files = new Map<number, number>()
+  /** Lengths of segments that are complete. */
+  readonly #sizes = new Map<number, number>()
   readonly #headers = Buffer.allocUnsafeSlow(BATCH * RECORD_HEADER)
   readonly #iovec = Buffer.allocUnsafeSlow(2 * BATCH * IOVEC)
   readonly #save: Query<[number, number]>
@@ -115,13 +126,7 @@ export class Segments implements Disposable {
    * Returns the place of each; the caller makes extents of them in the same transaction. A `Fault` from here is clean.
    */
   append(ino: number, offset: number, data: Buffer): { length: number; place: Placement }[] {
-    try {
-      return this.#append(ino, offset, data)
-    } catch (cause) {
-      // Nothing was written that anything points to.
-      const kind = errnoOfThrown(cause) === E.ENOSPC ? "no-space" : "io"
-      throw new Fault(kind, describe(cause), { cause, isClean: true })
-    }
+    return cleanly(() => this.#append(ino, offset, data))
   }
 
   #append(ino: number, offset: number, data: Buffer): { length: number; place: Placement }[] {
@@ -147,6 +152,26 @@ export class Segments implements Disposable {
     this.#tail = position
     this.#unsynced.add(this.#current)
     return placed
+  }
+
+  /**
+   * Appends one record as it is, however its offset lies: a copy of another record, or of a part of it. `sequence` is that
+   * of the record that it copies, so that it does not look newer than it is.
+   */
+  appendCopy(copy: { ino: number; offset: number; sequence: number }, data: Buffer): Placement {
+    return cleanly(() => this.#appendCopy(copy, data))
+  }
+
+  #appendCopy(copy: { ino: number; offset: number; sequence: number }, data: Buffer): Placement {
+    if (this.#isFull || this.#tail >= SEGMENT_LIMIT) this.#startSegment()
+    const place = { segment: this.#current, position: this.#tail }
+    const header = this.#headers.subarray(0, RECORD_HEADER)
+    encodeRecordHeader(header, { ...copy, length: data.length, ...place }, data)
+    this.#setIovec(0, header, data)
+    this.#writeAll(1, RECORD_HEADER + data.length)
+    this.#tail += RECORD_HEADER + data.length
+    this.#unsynced.add(this.#current)
+    return place
   }
 
   #setIovec(index: number, header: Buffer, payload: Buffer): void {
@@ -197,6 +222,28 @@ export class Segments implements Disposable {
       this.#readBatch(batch, out, target)
       target += batch.reduce((sum, record) => sum + record.length, 0)
     }
+  }
+
+  /** One record, verified, with its header. */
+  readRecord(record: RecordRead): { header: RecordHeader; payload: Buffer } {
+    const payload = Buffer.allocUnsafeSlow(record.length)
+    this.#readBatch([record], payload, 0)
+    const header = this.#headers.subarray(0, RECORD_HEADER)
+    return { header: verifyRecord(header, payload, record.segment, record.position), payload }
+  }
+
+  /** Bytes that something points to, by segment; the one being filled is left out. */
+  *liveBytes(): Generator<[id: number, live: number]> {
+    for (const [id, live] of this.#live) if (id !== this.#current || this.#isFull) yield [id, live]
+  }
+
+  /** Length of the file of a segment that nothing is appended to; 0 for one that is missing. */
+  sizeOf(id: number): number {
+    const known = this.#sizes.get(id)
+    if (known !== undefined) return known
+    const size = statSync(segmentPath(this.#directory, id), { throwIfNoEntry: false })?.size ?? 0
+    this.#sizes.set(id, size)
+    return size
   }
 
   #readBatch(batch: readonly RecordRead[], out: Buffer, at: number): void {
@@ -258,6 +305,7 @@ export class Segments implements Disposable {
       else {
         this.#drop.run(id)
         this.#live.delete(id)
+        this.#sizes.delete(id)
         dead.push(id)
       }
     }
@@ -314,6 +362,16 @@ export class Segments implements Disposable {
 
   [Symbol.dispose](): void {
     for (const id of [...this.#files.keys()]) this.close(id)
+  }
+}
+
+/** A failed append has written nothing that anything points to. */
+function cleanly<T>(append: () => T): T {
+  try {
+    return append()
+  } catch (cause) {
+    const kind = errnoOfThrown(cause) === E.ENOSPC ? "no-space" : "io"
+    throw new Fault(kind, describe(cause), { cause, isClean: true })
   }
 }
 

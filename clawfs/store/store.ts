@@ -12,6 +12,7 @@ import { Fault } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
 import { now, pinClock, pinClockWhenRead } from "../sys/clock.ts"
+import { Cleaner, type LogSpace } from "./cleaner.ts"
 import { Contents } from "./contents.ts"
 import { Counters } from "./counters.ts"
 import { Database } from "./database.ts"
@@ -74,6 +75,7 @@ export class Store implements Disposable {
   readonly #db: Database
   readonly #segments: Segments
   readonly #transactions: Transactions
+  readonly #cleaner: Cleaner
   readonly #logSynced: () => number
   #journal: Journal | undefined
   readonly #deadSegments: number[] = []
@@ -103,6 +105,7 @@ export class Store implements Disposable {
     this.symlinks = new Symlinks(db)
     this.#segments = new Segments(db, join(directory, SEGMENTS), uuid, this.counters, this.readOnly)
     this.contents = new Contents(db, this.#segments, this.counters)
+    this.#cleaner = new Cleaner(db, this.#segments, options.log)
     this.#transactions = new Transactions(db, this.#participant(), options.onMoment ?? (() => undefined))
   }
 
@@ -323,6 +326,30 @@ export class Store implements Disposable {
   checkpointInline(): void {
     this.#segments.sync()
     this.#db.checkpoint("RESTART")
+  }
+
+  /** Live and dead bytes of the log, complete segments only. */
+  get logSpace(): LogSpace {
+    return this.#cleaner.space()
+  }
+
+  /** Whether the log holds so much that is dead that cleaning it pays, or all of it was asked for. */
+  get isCleaningDue(): boolean {
+    return this.#cleaner.isWanted || this.#cleaner.isDue
+  }
+
+  /** Every dead byte is to come back: `clean` goes on until there is none that pays. */
+  cleanAll(): void {
+    this.#cleaner.wantAll()
+  }
+
+  /** Moves up to `bytes` live bytes out of segments that are mostly dead; 0: there was nothing to do. Then `commit`. */
+  clean(bytes: number): number {
+    let moved = 0
+    this.housekeep(() => {
+      moved = this.#cleaner.step(bytes)
+    })
+    return moved
   }
 
   /** Segments that commits have emptied, to be deleted once those commits are durable; each is told once. */

@@ -1,0 +1,161 @@
+/**
+ * Gives the dead bytes of the log back: the records of the emptiest segment that something still points to are appended
+ * again, all extents that point to them follow, and the segment, now empty, is deleted once that is on the disk. Between
+ * any two records it may stop, or be killed: old and new copy are both whole, and the extents name one of them.
+ *
+ * The segment that gives most bytes back for each that is copied goes first (Rosenblum and Ousterhout, "The Design and
+ * Implementation of a Log-Structured File System", 1992, section 3.5, without the age).
+ */
+import { Fault, describe } from "../core/fault.ts"
+import type { Log } from "../core/log.ts"
+import type { Database, Query } from "./database.ts"
+import type { Segments } from "./segments.ts"
+
+/** In the background, a segment with more live bytes than this part of it is left alone. */
+const MAX_LIVE = 0.8
+/** Where all is asked for, a segment is copied that gives back this part of what it costs: more than its headers. */
+const MIN_GAIN = 0.02
+/** So many dead bytes may always be there: a store that is used a little should not be copied around for them. */
+const SLACK_BYTES = 64 * 1024 * 1024
+/** Above the slack, dead bytes may be this part of the live ones. */
+const SLACK_SHARE = 0.25
+
+interface Pointer {
+  readonly ino: number
+  readonly offset: number
+  readonly length: number
+  readonly record: number
+  readonly skip: number
+}
+
+/** Of the segments that nothing is appended to. */
+export interface LogSpace {
+  /** Bytes that extents point to; shared ones count for each. */
+  readonly live: number
+  /** Bytes of the files that nothing points to. */
+  readonly dead: number
+}
+
+export class Cleaner {
+  readonly #segments: Segments
+  readonly #log: Log | undefined
+  readonly #next: Query<[number, number], [number | null]>
+  readonly #pointers: Query<[number, number], [number, number, number, number, number]>
+  readonly #move: Query<[number, number, number, number, number, number]>
+  /** Segments with a damaged record: it stays where it is, for fsck to tell of. */
+  readonly #stuck = new Set<number>()
+  #victim: number | undefined
+  #position = 0
+  #wantsAll = false
+
+  constructor(db: Database, segments: Segments, log?: Log) {
+    this.#segments = segments
+    this.#log = log
+    this.#next = db.query(
+      "SELECT min(position) FROM extent WHERE segment = ? AND position > ? AND segment != 0",
+    )
+    this.#pointers = db.query(
+      "SELECT ino, offset, length, record, skip FROM extent WHERE segment = ? AND position = ? AND segment != 0",
+    )
+    this.#move = db.query(
+      "UPDATE extent SET segment = ?, position = ?, record = ?, skip = ? WHERE ino = ? AND offset = ?",
+    )
+  }
+
+  space(): LogSpace {
+    let [live, dead] = [0, 0]
+    for (const [id, bytes] of this.#segments.liveBytes()) {
+      live += bytes
+      dead += Math.max(0, this.#segments.sizeOf(id) - bytes)
+    }
+    return { live, dead }
+  }
+
+  /** Whether so much is dead that work in the background pays. */
+  get isDue(): boolean {
+    const { live, dead } = this.space()
+    return dead > SLACK_BYTES + SLACK_SHARE * live && this.#choose() !== undefined
+  }
+
+  /** Every segment that gives anything back counts from now on, until `step` finds none. */
+  wantAll(): void {
+    this.#wantsAll = true
+    this.#stuck.clear()
+  }
+
+  get isWanted(): boolean {
+    return this.#wantsAll
+  }
+
+  /**
+   * Moves records of `bytes` or a little more, within the caller's transaction. Returns how many bytes were copied; fewer
+   * than asked for when nothing is left to do. A full disk is a clean `Fault("no-space")`: what was moved before it stays.
+   */
+  step(bytes: number): number {
+    let moved = 0
+    while (moved < bytes) {
+      this.#victim ??= this.#start()
+      if (this.#victim === undefined) {
+        this.#wantsAll = false
+        break
+      }
+      const position = this.#next.get(this.#victim, this.#position)?.[0]
+      if (typeof position === "number") {
+        moved += this.#moveRecord(this.#victim, position)
+        this.#position = position
+      } else this.#victim = undefined
+    }
+    return moved
+  }
+
+  #start(): number | undefined {
+    this.#position = 0
+    return this.#choose()
+  }
+
+  #choose(): number | undefined {
+    let best: { id: number; gain: number } | undefined
+    for (const [id, live] of this.#segments.liveBytes()) {
+      if (live === 0 || this.#stuck.has(id)) continue
+      const size = this.#segments.sizeOf(id)
+      const gain = (size - live) / live
+      const pays = this.#wantsAll ? gain > MIN_GAIN : live <= MAX_LIVE * size
+      if (pays && (best === undefined || gain > best.gain)) best = { id, gain }
+    }
+    return best?.id
+  }
+
+  #moveRecord(segment: number, position: number): number {
+    const pointers = this.#pointers.all(segment, position).map(asPointer)
+    const [first] = pointers
+    if (first === undefined) return 0
+    try {
+      return this.#copy({ segment, position, length: first.record }, pointers)
+    } catch (thrown) {
+      if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
+      this.#log?.error("a damaged record can't be moved", { segment, position, reason: describe(thrown) })
+      this.#stuck.add(segment)
+      return 0
+    }
+  }
+
+  /** Only what something points to is copied; files that share the record go on sharing it. */
+  #copy(record: { segment: number; position: number; length: number }, pointers: readonly Pointer[]): number {
+    const { header, payload } = this.#segments.readRecord(record)
+    const from = Math.min(...pointers.map(({ skip }) => skip))
+    const to = Math.max(...pointers.map(({ skip, length }) => skip + length))
+    const { ino, offset, sequence } = header
+    const copy = { ino, offset: offset + from, sequence }
+    const place = this.#segments.appendCopy(copy, payload.subarray(from, to))
+    for (const { skip, ino: owner, offset: at, length } of pointers) {
+      this.#move.run(place.segment, place.position, to - from, skip - from, owner, at)
+      this.#segments.account(record.segment, -length)
+      this.#segments.account(place.segment, length)
+    }
+    return to - from
+  }
+}
+
+function asPointer([ino, offset, length, record, skip]: [number, number, number, number, number]): Pointer {
+  return { ino, offset, length, record, skip }
+}
