@@ -12,6 +12,7 @@ import type { Log } from "../core/log.ts"
 import type { CpuLatency } from "../sys/cpu-latency.ts"
 import { checked, lastErrno } from "../sys/ffi.ts"
 import { fcntl, poll, read, write } from "../sys/libc.ts"
+import type { WakeUp } from "../sys/wake-up.ts"
 import { Notify, Size, writeOutHeader } from "./abi.ts"
 import { MAX_TRANSFER } from "./session.ts"
 import { Writer } from "../core/bytes.ts"
@@ -26,6 +27,8 @@ const STREAM_REQUESTS = 4
 /** ... and a pause this long ends it. */
 const PAUSE_MS = 2
 const POLLIN = 1
+/** struct pollfd: descriptor, events, returned events. */
+const POLLFD = 8
 const F_GETFL = 3
 const F_SETFL = 4
 const O_NONBLOCK = 0o4000
@@ -45,17 +48,28 @@ export class Channel {
   readonly #fd: number
   readonly #log: Log
   readonly #latency: CpuLatency | undefined
-  readonly #pollfd = Buffer.alloc(8)
+  readonly #wake: WakeUp | undefined
+  readonly #pollfds: Buffer
 
   /** Requests since the last pause. */
   #streak = 0
 
-  constructor(fd: number, log: Log, latency: CpuLatency | undefined) {
+  /** `wake`: ends the sleep without a request, so that `onQuiet` is asked. */
+  constructor(
+    fd: number,
+    log: Log,
+    { latency, wake }: { latency?: CpuLatency | undefined; wake?: WakeUp } = {},
+  ) {
     this.#fd = fd
     this.#log = log
     this.#latency = latency
-    this.#pollfd.writeInt32LE(fd, 0)
-    this.#pollfd.writeInt16LE(POLLIN, 4)
+    this.#wake = wake
+    const fds = wake === undefined ? [fd] : [fd, wake.fd]
+    this.#pollfds = Buffer.alloc(fds.length * POLLFD)
+    fds.forEach((each, index) => {
+      this.#pollfds.writeInt32LE(each, index * POLLFD)
+      this.#pollfds.writeInt16LE(POLLIN, index * POLLFD + 4)
+    })
     const flags = checked("fcntl", fcntl(fd, F_GETFL, 0))
     checked("fcntl", fcntl(fd, F_SETFL, flags | O_NONBLOCK))
   }
@@ -82,11 +96,17 @@ export class Channel {
 
   #sleep(milliseconds: number): void {
     if (this.#streak > 0) {
-      if (poll(this.#pollfd, 1, PAUSE_MS) > 0) return
+      if (this.#poll(PAUSE_MS)) return
       this.#streak = 0
       this.#latency?.release()
     }
-    poll(this.#pollfd, 1, milliseconds)
+    this.#poll(milliseconds)
+  }
+
+  #poll(milliseconds: number): boolean {
+    if (poll(this.#pollfds, this.#pollfds.length / POLLFD, milliseconds) <= 0) return false
+    if (this.#wake !== undefined && this.#pollfds.readInt16LE(POLLFD + 6) !== 0) this.#wake.clear()
+    return true
   }
 
   #spin(): number {

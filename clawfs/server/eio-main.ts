@@ -14,7 +14,7 @@ const SILENT: readonly number[] = [Opcode.FORGET, Opcode.BATCH_FORGET]
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined)
 
-const channel = new Channel(ServerFd.FUSE, log, undefined)
+const channel = new Channel(ServerFd.FUSE, log)
 const reply = new Reply(channel.reply)
 requestResend(ServerFd.FUSE, log)
 for (;;) {

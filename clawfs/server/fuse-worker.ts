@@ -4,7 +4,7 @@
  * touches its own mount.
  */
 import { setPriority } from "node:os"
-import { parentPort, workerData } from "node:worker_threads"
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
 import { present } from "../core/assert.ts"
 import { E } from "../core/errno.ts"
 import { Fault, describe } from "../core/fault.ts"
@@ -24,6 +24,8 @@ import { hasResend } from "../fuse/session.ts"
 import { Store } from "../store/store.ts"
 import type { Moment } from "../store/transactions.ts"
 import { CpuLatency } from "../sys/cpu-latency.ts"
+import { WakeUp } from "../sys/wake-up.ts"
+import { Cleaning } from "./cleaning.ts"
 import { ServerFd, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
 import { Replayer } from "./replayer.ts"
 import { LOOKUP_BASE, SessionMemory } from "./session-memory.ts"
@@ -33,7 +35,8 @@ import { statusText } from "./status.ts"
 const QUIET_MS = 1000
 const REQUESTS_BETWEEN_TIDY = 1024
 
-const { config, sync } = workerData as WorkerData
+const { config, sync, orders: given } = workerData as WorkerData
+const orders = present(given, "orders")
 const main = present(parentPort, "parent port")
 const log = new Log("fuse", { level: config.logLevel })
 
@@ -135,7 +138,7 @@ function serve(): void {
   if (!config.readOnly) recover(fs, env, memory)
   report({ kind: "opened" })
   using latency = config.powerSave ? undefined : new CpuLatency(log)
-  const channel = new Channel(ServerFd.FUSE, log, latency)
+  const channel = new Channel(ServerFd.FUSE, log, { latency, wake: new WakeUp(orders.wake) })
   const protocol = new Protocol(fs, channel.request, channel.reply, {
     writeback: config.writeback,
     openIsAsked: config.openIsAsked,
@@ -152,7 +155,7 @@ function serve(): void {
   })
   if (config.restarts > 0) takeOver(memory)
   if (memory.agreement !== undefined) report({ kind: "serving" })
-  loop(channel, protocol, { memory, env, fs })
+  loop(channel, protocol, { memory, env, fs, cleaning: new Cleaning(env.store, memory, log) })
   fs.settle()
   env.store[Symbol.dispose]()
   report({ kind: "closed" })
@@ -162,16 +165,20 @@ interface Served {
   readonly memory: SessionMemory
   readonly env: Environment
   readonly fs: FileSystem
+  readonly cleaning: Cleaning
 }
 
 function loop(channel: Channel, protocol: Protocol, served: Served): void {
-  const { memory, env, fs } = served
+  const { memory, env, fs, cleaning } = served
   let isQuiet = false
   // The batch is committed where the stream of requests pauses; the rest can wait for a longer pause.
   const onQuiet = (): number => {
+    takeOrders(cleaning)
     if (!commit(env)) return QUIET_MS
+    const pause = cleaning.onQuiet()
     passOnDeadSegments(env)
     memory.orphans = env.orphans.size
+    if (pause !== undefined) return pause
     if (env.accessed.size === 0 && !env.store.hasWork) return -1
     if (isQuiet) {
       settle(fs)
@@ -194,8 +201,12 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     memory.end(0)
     memory.countAnswer(opcode)
     if (fs.mustSettle) settle(fs)
-    if (handled % REQUESTS_BETWEEN_TIDY === 0) tidy(env, memory)
+    if (handled % REQUESTS_BETWEEN_TIDY === 0) tidy(served)
   }
+}
+
+function takeOrders(cleaning: Cleaning): void {
+  while (receiveMessageOnPort(orders.port) !== undefined) cleaning.order()
 }
 
 /** Ends the batch; false when the disk is full: the journal keeps it, and it is tried again. */
@@ -218,7 +229,9 @@ function settle(fs: FileSystem): void {
   }
 }
 
-function tidy(env: Environment, memory: SessionMemory): void {
+function tidy({ env, memory, cleaning }: Served): void {
+  takeOrders(cleaning)
+  cleaning.onLoad()
   memory.orphans = env.orphans.size
   try {
     env.store.tidy()

@@ -8,10 +8,12 @@ import { present, unreachable } from "../core/assert.ts"
 import { Fault, describe } from "../core/fault.ts"
 import { Log } from "../core/log.ts"
 import { CONTROL_SOCKET, shortSocketPath } from "../sys/socket-path.ts"
+import { WakeUp } from "../sys/wake-up.ts"
 import {
   ServerExit,
   ServerFd,
   type FlushRequest,
+  type Order,
   type ServerConfig,
   type ServerReport,
   type WorkerData,
@@ -39,23 +41,31 @@ class Server {
   readonly #memory = new SessionMemory(ServerFd.MEMORY)
   readonly #fuse: Worker
   readonly #syncPort: MessagePort
+  readonly #orders: MessagePort
+  readonly #wake = new WakeUp()
   #sync: Worker | undefined
   readonly #flushes = new Map<number, { resolve: () => void; reject: (fault: Fault) => void }>()
   #nextFlush = 1
+  #cleaningOrders = 0
   /** Closed, and its socket removed, when the server leaves in good order. */
   control: ControlServer | undefined
 
   constructor() {
     const channel = new MessageChannel()
+    const orders = new MessageChannel()
     this.#syncPort = channel.port1
-    this.#fuse = this.#start("./fuse-worker.js", { config, sync: channel.port2 })
+    this.#orders = orders.port1
+    // Replies to orders come through the session memory: the port must not keep the process alive.
+    this.#orders.unref()
+    const data = { config, sync: channel.port2, orders: { port: orders.port2, wake: this.#wake.fd } }
+    this.#fuse = this.#start("./fuse-worker.js", data)
     this.#fuse.on("exit", (code) => log.info("serving thread ended", { code }))
   }
 
   #start(file: string, data: WorkerData): Worker {
     const worker = new Worker(new URL(file, import.meta.url), {
       workerData: data,
-      transferList: [data.sync],
+      transferList: data.orders === undefined ? [data.sync] : [data.sync, data.orders.port],
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB, maxYoungGenerationSizeMb: 16 },
     })
     worker.on("message", (report: WorkerReport) => this.#onReport(report))
@@ -120,6 +130,14 @@ class Server {
     })
   }
 
+  /** Starts cleaning; done when the status counts as many orders as this returns. */
+  clean(): { order: number } {
+    this.#cleaningOrders = Math.max(this.#cleaningOrders, this.#memory.cleaned) + 1
+    this.#orders.postMessage({ kind: "clean" } satisfies Order)
+    this.#wake.signal()
+    return { order: this.#cleaningOrders }
+  }
+
   status(): unknown {
     return statusOf(config, this.#memory)
   }
@@ -149,6 +167,7 @@ async function start(): Promise<void> {
   const server = new Server()
   const handlers = new Map<string, Handler>([
     ["status", () => server.status()],
+    ["clean", () => server.clean()],
     ["sync", async () => (await server.flush(), {})],
   ])
   process.on("disconnect", () => void server.abandon())
@@ -157,7 +176,11 @@ async function start(): Promise<void> {
   })
   // Programs wait for the threads that have just been started; the socket's modules can be loaded meanwhile.
   const api = await import("../api/server.ts")
-  server.control = await api.ControlServer.listen(shortSocketPath(config.store, CONTROL_SOCKET), handlers, log)
+  server.control = await api.ControlServer.listen(
+    shortSocketPath(config.store, CONTROL_SOCKET),
+    handlers,
+    log,
+  )
 }
 
 await start()

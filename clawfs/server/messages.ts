@@ -27,6 +27,18 @@ export interface ServerConfig {
 export interface WorkerData {
   readonly config: ServerConfig
   readonly sync: MessagePort
+  /** The serving thread's alone. */
+  readonly orders?: OrdersData
+}
+
+/** Main thread → serving thread, which sleeps in poll(2): a message, then a signal on the eventfd `wake`. */
+export interface OrdersData {
+  readonly port: MessagePort
+  readonly wake: number
+}
+
+export interface Order {
+  readonly kind: "clean"
 }
 
 /** Serving thread → sync worker. */

@@ -32,6 +32,10 @@ const Word = {
   BYTES: 26,
   LOG_END: 28,
   LOG_SYNCED: 30,
+  LOG_LIVE: 32,
+  LOG_DEAD: 34,
+  /** Words again. */
+  CLEANED: 36,
   OPCODES: 64,
   IN_FLIGHT: 256,
   LISTINGS: 768,
@@ -180,6 +184,25 @@ export class SessionMemory implements Disposable {
 
   set logSynced(value: number) {
     this.#doubles[Word.LOG_SYNCED / 2] = value
+  }
+
+  /** Of complete segments, as of the last look (`store/cleaner.ts`). */
+  get logSpace(): { live: number; dead: number } {
+    return { live: this.#doubles[Word.LOG_LIVE / 2] ?? 0, dead: this.#doubles[Word.LOG_DEAD / 2] ?? 0 }
+  }
+
+  setLogSpace(space: { live: number; dead: number }): void {
+    this.#doubles[Word.LOG_LIVE / 2] = space.live
+    this.#doubles[Word.LOG_DEAD / 2] = space.dead
+  }
+
+  /** How many orders to clean the log have been carried out, modulo 2^32. */
+  get cleaned(): number {
+    return this.#get(Word.CLEANED)
+  }
+
+  countCleaned(): void {
+    this.#words[Word.CLEANED] = this.cleaned + 1
   }
 
   get orphans(): number {

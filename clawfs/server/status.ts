@@ -22,6 +22,8 @@ export interface Status {
   }
   readonly inodes: { readonly used: number; readonly orphans: number }
   readonly bytes: { readonly used: number; readonly available: number }
+  /** Complete segments of the log: bytes that files need and bytes that can come back; orders to clean that are done. */
+  readonly log: { readonly liveBytes: number; readonly deadBytes: number; readonly cleaned: number }
   /** Inodes that the kernel holds. */
   readonly lookups: number
   readonly protocol: { readonly minor: number; readonly flags: readonly string[]; readonly resend: boolean }
@@ -53,6 +55,7 @@ export function statusOf(config: ServerConfig, memory: SessionMemory): Status {
     },
     inodes: { used: inodes, orphans: memory.orphans },
     bytes: { used: bytes, available: disk.bavail * disk.bsize },
+    log: { liveBytes: memory.logSpace.live, deadBytes: memory.logSpace.dead, cleaned: memory.cleaned },
     lookups: memory.lookups,
     protocol: {
       minor: agreement?.minor ?? 0,

@@ -16,6 +16,8 @@ export const pwritev = bind<[fd: number, iov: Buffer, count: number, offset: num
 export const poll = bind<[fds: Buffer, count: number, timeoutMs: number]>(
   "int poll(void*, unsigned long, int)",
 )
+/** eventfd(2) */
+export const eventfd = bind<[initial: number, flags: number]>("int eventfd(unsigned int, int)")
 /** fcntl(2) with an integer argument */
 export const fcntl = bind<[fd: number, command: number, argument: number]>("int fcntl(int, int, int)")
 /** flock(2) */
