@@ -75,12 +75,13 @@ export class Channel {
   }
 
   /**
-   * Waits for a request and returns its length in `request`, or `CLOSED`. `onQuiet` runs before the thread sleeps and
-   * says for how many milliseconds at most (-1: until something comes); it is asked again after that time.
+   * Waits for a request and returns its length in `request`, or `CLOSED`. `onDrained` runs as soon as none is there.
+   * `onQuiet` runs before the thread sleeps and says for how many milliseconds at most (-1: until something comes); it is
+   * asked again after that time.
    */
-  receive(onQuiet: () => number): number {
+  receive(onDrained: () => void, onQuiet: () => number): number {
     for (;;) {
-      const length = this.#spin()
+      const length = this.#spin(onDrained)
       if (length > 0) {
         this.#streak += 1
         if (this.#streak === STREAM_REQUESTS) this.#latency?.hold()
@@ -109,9 +110,10 @@ export class Channel {
     return true
   }
 
-  #spin(): number {
+  #spin(onDrained: () => void): number {
     let length = this.#read()
     if (length > 0 || lastErrno() !== EAGAIN) return length
+    onDrained()
     const until = performance.now() + SPIN_MS
     do {
       for (let i = 0; i < SPIN_READS; i += 1) {

@@ -18,7 +18,10 @@ const channel = new Channel(ServerFd.FUSE, log)
 const reply = new Reply(channel.reply)
 requestResend(ServerFd.FUSE, log)
 for (;;) {
-  const length = channel.receive(() => -1)
+  const length = channel.receive(
+    () => undefined,
+    () => -1,
+  )
   if (length === CLOSED) break
   if (length < Size.inHeader || SILENT.includes(channel.request.readUInt32LE(4))) continue
   channel.send(reply.sealError(E.EIO, channel.request.readUInt32LE(8), channel.request.readUInt32LE(12)))

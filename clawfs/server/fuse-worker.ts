@@ -15,9 +15,7 @@ import { Listings } from "../fs/listings.ts"
 import { Lookups } from "../fs/lookups.ts"
 import { adoptOrphans } from "../fs/orphans.ts"
 import { VirtualFiles } from "../fs/virtual.ts"
-import type { InHeader } from "../fuse/abi.ts"
 import { CLOSED, Channel, invalidateAttributes, requestResend, sendMessage } from "../fuse/channel.ts"
-import { LATER } from "../fuse/operations.ts"
 import { NOTHING, Protocol, type Replay } from "../fuse/protocol.ts"
 import { standaloneReply } from "../fuse/reply.ts"
 import { hasResend } from "../fuse/session.ts"
@@ -26,6 +24,7 @@ import type { Moment } from "../store/transactions.ts"
 import { CpuLatency } from "../sys/cpu-latency.ts"
 import { WakeUp } from "../sys/wake-up.ts"
 import { Cleaning } from "./cleaning.ts"
+import { Fsyncs } from "./fsyncs.ts"
 import { ServerFd, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
 import { Replayer } from "./replayer.ts"
 import { LOOKUP_BASE, SessionMemory } from "./session-memory.ts"
@@ -57,14 +56,15 @@ function onMoment(moment: Moment, memory: SessionMemory, store: Store): void {
   for (;;);
 }
 
-function openEnvironment(memory: SessionMemory): Environment {
+function openEnvironment(memory: SessionMemory): [Environment, Fsyncs] {
   const store: Store = Store.open(config.store, {
     readOnly: config.readOnly,
     onMoment: (moment) => onMoment(moment, memory, store),
     logSynced: () => memory.logSynced,
     log,
   })
-  return {
+  const fsyncs = new Fsyncs(memory, store, post, log)
+  const env: Environment = {
     store,
     lookups: new Lookups(memory.fd, LOOKUP_BASE, memory.lookupHeader),
     counted: memory.counted,
@@ -75,18 +75,9 @@ function openEnvironment(memory: SessionMemory): Environment {
     invalidateAttributes: (node) => {
       if (!store.isReplaying) invalidateAttributes(ServerFd.FUSE, node, log)
     },
-    syncLater: (request) => deferSync(memory, store, request),
+    syncLater: (request) => fsyncs.add(request),
   }
-}
-
-/** fsync: committed now, durable when the sync worker answers. */
-function deferSync(memory: SessionMemory, store: Store, request: InHeader): typeof LATER | typeof E.EAGAIN {
-  store.commit()
-  const slot = memory.freeSlot()
-  if (slot === undefined) return E.EAGAIN
-  memory.begin(slot, request.uniqueLow, request.uniqueHigh)
-  post({ kind: "fsync", slot, uniqueLow: request.uniqueLow, uniqueHigh: request.uniqueHigh })
-  return LATER
+  return [env, fsyncs]
 }
 
 /** Does again what an earlier server had answered and not committed, and buries what nobody holds any more. */
@@ -130,7 +121,7 @@ function replayOf(fs: FileSystem, memory: SessionMemory): Replay {
 
 function serve(): void {
   using memory = new SessionMemory(ServerFd.MEMORY)
-  const env = openEnvironment(memory)
+  const [env, fsyncs] = openEnvironment(memory)
   const sources = new Map([[".status", (): string => statusText(config, memory)]])
   const fs = new FileSystem(env, new VirtualFiles(sources, Math.floor(Date.now() / 1000) * 2 ** 20))
   memory.publish(env.store)
@@ -155,7 +146,7 @@ function serve(): void {
   })
   if (config.restarts > 0) takeOver(memory)
   if (memory.agreement !== undefined) report({ kind: "serving" })
-  loop(channel, protocol, { memory, env, fs, cleaning: new Cleaning(env.store, memory, log) })
+  loop(channel, protocol, { memory, env, fs, fsyncs, cleaning: new Cleaning(env.store, memory, log) })
   fs.settle()
   env.store[Symbol.dispose]()
   report({ kind: "closed" })
@@ -165,12 +156,14 @@ interface Served {
   readonly memory: SessionMemory
   readonly env: Environment
   readonly fs: FileSystem
+  readonly fsyncs: Fsyncs
   readonly cleaning: Cleaning
 }
 
 function loop(channel: Channel, protocol: Protocol, served: Served): void {
-  const { memory, env, fs, cleaning } = served
+  const { memory, env, fs, fsyncs, cleaning } = served
   let isQuiet = false
+  const onDrained = (): void => fsyncs.flush()
   // The batch is committed where the stream of requests pauses; the rest can wait for a longer pause.
   const onQuiet = (): number => {
     takeOrders(cleaning)
@@ -188,7 +181,7 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     return isQuiet ? QUIET_MS : -1
   }
   for (let handled = 1; ; handled += 1) {
-    const length = channel.receive(onQuiet)
+    const length = channel.receive(onDrained, onQuiet)
     if (length === CLOSED) return
     isQuiet = false
     const { request } = channel
@@ -200,6 +193,7 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     if (reply !== NOTHING) channel.send(reply)
     memory.end(0)
     memory.countAnswer(opcode)
+    fsyncs.onRequest()
     if (fs.mustSettle) settle(fs)
     if (handled % REQUESTS_BETWEEN_TIDY === 0) tidy(served)
   }

@@ -41,9 +41,16 @@ export interface Order {
   readonly kind: "clean"
 }
 
+/** An fsync that the sync worker will answer, and its slot in the session memory. */
+export interface Fsync {
+  readonly slot: number
+  readonly uniqueLow: number
+  readonly uniqueHigh: number
+}
+
 /** Serving thread → sync worker. */
 export type SyncMessage =
-  | { readonly kind: "fsync"; readonly slot: number; readonly uniqueLow: number; readonly uniqueHigh: number }
+  | { readonly kind: "fsync"; readonly requests: readonly Fsync[] }
   /** Segments that nothing points to once the commits so far are durable. */
   | { readonly kind: "dead"; readonly segments: readonly number[] }
 

@@ -2,7 +2,7 @@
  * Whatever may wait for the disk: fsync replies, the flush that bounds what a power cut can take, checkpoints, deleting
  * dead segments. Data goes to the disk before the metadata that names it: segments first, then the WAL.
  */
-import { closeSync, existsSync, fdatasyncSync, openSync, rmSync, statSync } from "node:fs"
+import { rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { parentPort, workerData } from "node:worker_threads"
 import { present } from "../core/assert.ts"
@@ -12,69 +12,45 @@ import { Log } from "../core/log.ts"
 import { sendMessage } from "../fuse/channel.ts"
 import { standaloneReply } from "../fuse/reply.ts"
 import { Database } from "../store/database.ts"
-import { segmentOf } from "../store/log-position.ts"
-import { segmentPath, syncDirectory } from "../store/segment-files.ts"
+import { segmentPath } from "../store/segment-files.ts"
 import { META, SEGMENTS } from "../store/store.ts"
 import {
   ServerFd,
   type FlushRequest,
+  type Fsync,
   type SyncMessage,
   type WorkerData,
   type WorkerReport,
 } from "./messages.ts"
+import { Disk } from "./disk.ts"
 import { SessionMemory } from "./session-memory.ts"
 
 const TICK_MS = 100
 /** A longer WAL is folded back into the database. */
 const CHECKPOINT_BYTES = 4 * 1024 * 1024
 
-type Waiting = Extract<SyncMessage, { kind: "fsync" }>
-
 const { config, sync } = workerData as WorkerData
 const main = present(parentPort, "parent port")
 const log = new Log("sync", { level: config.logLevel })
 const memory = new SessionMemory(ServerFd.MEMORY)
 const segments = join(config.store, SEGMENTS)
-const walPath = join(config.store, `${META}-wal`)
+const disk = new Disk(config.store, memory)
 /** Pins a snapshot during a checkpoint, so that no later commit gets into the database before its data is synced. */
 const pin = new Database(join(config.store, META), { readonly: true })
 const checkpointer = config.readOnly ? undefined : new Database(join(config.store, META))
 
-const waiting: Waiting[] = []
+const waiting: Fsync[] = []
 const dead: number[] = []
-let wal: number | undefined
 let syncedCommits = -1
 let syncedAt = performance.now()
 let scheduled = false
-
-function syncFile(path: string): void {
-  if (!existsSync(path)) return
-  const fd = openSync(path, "r")
-  try {
-    fdatasyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
-}
-
-function syncSegments(): void {
-  const [from, to] = [memory.logSynced, memory.logEnd]
-  if (to <= from) return
-  for (let id = Math.max(1, segmentOf(from)); id <= segmentOf(to); id += 1)
-    syncFile(segmentPath(segments, id))
-  // A new segment's name is data too.
-  if (segmentOf(to) !== segmentOf(from)) syncDirectory(segments)
-  memory.logSynced = to
-}
 
 /** Makes everything that was committed before the call durable. */
 function syncAll(): void {
   const commits = memory.commits
   const gone = dead.splice(0)
   if (commits !== syncedCommits) {
-    syncSegments()
-    wal ??= existsSync(walPath) ? openSync(walPath, "r") : undefined
-    if (wal !== undefined) fdatasyncSync(wal)
+    disk.sync()
     syncedCommits = commits
   }
   syncedAt = performance.now()
@@ -106,7 +82,7 @@ function checkpoint(): void {
   pin.begin()
   try {
     pin.query("SELECT 1 FROM state").get()
-    syncSegments()
+    disk.syncLog()
     checkpointer.checkpoint("PASSIVE")
   } finally {
     pin.rollback()
@@ -116,7 +92,7 @@ function checkpoint(): void {
 function tick(): void {
   try {
     if (performance.now() - syncedAt >= config.flushSeconds * 1000) syncAll()
-    if ((statSync(walPath, { throwIfNoEntry: false })?.size ?? 0) > CHECKPOINT_BYTES && walMoved())
+    if ((statSync(disk.walPath, { throwIfNoEntry: false })?.size ?? 0) > CHECKPOINT_BYTES && walMoved())
       checkpoint()
     isFailing = false
   } catch (thrown) {
@@ -144,7 +120,7 @@ sync.on("message", (message: SyncMessage) => {
     syncedCommits = -1
     return
   }
-  waiting.push(message)
+  waiting.push(...message.requests)
   if (scheduled) return
   scheduled = true
   setImmediate(answerWaiting)

@@ -1,0 +1,53 @@
+/** What makes commits durable, for whichever thread does it: the log first, then the WAL that names its records. */
+import { closeSync, existsSync, fdatasyncSync, openSync } from "node:fs"
+import { join } from "node:path"
+import { segmentOf } from "../store/log-position.ts"
+import { segmentPath, syncDirectory } from "../store/segment-files.ts"
+import { META, SEGMENTS } from "../store/store.ts"
+import type { SessionMemory } from "./session-memory.ts"
+
+export class Disk {
+  readonly #memory: SessionMemory
+  readonly #segments: string
+  readonly #walPath: string
+  #wal: number | undefined
+
+  constructor(store: string, memory: SessionMemory) {
+    this.#memory = memory
+    this.#segments = join(store, SEGMENTS)
+    this.#walPath = join(store, `${META}-wal`)
+  }
+
+  get walPath(): string {
+    return this.#walPath
+  }
+
+  /** Everything that was committed before the call is on the disk when it returns. */
+  sync(): void {
+    this.syncLog()
+    this.#wal ??= existsSync(this.#walPath) ? openSync(this.#walPath, "r") : undefined
+    if (this.#wal !== undefined) fdatasyncSync(this.#wal)
+  }
+
+  /** The records of all commits so far are on the disk. */
+  syncLog(): void {
+    const [from, to] = [this.#memory.logSynced, this.#memory.logEnd]
+    if (to <= from) return
+    for (let id = Math.max(1, segmentOf(from)); id <= segmentOf(to); id += 1)
+      syncFile(segmentPath(this.#segments, id))
+    // A new segment's name is data too.
+    if (segmentOf(to) !== segmentOf(from)) syncDirectory(this.#segments)
+    this.#memory.logSynced = Math.max(to, this.#memory.logSynced)
+  }
+}
+
+/** A segment that was deleted meanwhile was empty. */
+function syncFile(path: string): void {
+  if (!existsSync(path)) return
+  const fd = openSync(path, "r")
+  try {
+    fdatasyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
