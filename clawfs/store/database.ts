@@ -33,7 +33,7 @@ export class Database implements Disposable {
 
   constructor(path: string, options: OpenOptions = {}) {
     this.path = path
-    this.#handle = translated(() => {
+    this.#handle = translated(path, () => {
       const handle = new Sqlite(path, {
         readonly: options.readonly ?? false,
         fileMustExist: options.create !== true,
@@ -52,7 +52,8 @@ export class Database implements Disposable {
   }
 
   query<P extends Value[], R extends Value[] = []>(sql: string): Query<P, R> {
-    const statement = translated(() => this.#handle.prepare<unknown[], R>(sql))
+    const { path } = this
+    const statement = translated(path, () => this.#handle.prepare<unknown[], R>(sql))
     if (statement.reader) statement.raw(true)
     // Spelled out three times: these are called for every request, and a closure a call shows in the profile.
     return {
@@ -60,37 +61,37 @@ export class Database implements Disposable {
         try {
           return statement.get(...parameters)
         } catch (thrown) {
-          throw faultOf(thrown)
+          throw faultOf(thrown, path)
         }
       },
       all(...parameters) {
         try {
           return statement.all(...parameters)
         } catch (thrown) {
-          throw faultOf(thrown)
+          throw faultOf(thrown, path)
         }
       },
       run(...parameters) {
         try {
           return statement.run(...parameters).changes
         } catch (thrown) {
-          throw faultOf(thrown)
+          throw faultOf(thrown, path)
         }
       },
     }
   }
 
   execute(sql: string): void {
-    translated(() => this.#handle.exec(sql))
+    translated(this.path, () => this.#handle.exec(sql))
   }
 
   pragma(text: string): unknown {
-    return translated(() => this.#handle.pragma(text, { simple: true }))
+    return translated(this.path, () => this.#handle.pragma(text, { simple: true }))
   }
 
   /** The result row of `wal_checkpoint`: frames in the WAL and frames copied; -1 when another one is running. */
   checkpoint(mode: "PASSIVE" | "RESTART" | "TRUNCATE"): { frames: number; copied: number } {
-    const rows = translated(() => this.#handle.pragma(`wal_checkpoint(${mode})`)) as {
+    const rows = translated(this.path, () => this.#handle.pragma(`wal_checkpoint(${mode})`)) as {
       log: number
       checkpointed: number
     }[]
@@ -102,11 +103,11 @@ export class Database implements Disposable {
    * writing connection, so the second can't fail for a change in between.
    */
   begin(): void {
-    translated(() => this.#begin.run())
+    translated(this.path, () => this.#begin.run())
   }
 
   commit(): void {
-    translated(() => this.#commit.run())
+    translated(this.path, () => this.#commit.run())
   }
 
   rollback(): void {
@@ -118,28 +119,28 @@ export class Database implements Disposable {
   }
 }
 
-function translated<T>(run: () => T): T {
+function translated<T>(path: string, run: () => T): T {
   try {
     return run()
   } catch (thrown) {
-    throw faultOf(thrown)
+    throw faultOf(thrown, path)
   }
 }
 
-function faultOf(thrown: unknown): unknown {
+function faultOf(thrown: unknown, path: string): unknown {
   if (!(thrown instanceof Sqlite.SqliteError)) return thrown
   const { code, message } = thrown
   if (code === "SQLITE_FULL" || code === "SQLITE_IOERR_SHMSIZE")
     return new Fault("no-space", "the disk below the store is full", { cause: thrown })
   if (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB") {
-    return new Fault("corrupt", `meta.db is damaged (${message})`, { cause: thrown })
+    return new Fault("corrupt", `${path} is damaged (${message})`, { cause: thrown })
   }
   if (code.startsWith("SQLITE_BUSY"))
-    return new Fault("busy", "meta.db is locked by another process", { cause: thrown })
+    return new Fault("busy", `${path} is locked by another process`, { cause: thrown })
   if (code.startsWith("SQLITE_READONLY"))
     return new Fault("read-only", "the store is read-only", { cause: thrown })
   if (code.startsWith("SQLITE_IOERR") || code === "SQLITE_CANTOPEN") {
-    return new Fault("io", `meta.db can't be read or written (${code}: ${message})`, { cause: thrown })
+    return new Fault("io", `${path} can't be read or written (${code}: ${message})`, { cause: thrown })
   }
   return new Fault("bug", `BUG: ${code}: ${message}`, { cause: thrown })
 }

@@ -16,6 +16,7 @@ import { randomInt } from "node:crypto"
 import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { Reader } from "../core/bytes.ts"
+import { Fault } from "../core/fault.ts"
 import type { Timestamp } from "../sys/clock.ts"
 import { sysFault } from "../sys/ffi.ts"
 import { fallocate } from "../sys/libc.ts"
@@ -200,6 +201,10 @@ function reserve(fd: number): void {
   if (size >= CAPACITY && blocks * 512 >= CAPACITY) return
   if (fallocate(fd, 0, 0, CAPACITY) === 0) return
   const failure = sysFault("fallocate")
+  if (failure.kind === "no-space")
+    throw new Fault("no-space", "the disk below the store is full: the journal needs 4 MiB", {
+      cause: failure,
+    })
   // Filesystems without fallocate (some network and overlay ones) have the bytes written instead.
   if (failure.kind !== "unsupported") throw failure
   const zeroes = Buffer.alloc(1 << 16)

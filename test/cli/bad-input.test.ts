@@ -113,7 +113,7 @@ const badStores: Readonly<Record<string, Case>> = {
   "a store whose database is overwritten in the middle": {
     prepare: (scene) => overwrite(meta(scene), 4096, statSync(meta(scene)).size),
     args: mount,
-    says: /^exit 65\nclawfs: the store \/store can't be mounted: meta.db is damaged \([^\n]*\)\nhint: restore the store from a backup$/,
+    says: /^exit 65\nclawfs: the store \/store can't be mounted: \/store\/meta.db is damaged \([^\n]*\)\nhint: restore the store from a backup$/,
     leaves: STARTED,
   },
   "a store whose database is cut off": {
