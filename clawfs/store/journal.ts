@@ -20,6 +20,7 @@ import { Fault } from "../core/fault.ts"
 import type { Timestamp } from "../sys/clock.ts"
 import { sysFault } from "../sys/ffi.ts"
 import { fallocate } from "../sys/libc.ts"
+import { avoidCopyOnWrite } from "../sys/nocow.ts"
 import { SharedMapping } from "../sys/shared-memory.ts"
 
 const FILE = "journal"
@@ -89,6 +90,7 @@ export class Journal implements Disposable {
   /** Opens the journal, making and reserving it if it is missing. */
   static open(directory: string): Journal {
     const fd = openSync(join(directory, FILE), "a+", 0o600)
+    if (fstatSync(fd).size === 0) avoidCopyOnWrite(join(directory, FILE))
     closeSync(fd)
     const opened = openSync(join(directory, FILE), "r+")
     try {

@@ -11,6 +11,7 @@ import { present } from "../core/assert.ts"
 import { Fault } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
+import { avoidCopyOnWrite } from "../sys/nocow.ts"
 import { now, pinClock, pinClockWhenRead } from "../sys/clock.ts"
 import { Cleaner, type LogSpace } from "./cleaner.ts"
 import { Contents } from "./contents.ts"
@@ -136,7 +137,9 @@ export class Store implements Disposable {
   static create(directory: string, root: { mode: number; uid: number; gid: number }): Store {
     const existed = existsSync(directory)
     requireEmpty(directory)
-    mkdirSync(join(directory, SEGMENTS), { recursive: true, mode: 0o700 })
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    avoidCopyOnWrite(directory)
+    mkdirSync(join(directory, SEGMENTS), { mode: 0o700 })
     try {
       using db = new Database(join(directory, META), { create: true })
       migrate(db, { readOnly: false })

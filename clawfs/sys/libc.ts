@@ -22,6 +22,10 @@ export const eventfd = bind<[initial: number, flags: number]>("int eventfd(unsig
 export const fcntl = bind<[fd: number, command: number, argument: number]>("int fcntl(int, int, int)")
 /** flock(2) */
 export const flock = bind<[fd: number, operation: number]>("int flock(int, int)")
+/** ioctl(2) with a pointer */
+export const ioctl = bind<[fd: number, request: number, argument: Buffer]>(
+  "int ioctl(int, unsigned long, void*)",
+)
 /** mmap(2), munmap(2) */
 export const mmap = bind<
   [address: null, length: number, protection: number, flags: number, fd: number, offset: number],
