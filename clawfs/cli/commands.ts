@@ -2,10 +2,22 @@
 import type { Command } from "./command.ts"
 import { completion } from "./commands/completion.ts"
 import { doctor } from "./commands/doctor.ts"
+import { fsck } from "./commands/fsck.ts"
+import { gc } from "./commands/gc.ts"
 import { init } from "./commands/init.ts"
 import { installService } from "./commands/install-service.ts"
 import { mount } from "./commands/mount.ts"
 import { status } from "./commands/status.ts"
 import { unmount } from "./commands/unmount.ts"
 
-export const COMMANDS: readonly Command[] = [init, mount, unmount, status, doctor, installService, completion]
+export const COMMANDS: readonly Command[] = [
+  init,
+  mount,
+  unmount,
+  status,
+  gc,
+  fsck,
+  doctor,
+  installService,
+  completion,
+]

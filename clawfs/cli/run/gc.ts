@@ -1,0 +1,69 @@
+/** The work of `clawfs gc`. */
+import { setTimeout as sleep } from "node:timers/promises"
+import { call } from "../../api/client.ts"
+import { Fault } from "../../core/fault.ts"
+import type { Status } from "../../server/status.ts"
+import { isClawfs } from "../../sys/clawfs-mounts.ts"
+import type { GcInvocation } from "../commands/gc.ts"
+import { ExitCode } from "../exit-code.ts"
+import { locate } from "../mountpoint.ts"
+import { humanBytes } from "../numbers.ts"
+import type { Terminal } from "../terminal.ts"
+
+const POLL_MS = 200
+/** A line of progress so often. */
+const TELL_MS = 2000
+
+export async function runGc({ values, operands, terminal }: GcInvocation): Promise<ExitCode> {
+  const { path, entry } = locate(operands[0] ?? "")
+  if (!isClawfs(entry)) {
+    throw new Fault("not-found", `no ClawFS is mounted on ${path}`, {
+      hint: "mount the store first: its daemon does the work",
+    })
+  }
+  const store = entry.source
+  const before = await statusOf(store)
+  if (values.now !== true) {
+    report(values.json === true, terminal, before, before)
+    return ExitCode.OK
+  }
+  if (before.readOnly) throw new Fault("read-only", `${path} is mounted read-only`)
+  await clean(store, before, terminal)
+  // Segments that are empty now are deleted when that is on the disk.
+  await call(store, "sync")
+  report(values.json === true, terminal, before, await statusOf(store))
+  return ExitCode.OK
+}
+
+async function statusOf(store: string): Promise<Status> {
+  return (await call(store, "status")) as Status
+}
+
+/** Orders the cleaning, once more if the daemon's server was replaced meanwhile, and waits for its end. */
+async function clean(store: string, before: Status, terminal: Terminal): Promise<void> {
+  let { order } = (await call(store, "clean")) as { order: number }
+  let server = before.server.pid
+  let told = Date.now()
+  for (;;) {
+    await sleep(POLL_MS)
+    const now = await statusOf(store)
+    if (now.server.pid !== server) {
+      server = now.server.pid
+      order = ((await call(store, "clean")) as { order: number }).order
+    } else if (now.log.cleaned >= order) return
+    if (Date.now() - told < TELL_MS) continue
+    told = Date.now()
+    terminal.note(`${humanBytes(now.log.deadBytes)} to be given back`)
+  }
+}
+
+function report(isJson: boolean, terminal: Terminal, before: Status, after: Status): void {
+  const { liveBytes, deadBytes } = after.log
+  const givenBack = Math.max(0, before.log.deadBytes - deadBytes)
+  if (isJson) {
+    terminal.out(JSON.stringify({ liveBytes, deadBytes, givenBackBytes: givenBack }, undefined, 2))
+    return
+  }
+  if (before !== after) terminal.out(`given back  ${humanBytes(givenBack)}`)
+  terminal.out(`live        ${humanBytes(liveBytes)}\ndead        ${humanBytes(deadBytes)}`)
+}

@@ -1,0 +1,30 @@
+/** One row of table `extent`, on its own. */
+import { SEGMENT_HEADER } from "../store/log-scan.ts"
+import { RECORD_MAX } from "../store/record.ts"
+import { SAFE_LIMIT } from "./scan.ts"
+
+/** ino, offset, length, segment, position, record, skip. */
+export type ExtentRow = [number, number, number, number, number, number, number]
+
+export const EXTENT_COLUMNS = "ino, offset, length, segment, position, record, skip"
+
+const U32 = 2 ** 32
+
+export function isSegment(id: number): boolean {
+  return id > 0 && id < U32
+}
+
+/** What keeps an extent from being read; undefined when nothing does, as far as its row tells. */
+export function problemOfExtent(row: ExtentRow): string | undefined {
+  const [, offset, length, segment, position, record, skip] = row
+  if (length <= 0) return `an extent of ${length} bytes`
+  if (offset + length >= SAFE_LIMIT) return "an extent reaches behind the largest size of a file"
+  if (segment === 0) return undefined
+  if (!isSegment(segment)) return `an extent lies in segment ${segment}, which can't be`
+  if (position < SEGMENT_HEADER || position >= U32)
+    return `an extent lies at position ${position}, which can't be`
+  if (record < 1 || record > RECORD_MAX)
+    return `an extent lies in a record of ${record} bytes, which can't be`
+  if (skip < 0 || skip + length > record) return `an extent leaves its record of ${record} bytes`
+  return undefined
+}

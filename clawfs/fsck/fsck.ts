@@ -1,0 +1,224 @@
+/**
+ * Checks a store against the rules of docs/FORMAT.md, and mends what can be mended without losing anything: counts and
+ * sums, rows that belong to nothing, names without an inode, inodes without a name. What a damaged record held stays
+ * damaged, and is told by file and byte range.
+ */
+import { closeSync, existsSync, renameSync, rmSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { Fault } from "../core/fault.ts"
+import { Database } from "../store/database.ts"
+import { lockStore } from "../store/lock.ts"
+import { recoverFromPowerCut } from "../store/recovery.ts"
+import { syncDirectory } from "../store/segment-files.ts"
+import { META, STORE_VERSION } from "../store/store.ts"
+import { check, mend, type CheckOptions, type Outcome } from "./check.ts"
+import { printable, type Counts, type Finding } from "./finding.ts"
+import type { OnProgress, Totals } from "./pass.ts"
+import { uncleanState, type Unclean } from "./unclean.ts"
+
+export interface FsckOptions {
+  readonly directory: string
+  /** A server has the store: it is checked as of one commit, and never changed. */
+  readonly isOnline: boolean
+  /** Mends what can be mended, after a copy of `meta.db`. */
+  readonly repair: boolean
+  readonly onProgress?: OnProgress
+}
+
+export interface FsckResult {
+  readonly findings: readonly Finding[]
+  /** All findings, those included that there was no room for in the list. */
+  readonly counts: Counts
+  readonly omitted: number
+  readonly totals: Totals
+  /** How the store was left, a sentence each. */
+  readonly remarks: readonly string[]
+  /** The copy of `meta.db` from before the repair. */
+  readonly backup?: string
+}
+
+const RESTORE = "restore the store from a backup"
+/** A repair may bring more to light: so many passes at most. */
+const MOST_PASSES = 8
+
+/**
+ * Checks the store, with its lock held unless a server has it. Throws a `Fault` for what is no store of this version, is
+ * in use, or can't be mended now; what is wrong inside of the store is a finding.
+ */
+export function fsck(options: FsckOptions): FsckResult {
+  const lock = options.isOnline ? undefined : lockStore(options.directory, "clawfs fsck")
+  const before = filesOfSqlite(options.directory)
+  try {
+    return options.repair ? repaired(options) : checked(options)
+  } catch (thrown) {
+    if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
+    // SQLite quotes what it has found, whatever bytes that are.
+    throw new Fault("corrupt", printable(Buffer.from(thrown.message)), { cause: thrown, hint: RESTORE })
+  } finally {
+    if (lock !== undefined) {
+      tidy(options.directory, before)
+      closeSync(lock)
+    }
+  }
+}
+
+function checked(options: FsckOptions): FsckResult {
+  const { outcome, unclean } = look(options)
+  return resultOf([outcome], unclean.remarks)
+}
+
+function look(options: FsckOptions): { outcome: Outcome; unclean: Unclean } {
+  using db = new Database(join(options.directory, META), { readonly: true })
+  requireVersion(db)
+  const outcome = check(db, checkOptions(options))
+  const none = { requests: 0, isPowerCut: false, remarks: [] }
+  return {
+    outcome,
+    unclean: options.isOnline || outcome.isDamaged ? none : uncleanState(options.directory, db),
+  }
+}
+
+function checkOptions({ directory, isOnline, onProgress }: FsckOptions): CheckOptions {
+  return { directory, isOnline, onProgress: onProgress ?? ((): void => undefined) }
+}
+
+function repaired(options: FsckOptions): FsckResult {
+  const { directory } = options
+  const recovery = recoverFromPowerCut(directory)
+  const remarks: string[] = []
+  if (recovery !== undefined && recovery.undone > 0)
+    remarks.push(
+      `the machine went down while the store was mounted: ${recovery.undone} commits were not whole and are undone`,
+    )
+  const { outcome, unclean } = look(options)
+  requireNoRequests(directory, unclean)
+  const { findings } = outcome
+  if (outcome.isDamaged) {
+    remarks.push(`the database itself is damaged: nothing was repaired, ${RESTORE}`)
+    return resultOf([outcome], remarks)
+  }
+  if (findings.repairable === 0 && !findings.hasFileRepairs) return resultOf([outcome], remarks)
+  const { passes, backup } = mendDatabase(options, outcome)
+  const all = [...passes, outcome]
+  passes.at(-1)?.findings.repairFiles("error")
+  findings.repairFiles("error")
+  // As long as something is wrong, what nothing points to may be what something should point to.
+  if (resultOf(all, remarks).counts.errors === 0) passes.at(-1)?.findings.repairFiles("note")
+  return { ...resultOf(all, remarks), backup }
+}
+
+/** They would be executed on a tree that they don't know, and inode numbers would not be what was answered. */
+function requireNoRequests(directory: string, { requests }: Unclean): void {
+  if (requests === 0) return
+  throw new Fault("busy", `${requests} answered requests wait in the journal of ${directory}`, {
+    hint: "mount and unmount it once, that executes them; then repair it",
+  })
+}
+
+/** All repairs are one transaction. The last pass has nothing to mend any more. */
+function mendDatabase(
+  options: FsckOptions,
+  { highest, findings }: Outcome,
+): { passes: Outcome[]; backup: string } {
+  using db = new Database(join(options.directory, META))
+  const backup = copyDatabase(db)
+  const passes: Outcome[] = []
+  db.begin()
+  try {
+    do passes.push(mend(db, checkOptions(options), highest))
+    while (passes.length < MOST_PASSES && (passes.at(-1)?.findings.repairs ?? 0) > 0)
+    const last = passes.at(-1)
+    if (last !== undefined) findings.resolveAgain(last.paths)
+    db.commit()
+  } catch (thrown) {
+    db.rollback()
+    throw thrown
+  }
+  db.checkpoint("TRUNCATE")
+  return { passes, backup }
+}
+
+/** `meta.db.fsck-1`, `meta.db.fsck-2` …: a whole copy, which gets its name when it is complete. */
+function copyDatabase(db: Database): string {
+  let n = 1
+  while (existsSync(`${db.path}.fsck-${n}`)) n += 1
+  const path = `${db.path}.fsck-${n}`
+  rmSync(`${path}.new`, { force: true })
+  db.query<[string]>("VACUUM INTO ?").run(`${path}.new`)
+  renameSync(`${path}.new`, path)
+  syncDirectory(join(path, ".."))
+  return path
+}
+
+/**
+ * Of a check alone: what it found. Of a repair: what its first pass mended, what its last pass still found, and the
+ * contents that can't be read, as the check before found them.
+ */
+function resultOf(outcomes: readonly Outcome[], remarks: readonly string[]): FsckResult {
+  const [first] = outcomes
+  const dry = outcomes.at(-1)
+  if (first === undefined || dry === undefined) throw new Fault("bug", "BUG: no pass has run")
+  const all = dry.findings.list
+  const parts = [all]
+  const omitted = [dry.findings.omitted]
+  const last = outcomes.at(-2)
+  if (last !== undefined) {
+    parts.splice(
+      0,
+      1,
+      first.findings.list.filter(({ repaired }) => repaired),
+    )
+    parts.push(last.findings.list.filter(({ repaired }) => last !== first || !repaired))
+    parts.push(all.filter(({ kind }) => kind === "contents"))
+    omitted.splice(
+      0,
+      1,
+      { ...first.findings.omitted, errors: 0, notes: 0 },
+      { ...last.findings.omitted, repaired: 0 },
+    )
+  }
+  const findings = parts.flat()
+  const counts = omitted.reduce(sum, countsOf(findings))
+  const { totals } = last ?? dry
+  return {
+    findings,
+    counts,
+    omitted: counts.errors + counts.notes + counts.repaired - findings.length,
+    totals: { ...totals, records: dry.totals.records, recordBytes: dry.totals.recordBytes },
+    remarks,
+  }
+}
+
+function countsOf(findings: readonly Finding[]): Counts {
+  const open = findings.filter(({ repaired }) => !repaired)
+  const errors = open.filter(({ severity }) => severity === "error").length
+  return { errors, notes: open.length - errors, repaired: findings.length - open.length }
+}
+
+function sum(a: Counts, b: Counts): Counts {
+  return { errors: a.errors + b.errors, notes: a.notes + b.notes, repaired: a.repaired + b.repaired }
+}
+
+function requireVersion(db: Database): void {
+  const version = Number(db.pragma("user_version"))
+  const { schema } = STORE_VERSION
+  if (version === schema) return
+  const isNewer = version > schema
+  throw new Fault("unsupported", `the store has format ${version}, this clawfs checks format ${schema}`, {
+    hint: isNewer ? "install a newer clawfs" : "mount it once: that brings it to the present format",
+  })
+}
+
+const SQLITE_FILES = ["-wal", "-shm"]
+
+function filesOfSqlite(directory: string): string[] {
+  return SQLITE_FILES.filter((suffix) => existsSync(join(directory, META + suffix)))
+}
+
+/** A connection that only reads leaves its files behind, empty: a store that was closed has none. */
+function tidy(directory: string, before: readonly string[]): void {
+  const wal = statSync(join(directory, `${META}-wal`), { throwIfNoEntry: false })?.size ?? 0
+  if (wal > 0) return
+  for (const suffix of SQLITE_FILES)
+    if (!before.includes(suffix)) rmSync(join(directory, META + suffix), { force: true })
+}

@@ -1,0 +1,157 @@
+/** Table `inode`, row by row, in step with the tables that hang on it. */
+import { ROOT_NODE } from "../core/brand.ts"
+import type { Value } from "../store/database.ts"
+import { DT_LNK, DT_REG, INODE_COLUMNS, inodeOfRow, problemsOf, type InodeRow } from "./attributes.ts"
+import { checkContents } from "./contents.ts"
+import { EXTENT_COLUMNS, type ExtentRow } from "./extent.ts"
+import { Steps, type Pass } from "./pass.ts"
+import { Companion, INO_LIMIT, PAGE, SAFE_LIMIT, change, numberOf, rowsOf } from "./scan.ts"
+import { checkTarget, checkXattrs, type SymlinkRow, type XattrRow } from "./small-values.ts"
+
+const TABLES = ["inline", "symlink", "xattr", "extent"] as const
+type Table = (typeof TABLES)[number]
+
+const INODES = `SELECT ${INODE_COLUMNS} FROM inode WHERE ino > ? AND ino < ${INO_LIMIT} ORDER BY ino LIMIT ${PAGE}`
+const INLINE = `SELECT ino, length(data) FROM inline WHERE ino > ? AND ino < ${INO_LIMIT} ORDER BY ino LIMIT ${PAGE}`
+const SYMLINKS = `SELECT ino, length(target), instr(target, x'00') FROM symlink
+  WHERE ino > ? AND ino < ${INO_LIMIT} ORDER BY ino LIMIT ${PAGE}`
+const XATTRS = `SELECT ino, name, length(value) FROM xattr WHERE (ino, name) > (?, ?) AND +ino < ${INO_LIMIT}
+  ORDER BY ino, name LIMIT ${PAGE}`
+const EXTENTS = `SELECT ${EXTENT_COLUMNS} FROM extent WHERE (ino, offset) > (?, ?) AND +ino < ${INO_LIMIT}
+  AND +offset BETWEEN 0 AND ${SAFE_LIMIT - 1} ORDER BY ino, offset LIMIT ${PAGE}`
+
+/** To be called when the index knows all names. */
+export function checkInodes(pass: Pass): void {
+  new InodeChecker(pass).run()
+}
+
+class InodeChecker {
+  readonly #pass: Pass
+  readonly #inline: Companion<[number, number]>
+  readonly #symlinks: Companion<SymlinkRow>
+  readonly #xattrs: Companion<XattrRow>
+  readonly #extents: Companion<ExtentRow>
+
+  constructor(pass: Pass) {
+    this.#pass = pass
+    this.#inline = this.#companion("inline", INLINE, [0])
+    this.#symlinks = this.#companion("symlink", SYMLINKS, [0])
+    this.#xattrs = this.#companion("xattr", XATTRS, [0, Buffer.alloc(0)])
+    this.#extents = this.#companion("extent", EXTENTS, [0, 0])
+  }
+
+  #companion<R extends [number, ...Value[]]>(table: Table, sql: string, first: Value[]): Companion<R> {
+    return new Companion(rowsOf<R>(this.#pass.db, sql, first), (ino) => this.#stray(table, ino))
+  }
+
+  run(): void {
+    const { db, index, onProgress } = this.#pass
+    const steps = new Steps(onProgress, "inodes", index.size)
+    for (const row of rowsOf<number[]>(db, INODES, [0])) {
+      this.#check(inodeOfRow(row))
+      steps.step()
+    }
+    for (const each of [this.#inline, this.#symlinks, this.#xattrs, this.#extents]) each.finish()
+    this.#unreachableKeys()
+  }
+
+  #check(inode: InodeRow): void {
+    const { totals } = this.#pass
+    const { ino, type } = inode
+    for (const { message, column, value } of problemsOf(inode)) this.#column(inode, message, column, value)
+    this.#links(inode)
+    const [inline] = [...this.#inline.of(ino)]
+    const stored = checkContents(this.#pass, inode, inline?.[1], this.#extents.of(ino))
+    const [target] = [...this.#symlinks.of(ino)]
+    if (type === DT_LNK || target !== undefined) checkTarget(this.#pass, inode, target)
+    checkXattrs(this.#pass, inode, this.#xattrs.of(ino))
+    // Contents of something that is no file are told; what it says of them is a trace of what it was.
+    const isComparable = type === DT_REG || stored === 0
+    const isMended = inode.alloc !== stored && isComparable && this.#alloc(inode, stored)
+    totals.inodes += 1
+    totals.bytes += isMended ? stored : inode.alloc
+  }
+
+  #column({ ino }: InodeRow, message: string, column?: string, value?: number): void {
+    const { db, findings } = this.#pass
+    const repair =
+      column === undefined || value === undefined
+        ? {}
+        : { repair: () => change(db, `UPDATE inode SET ${column} = ? WHERE ino = ?`, value, ino) }
+    findings.add({ kind: "inode", ino, message, ...repair })
+  }
+
+  #links({ ino, nlink }: InodeRow): void {
+    const { db, index, findings, totals, isOnline } = this.#pass
+    const at = index.find(ino)
+    // What has lost its name is reported as that, once.
+    if (at < 0 || index.isLost(at)) return
+    const names = index.names[at] ?? 0
+    if (names === 0 && nlink === 0 && ino !== ROOT_NODE) {
+      totals.orphans += 1
+      if (!isOnline)
+        findings.add({
+          kind: "orphan",
+          severity: "note",
+          ino,
+          message: `inode ${ino} was unlinked while it was open: the next mount removes it`,
+        })
+      return
+    }
+    const right = index.isDirectory(at) ? 2 + (index.subdirectories[at] ?? 0) : names
+    if (nlink === right) return
+    findings.add({
+      kind: "links",
+      ino,
+      message: `link count ${nlink}, but there are ${right}`,
+      repair: () => change(db, "UPDATE inode SET nlink = ? WHERE ino = ?", right, ino),
+    })
+  }
+
+  #alloc({ ino, alloc }: InodeRow, stored: number): boolean {
+    const { db, findings } = this.#pass
+    const repair = (): void => change(db, "UPDATE inode SET alloc = ? WHERE ino = ?", stored, ino)
+    return findings.add({
+      kind: "inode",
+      ino,
+      message: `alloc ${alloc}, but ${stored} bytes are stored`,
+      ...(Number.isSafeInteger(stored) ? { repair } : {}),
+    })
+  }
+
+  #stray(table: Table, ino: number): void {
+    const { db, findings } = this.#pass
+    findings.add({
+      kind: "leftover",
+      ino,
+      message: `rows in table ${table} belong to inode ${ino}, which does not exist`,
+      repair: () => change(db, `DELETE FROM ${table} WHERE ino = ?`, ino),
+    })
+  }
+
+  /** Numbers that no inode of ours has: they are not part of the scans. */
+  #unreachableKeys(): void {
+    const { db, findings } = this.#pass
+    // Two ranges of the key, so that nothing is scanned.
+    const bad = `(ino < 1 OR ino >= ${INO_LIMIT})`
+    const inodes = numberOf(db, `SELECT count(*) FROM inode WHERE ${bad}`) ?? 0
+    if (inodes > 0)
+      findings.add({ kind: "inode", message: `${inodes} inodes have a number that none can have` })
+    for (const table of TABLES) {
+      const where = `${bad} AND ino NOT IN (SELECT ino FROM inode WHERE ${bad})`
+      const rows = numberOf(db, `SELECT count(*) FROM ${table} WHERE ${where}`) ?? 0
+      if (rows === 0) continue
+      findings.add({
+        kind: "leftover",
+        message: `${rows} rows in table ${table} belong to inodes that can't exist`,
+        repair: () => change(db, `DELETE FROM ${table} WHERE ${where}`),
+      })
+    }
+    const outside = `offset NOT BETWEEN 0 AND ${SAFE_LIMIT - 1}`
+    const extents = db
+      .query<[], [number]>(`SELECT DISTINCT ino FROM extent WHERE ${outside} LIMIT 1000`)
+      .all()
+    for (const [ino] of extents)
+      findings.add({ kind: "extent", ino, message: "an extent at an offset that no file has" })
+  }
+}

@@ -1,0 +1,40 @@
+/** How a store was left: what the next mount would do before anything else. */
+import { existsSync, statSync } from "node:fs"
+import { join } from "node:path"
+import type { Database } from "../store/database.ts"
+import { Journal, isOfThisBoot } from "../store/journal.ts"
+import { META } from "../store/store.ts"
+import { numberOf } from "./scan.ts"
+
+export interface Unclean {
+  /** Answered requests that are in the journal alone. */
+  readonly requests: number
+  /** The machine went down while the store was in use. */
+  readonly isPowerCut: boolean
+  /** What that means, a sentence each. */
+  readonly remarks: readonly string[]
+}
+
+/** To be called with the store's lock held. */
+export function uncleanState(directory: string, db: Database): Unclean {
+  const wal = statSync(join(directory, `${META}-wal`), { throwIfNoEntry: false })?.size ?? 0
+  const isSameBoot = isOfThisBoot(directory)
+  const requests = isSameBoot && existsSync(join(directory, "journal")) ? pending(directory, db) : 0
+  const isPowerCut = wal > 0 && !isSameBoot
+  const remarks: string[] = []
+  if (requests > 0)
+    remarks.push(
+      `the store was not unmounted: ${requests} answered requests are in its journal only, the next mount executes them; this check is about the state before them`,
+    )
+  else if (isPowerCut)
+    remarks.push(
+      "the machine went down while the store was mounted: the next mount goes back to the newest state that is whole, and may mend what this check finds",
+    )
+  else if (wal > 0) remarks.push("the store was not unmounted: the next mount folds its write-ahead log back")
+  return { requests, isPowerCut, remarks }
+}
+
+function pending(directory: string, db: Database): number {
+  using journal = Journal.open(directory)
+  return journal.entriesOf((numberOf(db, "SELECT batch FROM state") ?? 0) + 1).length
+}
