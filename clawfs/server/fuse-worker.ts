@@ -61,6 +61,7 @@ function openEnvironment(memory: SessionMemory): [Environment, Fsyncs] {
     readOnly: config.readOnly,
     onMoment: (moment) => onMoment(moment, memory, store),
     logSynced: () => memory.logSynced,
+    onLogEnd: (end) => (memory.logEnd = end),
     log,
   })
   const fsyncs = new Fsyncs(memory, store, post, log)

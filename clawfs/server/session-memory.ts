@@ -160,8 +160,7 @@ export class SessionMemory implements Disposable {
   }
 
   /** Tells the other threads how the store stands after a commit. */
-  publish(store: { logEnd: number; counters: { inodes: number; bytes: number } }): void {
-    this.#doubles[Word.LOG_END / 2] = store.logEnd
+  publish(store: { counters: { inodes: number; bytes: number } }): void {
     this.#doubles[Word.INODES / 2] = store.counters.inodes
     this.#doubles[Word.BYTES / 2] = store.counters.bytes
     Atomics.add(this.#words, Word.COMMITS, 1)
@@ -172,9 +171,13 @@ export class SessionMemory implements Disposable {
     return { inodes: this.#doubles[Word.INODES / 2] ?? 0, bytes: this.#doubles[Word.BYTES / 2] ?? 0 }
   }
 
-  /** Where the log ended at the last commit (`store/log-position.ts`). */
+  /** Where the log ends that commits rest on, the one that is being made included (`store/log-position.ts`). */
   get logEnd(): number {
     return this.#doubles[Word.LOG_END / 2] ?? 0
+  }
+
+  set logEnd(value: number) {
+    this.#doubles[Word.LOG_END / 2] = value
   }
 
   /** Up to where the log is on the disk. */

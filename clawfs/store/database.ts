@@ -98,6 +98,16 @@ export class Database implements Disposable {
     return { frames: rows[0]?.log ?? -1, copied: rows[0]?.checkpointed ?? -1 }
   }
 
+  /** Whatever `work` finds locked is given up at once instead of waited for. */
+  withoutWaiting<T>(work: () => T): T {
+    this.pragma("busy_timeout = 0")
+    try {
+      return work()
+    } finally {
+      this.pragma(`busy_timeout = ${BUSY_MS}`)
+    }
+  }
+
   /**
    * Begins a transaction; its snapshot is taken at the first read, the write lock at the first change. There is one
    * writing connection, so the second can't fail for a change in between.

@@ -2,6 +2,7 @@
  * Table `inline`: at most one piece of a file lives in the database itself, committed together with its size. For a
  * small file that is all of it; for a growing one it is the tail, so that a log line does not cost a record.
  */
+import { Fault } from "../core/fault.ts"
 import type { Database, Query } from "./database.ts"
 import type { Inode } from "./inode.ts"
 
@@ -31,6 +32,9 @@ export class InlinePieces {
     const cached = this.#changed.get(inode.ino) ?? this.#cache.get(inode.ino)
     if (cached !== undefined) return cached
     const data = this.#select.get(inode.ino)?.[0] ?? EMPTY
+    // Fewer bytes than the inode says would leave somebody else's in the reply.
+    if (data.length !== inode.inlineLength)
+      throw new Fault("corrupt", `the inline piece of inode ${inode.ino} is not as long as it should be`)
     this.#remember(inode.ino, data)
     return data
   }

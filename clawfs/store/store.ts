@@ -38,6 +38,11 @@ export interface StoreOptions {
   readonly onMoment?: (moment: Moment) => void
   /** Up to where the log is known to be on the disk (`log-position.ts`); asked at every commit. */
   readonly logSynced?: () => number
+  /**
+   * Told where the log ends that the next commit rests on, before that is committed: whoever makes a commit durable must
+   * know how much of the log goes before it.
+   */
+  readonly onLogEnd?: (end: number) => void
   readonly log?: Log
 }
 
@@ -78,6 +83,7 @@ export class Store implements Disposable {
   readonly #transactions: Transactions
   readonly #cleaner: Cleaner
   readonly #logSynced: () => number
+  readonly #onLogEnd: (end: number) => void
   #journal: Journal | undefined
   readonly #deadSegments: number[] = []
   /** Emptied in the transaction that is not committed yet. */
@@ -91,6 +97,7 @@ export class Store implements Disposable {
   private constructor(directory: string, db: Database, options: StoreOptions) {
     this.directory = directory
     this.#logSynced = options.logSynced ?? ((): number => 0)
+    this.#onLogEnd = options.onLogEnd ?? ((): void => undefined)
     this.readOnly = options.readOnly ?? false
     this.#db = db
     const identity = db
@@ -268,6 +275,7 @@ export class Store implements Disposable {
     this.#emptied.push(...this.#segments.save())
     this.counters.batch = batch
     this.counters.logEnd = this.#segments.end
+    this.#onLogEnd(this.counters.logEnd)
     this.counters.logSynced = Math.max(this.counters.logSynced, this.#logSynced())
     this.counters.save()
   }
@@ -328,7 +336,8 @@ export class Store implements Disposable {
   /** Folds the WAL into the database and lets it start again; data goes to the disk before what points to it. */
   checkpointInline(): void {
     this.#segments.sync()
-    this.#db.checkpoint("RESTART")
+    // A long reader (fsck, a backup) must not keep programs waiting: the WAL grows on, and it is tried again.
+    this.#db.withoutWaiting(() => this.#db.checkpoint("RESTART"))
   }
 
   /** Live and dead bytes of the log, complete segments only. */

@@ -99,7 +99,8 @@ describe("counts", () => {
     acrossServers(
       (memory) => {
         const { commits } = memory
-        memory.publish({ logEnd: 2 ** 52 + 12, counters })
+        memory.logEnd = 2 ** 52 + 12
+        memory.publish({ counters })
         expect([memory.commits - commits, memory.logEnd]).toEqual([1, 2 ** 52 + 12])
       },
       (memory) => expect(memory.totals).toEqual(counters),
