@@ -18,7 +18,7 @@ export default defineConfig({
       {
         test: {
           name: "mount",
-          include: ["test/mount/**/*.test.ts", "test/cli/**/*.test.ts"],
+          include: ["test/mount/**/*.test.ts", "test/cli/**/*.test.ts", "test/crash/**/*.test.ts"],
           pool: "forks",
           testTimeout: 180_000,
           hookTimeout: 60_000,

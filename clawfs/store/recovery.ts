@@ -14,7 +14,7 @@ import { isOfThisBoot } from "./journal.ts"
 import { SEGMENT_HEADER, scanSegment } from "./log-scan.ts"
 import { logPosition, positionOf, segmentOf } from "./log-position.ts"
 import { segmentIds, segmentPath, syncDirectory } from "./segment-files.ts"
-import { Wal, onlyRow, type Commit } from "./wal.ts"
+import { Wal, onlyRow } from "./wal.ts"
 
 export interface Recovery {
   /** Whole commits that the WAL held, and how many of them were cut off. */
@@ -40,12 +40,15 @@ interface Facts {
 interface LogState {
   readonly end: number
   readonly synced: number
+  /** Number of the batch that the commit was. */
+  readonly batch: number
 }
 
 /** Column numbers in table `state`. */
+const BATCH = 5
 const LOG_END = 10
 const LOG_SYNCED = 11
-const NO_LOG: LogState = { end: 0, synced: 0 }
+const NO_LOG: LogState = { end: 0, synced: 0, batch: 0 }
 
 /**
  * Brings the store in `directory` to its newest commit that is whole, if the machine went down since it was last used.
@@ -68,7 +71,7 @@ export function recoverFromPowerCut(directory: string, log?: Log): Recovery | un
   const kept = states.findLastIndex(({ end }) => end <= good)
   const total = wal.commits.length
   if (kept < total - 1) {
-    if (wasCheckpointed(wal, kept, paths)) {
+    if (wasCheckpointed(paths, facts, wal.pageSize, states[kept + 1] ?? NO_LOG)) {
       log?.error("records of the log are damaged that were on the disk: clawfs can't go back behind them")
       return { commits: total, undone: 0 }
     }
@@ -96,7 +99,8 @@ function logStates(wal: Wal, statePage: number): LogState[] {
   return wal.commits.map(({ frames }) => {
     const frame = frames.findLast(({ page }) => page === statePage)
     const row = frame === undefined ? undefined : onlyRow(wal.page(frame))
-    if (row !== undefined) state = { end: row[LOG_END] ?? 0, synced: row[LOG_SYNCED] ?? 0 }
+    if (row !== undefined)
+      state = { end: row[LOG_END] ?? 0, synced: row[LOG_SYNCED] ?? 0, batch: row[BATCH] ?? 0 }
     return state
   })
 }
@@ -110,7 +114,7 @@ function wholeUntil({ segments }: Paths, { uuid, live }: Facts, { end, synced }:
     const found = scanSegment(segmentPath(segments, id), { id, uuid }, from)
     if (found === undefined) {
       // One that nothing points to was deleted, after the commit that emptied it had reached the disk.
-      if (live.has(id) || id === newest) return Math.min(expected, logPosition(id, 0))
+      if (live.has(id)) return Math.min(expected, logPosition(id, 0))
       expected = logPosition(id + 1, 0)
       continue
     }
@@ -122,31 +126,21 @@ function wholeUntil({ segments }: Paths, { uuid, live }: Facts, { end, synced }:
   return expected < end ? expected : Infinity
 }
 
-/** Whether the database holds pages that only commits after `kept` have: then those commits were on the disk. */
-function wasCheckpointed(wal: Wal, kept: number, { meta }: Paths): boolean {
-  const older = imagesOf(wal, wal.commits.slice(0, kept + 1))
-  const newer = imagesOf(wal, wal.commits.slice(kept + 1))
+/** Whether the first commit to be cut off was folded back into the database: then its log had been on the disk. */
+function wasCheckpointed(
+  { meta }: Paths,
+  { statePage }: Facts,
+  pageSize: number,
+  dropped: LogState,
+): boolean {
+  const page = Buffer.alloc(pageSize)
   const fd = openSync(meta, "r")
   try {
-    const page = Buffer.alloc(wal.pageSize)
-    return [...newer].some(([number, images]) => {
-      if (readSync(fd, page, 0, wal.pageSize, (number - 1) * wal.pageSize) < wal.pageSize) return false
-      const before = older.get(number)?.at(-1)
-      return images.some((image) => image.equals(page)) && before?.equals(page) !== true
-    })
+    if (readSync(fd, page, 0, pageSize, (statePage - 1) * pageSize) < pageSize) return false
   } finally {
     closeSync(fd)
   }
-}
-
-function imagesOf(wal: Wal, commits: readonly Commit[]): Map<number, Buffer[]> {
-  const images = new Map<number, Buffer[]>()
-  for (const frame of commits.flatMap(({ frames }) => frames)) {
-    const known = images.get(frame.page)
-    if (known === undefined) images.set(frame.page, [wal.page(frame)])
-    else known.push(wal.page(frame))
-  }
-  return images
+  return (onlyRow(page)?.[BATCH] ?? 0) >= dropped.batch
 }
 
 /** Bytes of the log that no commit rests on: they would stand in the way of what is appended next. */

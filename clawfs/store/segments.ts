@@ -10,6 +10,7 @@ import {
   openSync,
   readSync,
   statSync,
+  truncateSync,
   unlinkSync,
   writeSync,
 } from "node:fs"
@@ -87,28 +88,34 @@ export class Segments implements Disposable {
   }
 
   /**
-   * Appending goes on where the last commit left the log; what a killed server wrote behind it belongs to nothing. Without
-   * that knowledge (a store of format 1) it goes on behind the newest segment. A segment that is missing or whose header
-   * never arrived counts as full.
+   * Appending goes on where the last commit left the log; what was written behind it belongs to nothing and goes, whole
+   * segments included. Without that knowledge (a store of format 1) it goes on behind the newest segment. A segment that
+   * is missing, shorter than commits say, or without a header, counts as full: nothing may be written where something
+   * else is looked for.
    */
   #resumeAt(): number {
+    const { logEnd, lastSegment } = this.#counters
+    if (logEnd > 0 && !this.#readOnly) this.#dropBehind(logEnd)
     const ids = segmentIds(this.#directory)
-    const newest = Math.max(this.#counters.lastSegment, ...ids, ...this.#live.keys())
+    const newest = Math.max(lastSegment, ...ids, ...this.#live.keys())
     if (newest === 0 || !ids.includes(newest) || this.#readOnly) return newest
     try {
       const { size } = fstatSync(this.#file(newest))
-      this.#tail = newest === segmentOf(this.#counters.logEnd) ? this.#cut(newest, size) : size
-      this.#isFull = false
+      this.#isFull = newest === segmentOf(logEnd) && size < positionOf(logEnd)
+      this.#tail = this.#isFull ? 0 : size
     } catch (thrown) {
       if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
     }
     return newest
   }
 
-  #cut(id: number, size: number): number {
-    const end = positionOf(this.#counters.logEnd)
-    if (size > end) checked("ftruncate", ftruncate(this.#file(id), end))
-    return Math.min(size, end)
+  #dropBehind(end: number): void {
+    for (const id of segmentIds(this.#directory)) {
+      const path = segmentPath(this.#directory, id)
+      if (id > segmentOf(end)) unlinkSync(path)
+      else if (id === segmentOf(end) && statSync(path).size > positionOf(end))
+        truncateSync(path, positionOf(end))
+    }
   }
 
   /** Where the log ends. */

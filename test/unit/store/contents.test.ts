@@ -353,3 +353,19 @@ describe("space that is given back", () => {
     expect(place.store.contents.seek(inode, 0, SEEK_DATA)).toBe(E.ENXIO)
   })
 })
+
+test("an inline piece that is shorter than its inode says is damage, and nobody else's bytes", () => {
+  for (const left of ["x''", "x'0000'"]) {
+    using place = temporaryStore()
+    const { ino } = makeFile(place.store)
+    const inode = place.store.inodes.get(ino)
+    if (inode !== undefined) writeFile(place.store, inode, 0, pattern(1, 100))
+    {
+      using db = new Database(join(place.directory, META))
+      db.execute(`UPDATE inline SET data = ${left}`)
+    }
+    const store = place.reopen()
+    const again = store.inodes.get(ino)
+    expect(() => again && readFile(store, again)).toThrow(expect.objectContaining({ kind: "corrupt" }))
+  }
+})

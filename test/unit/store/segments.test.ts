@@ -2,7 +2,6 @@ import {
   copyFileSync,
   readFileSync,
   readdirSync,
-  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -302,8 +301,12 @@ test("a segment under the wrong number is not read from", () => {
   const inode = makeFile(place.store)
   writeFile(place.store, inode, 0, BIG)
   place.store[Symbol.dispose]()
-  renameSync(segmentFile(place.directory, 1), segmentFile(place.directory, 2))
-  copyFileSync(segmentFile(place.directory, 2), segmentFile(place.directory, 1))
+  copyFileSync(segmentFile(place.directory, 1), segmentFile(place.directory, 2))
+  {
+    // Whatever lies behind the log's known end is deleted unseen.
+    using db = new Database(join(place.directory, META))
+    db.execute("UPDATE state SET log_end = 0")
+  }
   const store = place.reopen()
   const again = makeFile(store)
   writeFile(store, again, 0, BIG)

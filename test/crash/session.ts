@@ -1,0 +1,80 @@
+/**
+ * What runs below strace: serves a store and lets loads work on the mount, phase by phase.
+ *
+ *   node build/test-programs/test/crash/session.js '{ "cli": …, "store": …, "mountpoint": …, "marks": …, "phases": […] }'
+ */
+import { spawn, type ChildProcess } from "node:child_process"
+import { join } from "node:path"
+import { sleep, together, waitUntil } from "../helpers/exec.ts"
+import { detachMounts, mountsBelow } from "../helpers/mountinfo.ts"
+import { program } from "../helpers/programs.ts"
+import { marker } from "./marks.ts"
+import type { PlanOptions } from "./plan.ts"
+import { childrenOf, stopAndKill } from "./stop.ts"
+
+/** A part of a plan, or some rows of a ledger. */
+export interface Load {
+  readonly track: string
+  readonly from: number
+  readonly to: number
+  readonly plan?: PlanOptions
+  readonly mode?: "delete" | "wal"
+}
+
+export interface Phase {
+  readonly loads: readonly Load[]
+  /** How the mount ends: as it should, or with SIGKILL to all of its processes. */
+  readonly end: "unmount" | "kill"
+}
+
+export interface SessionOrder {
+  readonly cli: string
+  readonly store: string
+  readonly mountpoint: string
+  readonly marks: string
+  readonly phases: readonly Phase[]
+}
+
+const order = JSON.parse(process.argv[2] ?? "") as SessionOrder
+const mark = marker(order.marks)
+
+for (const phase of order.phases) {
+  const server = await serve()
+  await together(phase.loads.map(run))
+  if (phase.end === "unmount") {
+    await ended(server, () => server.kill("SIGTERM"))
+    mark({ unmounted: true })
+  } else {
+    const supervisor = server.pid ?? 0
+    await ended(server, () => stopAndKill([supervisor, ...childrenOf(supervisor)]))
+    detachMounts(order.mountpoint)
+    await sleep(300)
+  }
+}
+
+async function serve(): Promise<ChildProcess> {
+  const args = ["mount", "--foreground", "--flush", "1", "--power-save", order.store, order.mountpoint]
+  const server = spawn(process.execPath, [order.cli, ...args], { stdio: "inherit", detached: true })
+  const isMounted = await waitUntil(() => mountsBelow(order.mountpoint).length > 0, 20_000)
+  if (!isMounted) throw new Error("clawfs mount: nothing is mounted")
+  return server
+}
+
+async function ended(server: ChildProcess, end: () => unknown): Promise<void> {
+  const exit = new Promise((resolve) => server.once("exit", resolve))
+  await end()
+  await exit
+}
+
+function run(load: Load): Promise<void> {
+  const source = load.mode === undefined ? "test/crash/load.ts" : "test/crash/ledger.ts"
+  const directory = join(order.mountpoint, load.track)
+  const args = { ...load, directory, marks: order.marks, store: order.store }
+  const child = spawn(process.execPath, [program(source), JSON.stringify(args)], { stdio: "inherit" })
+  return new Promise((resolve, reject) => {
+    child.on("exit", (code, signal) => {
+      if (code === 0) resolve()
+      else reject(new Error(`the load ${load.track} ended with ${code ?? signal ?? "?"}`))
+    })
+  })
+}

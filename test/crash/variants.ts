@@ -1,0 +1,84 @@
+/**
+ * Copies of the built program with changes: smaller limits, so that a short load comes to checkpoints and segment ends,
+ * and the faults that the tester must find.
+ */
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { repository } from "../helpers/programs.ts"
+
+export interface Patch {
+  /** Below `clawfs`, without the ending. */
+  readonly module: string
+  readonly from: string
+  readonly to: string
+}
+
+const change = (module: string, from: string, to: string): Patch => ({ module, from, to })
+
+/** Many times smaller: checkpoints, segment ends, cleaning and deleted segments all the time. */
+export const SMALL: readonly Patch[] = [
+  change(
+    "server/sync-worker",
+    "const CHECKPOINT_BYTES = 4 * 1024 * 1024",
+    "const CHECKPOINT_BYTES = 64 * 1024",
+  ),
+  change("store/store", "const WAL_LIMIT_BYTES = 64 * 1024 * 1024", "const WAL_LIMIT_BYTES = 1024 * 1024"),
+  change("store/store", "const COMMITS_BETWEEN_CHECKS = 32", "const COMMITS_BETWEEN_CHECKS = 4"),
+  change("server/fuse-worker", "const REQUESTS_BETWEEN_TIDY = 1024", "const REQUESTS_BETWEEN_TIDY = 64"),
+  change("store/segments", "const SEGMENT_LIMIT = 64 * 1024 * 1024", "const SEGMENT_LIMIT = 384 * 1024"),
+  change("store/segments", "const RETIRE_BYTES = 1024 * 1024", "const RETIRE_BYTES = 128 * 1024"),
+  change("store/cleaner", "const SLACK_BYTES = 64 * 1024 * 1024", "const SLACK_BYTES = 128 * 1024"),
+  change("server/cleaning", "const LOOK_MS = 1000", "const LOOK_MS = 20"),
+  change("server/cleaning", "const PRESSING_BYTES = 256 * 1024 * 1024", "const PRESSING_BYTES = 512 * 1024"),
+  change("server/cleaning", "const SLICE_BYTES = 2 * 1024 * 1024", "const SLICE_BYTES = 64 * 1024"),
+]
+
+/** No fault: the serving thread may be interrupted anywhere, and here it is, between a commit and its announcement. */
+export const INTERRUPTED: readonly Patch[] = [
+  change(
+    "server/fuse-worker",
+    `if (moment === "committed")`,
+    `if (moment === "committed") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 40);
+    if (moment === "committed")`,
+  ),
+]
+
+/** Each breaks a promise to programs. */
+export const FAULTS = {
+  "segments are not synced": [change("server/disk", "syncFile(segmentPath(this.#segments, id));", ";")],
+  "the WAL is not synced": [change("server/disk", "fdatasyncSync(this.#wal);", ";")],
+  "recovery does nothing": [
+    change(
+      "store/recovery",
+      "export function recoverFromPowerCut(directory, log) {",
+      "export function recoverFromPowerCut(directory, log) {\n    return undefined;",
+    ),
+  ],
+  "fsync is answered before the sync": [
+    change(
+      "server/sync-worker",
+      "try {\n        syncAll();\n    }\n    catch (thrown) {\n        log",
+      "try {\n        setTimeout(syncAll, 30);\n    }\n    catch (thrown) {\n        log",
+    ),
+  ],
+} as const satisfies Record<string, readonly Patch[]>
+
+/** Makes a changed copy of the program with the command line `cli` in an empty directory; returns the copy's own. */
+export function variant(directory: string, cli: string, patches: readonly Patch[]): string {
+  const dist = join(dirname(cli), "..", "..")
+  cpSync(dist, join(directory, "dist"), { recursive: true })
+  symlinkSync(join(repository, "node_modules"), join(directory, "node_modules"))
+  writeFileSync(join(directory, "package.json"), `{ "type": "module" }\n`)
+  for (const { module, from, to } of patches) {
+    const path = join(directory, "dist", "clawfs", `${module}.js`)
+    const text = readFileSync(path, "utf8")
+    const found = text.split(from).length - 1
+    if (found !== 1)
+      throw new Error(`${module}.js has "${from}" ${found} times, not once: the fault needs to be told anew`)
+    writeFileSync(
+      path,
+      text.replace(from, () => to),
+    )
+  }
+  return join(directory, "dist", "clawfs", "cli", "main.js")
+}
