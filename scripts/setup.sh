@@ -23,7 +23,7 @@ needs() {
   echo git git
   case $purpose in
     demo | install) ;;
-    test) printf '%s\n' 'rsync rsync' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs' ;;
+    test) printf '%s\n' 'rsync rsync' 'strace strace' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs' ;;
     bench)
       printf '%s\n' 'cc gcc' 'make make' 'pkg-config pkg-config' 'gocryptfs gocryptfs' 'rsync rsync'
       [ -e /usr/include/fuse3/fuse.h ] || echo '- libfuse3-dev'

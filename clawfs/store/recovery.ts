@@ -12,6 +12,7 @@ import { ftruncate } from "../sys/libc.ts"
 import { Database } from "./database.ts"
 import { isOfThisBoot } from "./journal.ts"
 import { SEGMENT_HEADER, scanSegment } from "./log-scan.ts"
+import { RECORD_HEADER } from "./record.ts"
 import { logPosition, positionOf, segmentOf } from "./log-position.ts"
 import { segmentIds, segmentPath, syncDirectory } from "./segment-files.ts"
 import { Wal, onlyRow } from "./wal.ts"
@@ -34,6 +35,8 @@ interface Facts {
   readonly statePage: number
   /** Segments that files have bytes in. */
   readonly live: ReadonlySet<number>
+  /** Where in its segment the last record ends that something points to. */
+  readonly needed: ReadonlyMap<number, number>
 }
 
 /** How much of the log a commit rests on, and how much was on the disk when it was made. */
@@ -90,7 +93,17 @@ function factsOf({ meta }: Paths): Facts {
   const uuid = db.query<[], [Buffer]>("SELECT uuid FROM store WHERE id = 1").get()?.[0]
   const page = db.query<[], [number]>("SELECT rootpage FROM sqlite_master WHERE name = 'state'").get()?.[0]
   const live = db.query<[], [number]>("SELECT id FROM segment WHERE live > 0").all()
-  return { uuid: uuid ?? Buffer.alloc(16), statePage: page ?? 0, live: new Set(live.map(([id]) => id)) }
+  const needed = db
+    .query<[number], [number, number]>(
+      "SELECT segment, max(position + ? + record) FROM extent WHERE segment != 0 GROUP BY segment",
+    )
+    .all(RECORD_HEADER)
+  return {
+    uuid: uuid ?? Buffer.alloc(16),
+    statePage: page ?? 0,
+    live: new Set(live.map(([id]) => id)),
+    needed: new Map(needed),
+  }
 }
 
 /** Every commit writes the row of `state`. */
@@ -106,7 +119,7 @@ function logStates(wal: Wal, statePage: number): LogState[] {
 }
 
 /** Up to where the log is whole; infinite when everything that the newest commit rests on is there. */
-function wholeUntil({ segments }: Paths, { uuid, live }: Facts, { end, synced }: LogState): number {
+function wholeUntil({ segments }: Paths, { uuid, live, needed }: Facts, { end, synced }: LogState): number {
   const newest = segmentOf(end)
   let expected = synced
   for (let id = Math.max(1, segmentOf(synced)); id <= newest; id += 1) {
@@ -118,6 +131,8 @@ function wholeUntil({ segments }: Paths, { uuid, live }: Facts, { end, synced }:
       expected = logPosition(id + 1, 0)
       continue
     }
+    // The segment behind this one may be missing, and with it the note of where this one ends.
+    if (found.goodUntil < (needed.get(id) ?? 0)) return logPosition(id, found.goodUntil)
     const { previousEnd } = found.header
     const before = logPosition(id - 1, previousEnd)
     if (previousEnd > 0 && segmentOf(expected) === id - 1 && expected < before) return expected
