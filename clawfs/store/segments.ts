@@ -52,8 +52,6 @@ export class Segments implements Disposable {
   readonly #readOnly: boolean
   readonly #live = new Map<number, number>()
   readonly #changed = new Set<number>()
-  /** Appended to since the last `sync`. The sync worker may have synced them meanwhile; once more does no harm. */
-  readonly #unsynced = new Set<number>()
   readonly #files = new Map<number, number>()
   /** Lengths of segments that are complete. */
   readonly #sizes = new Map<number, number>()
@@ -157,7 +155,6 @@ export class Segments implements Disposable {
     })
     this.#writeAll(pieces.length, position - this.#tail)
     this.#tail = position
-    this.#unsynced.add(this.#current)
     return placed
   }
 
@@ -177,7 +174,6 @@ export class Segments implements Disposable {
     this.#setIovec(0, header, data)
     this.#writeAll(1, RECORD_HEADER + data.length)
     this.#tail += RECORD_HEADER + data.length
-    this.#unsynced.add(this.#current)
     return place
   }
 
@@ -279,15 +275,9 @@ export class Segments implements Disposable {
     })
   }
 
-  /** Forces this process's records to the disk, fdatasync(2). */
-  sync(): void {
-    for (const id of this.#unsynced) fdatasyncSync(this.#file(id))
-    this.#unsynced.clear()
-  }
-
-  /** Forces all segments to the disk, whoever wrote them. */
-  syncAll(): void {
-    for (const id of segmentIds(this.#directory)) {
+  /** Forces the segments from number `first` on to the disk, whoever wrote them: a killed server leaves some behind. */
+  syncAll(first = 0): void {
+    for (const id of segmentIds(this.#directory).filter((each) => each >= first)) {
       const fd = openSync(segmentPath(this.#directory, id), "r")
       try {
         fdatasyncSync(fd)

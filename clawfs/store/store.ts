@@ -21,6 +21,7 @@ import { Dentries } from "./dentries.ts"
 import { Inode, InodeFlag, S_IFDIR } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
 import { Journal } from "./journal.ts"
+import { segmentOf } from "./log-position.ts"
 import { migrate } from "./migrate.ts"
 import { recoverFromPowerCut } from "./recovery.ts"
 import { Reserve } from "./reserve.ts"
@@ -335,7 +336,7 @@ export class Store implements Disposable {
 
   /** Folds the WAL into the database and lets it start again; data goes to the disk before what points to it. */
   checkpointInline(): void {
-    this.#segments.sync()
+    this.#segments.syncAll(segmentOf(this.#logSynced()))
     // A long reader (fsck, a backup) must not keep programs waiting: the WAL grows on, and it is tried again.
     this.#db.withoutWaiting(() => this.#db.checkpoint("RESTART"))
   }
