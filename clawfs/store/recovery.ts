@@ -29,16 +29,6 @@ interface Paths {
   readonly segments: string
 }
 
-/** What the database itself says, as of the newest commit. */
-interface Facts {
-  readonly uuid: Buffer
-  readonly statePage: number
-  /** Segments that files have bytes in. */
-  readonly live: ReadonlySet<number>
-  /** Where in its segment the last record ends that something points to. */
-  readonly needed: ReadonlyMap<number, number>
-}
-
 /** How much of the log a commit rests on, and how much was on the disk when it was made. */
 interface LogState {
   readonly end: number
@@ -65,45 +55,50 @@ export function recoverFromPowerCut(directory: string, log?: Log): Recovery | un
   }
   if (isOfThisBoot(directory) || !existsSync(paths.wal)) return undefined
   const wal = Wal.read(paths.wal)
-  const newest = wal?.commits.at(-1)
-  if (wal === undefined || newest === undefined) return undefined
-  const facts = factsOf(paths)
-  const states = logStates(wal, facts.statePage)
-  const last = states.at(-1) ?? NO_LOG
-  const good = wholeUntil(paths, facts, last)
-  const kept = states.findLastIndex(({ end }) => end <= good)
-  const total = wal.commits.length
-  if (kept < total - 1) {
-    if (wasCheckpointed(paths, facts, wal.pageSize, states[kept + 1] ?? NO_LOG)) {
+  if (wal === undefined || wal.commits.length === 0) return undefined
+  const { uuid, statePage } = identityOf(paths)
+  const states = logStates(wal, statePage)
+  const commits = states.length
+  let kept = commits - 1
+  // An earlier commit rests on bytes that a later one had no use for any more: each is looked at for itself.
+  for (let isWhole = false; kept >= 0 && !isWhole;) {
+    const good = wholeUntil(paths, uuid, states[kept] ?? NO_LOG)
+    isWhole = good === Infinity
+    if (isWhole) continue
+    const next = states.slice(0, kept).findLastIndex(({ end }) => end <= good)
+    if (wasCheckpointed(paths, statePage, wal.pageSize, states[next + 1] ?? NO_LOG)) {
       log?.error("records of the log are damaged that were on the disk: clawfs can't go back behind them")
-      return { commits: total, undone: 0 }
+      return { commits, undone: commits - 1 - kept }
     }
-    cutFile(paths.wal, wal.commits[kept]?.end ?? 0)
+    cutFile(paths.wal, wal.commits[next]?.end ?? 0)
+    kept = next
   }
   const state = states[kept]
   if (state !== undefined && state.end > 0) dropBehind(paths, state.end)
-  const recovery = { commits: total, undone: total - 1 - kept }
+  const recovery = { commits, undone: commits - 1 - kept }
   log?.warn("the machine went down while the store was in use", { ...recovery })
   return recovery
 }
 
 /** A read-only connection leaves database and WAL as they are. */
-function factsOf({ meta }: Paths): Facts {
+function identityOf({ meta }: Paths): { uuid: Buffer; statePage: number } {
   using db = new Database(meta, { readonly: true })
   const uuid = db.query<[], [Buffer]>("SELECT uuid FROM store WHERE id = 1").get()?.[0]
   const page = db.query<[], [number]>("SELECT rootpage FROM sqlite_master WHERE name = 'state'").get()?.[0]
-  const live = db.query<[], [number]>("SELECT id FROM segment WHERE live > 0").all()
-  const needed = db
-    .query<[number], [number, number]>(
-      "SELECT segment, max(position + ? + record) FROM extent WHERE segment != 0 GROUP BY segment",
-    )
-    .all(RECORD_HEADER)
-  return {
-    uuid: uuid ?? Buffer.alloc(16),
-    statePage: page ?? 0,
-    live: new Set(live.map(([id]) => id)),
-    needed: new Map(needed),
-  }
+  return { uuid: uuid ?? Buffer.alloc(16), statePage: page ?? 0 }
+}
+
+/** For the segments from `first` on: where the last record ends that the newest commit of the WAL points to. */
+function neededOf({ meta }: Paths, first: number): Map<number, number> {
+  using db = new Database(meta, { readonly: true })
+  return new Map(
+    db
+      .query<[number, number], [number, number]>(
+        `SELECT segment, max(position + ? + record) FROM extent
+         WHERE segment != 0 AND segment >= ? GROUP BY segment`,
+      )
+      .all(RECORD_HEADER, first),
+  )
 }
 
 /** Every commit writes the row of `state`. */
@@ -118,16 +113,17 @@ function logStates(wal: Wal, statePage: number): LogState[] {
   })
 }
 
-/** Up to where the log is whole; infinite when everything that the newest commit rests on is there. */
-function wholeUntil({ segments }: Paths, { uuid, live, needed }: Facts, { end, synced }: LogState): number {
+/** Up to where the log is whole; infinite when everything is there that the newest commit of the WAL rests on. */
+function wholeUntil(paths: Paths, uuid: Buffer, { end, synced }: LogState): number {
   const newest = segmentOf(end)
+  const needed = neededOf(paths, segmentOf(synced))
   let expected = synced
   for (let id = Math.max(1, segmentOf(synced)); id <= newest; id += 1) {
     const from = id === segmentOf(synced) ? positionOf(synced) : SEGMENT_HEADER
-    const found = scanSegment(segmentPath(segments, id), { id, uuid }, from)
+    const found = scanSegment(segmentPath(paths.segments, id), { id, uuid }, from)
     if (found === undefined) {
       // One that nothing points to was deleted, after the commit that emptied it had reached the disk.
-      if (live.has(id)) return Math.min(expected, logPosition(id, 0))
+      if (needed.has(id)) return Math.min(expected, logPosition(id, 0))
       expected = logPosition(id + 1, 0)
       continue
     }
@@ -142,12 +138,7 @@ function wholeUntil({ segments }: Paths, { uuid, live, needed }: Facts, { end, s
 }
 
 /** Whether the first commit to be cut off was folded back into the database: then its log had been on the disk. */
-function wasCheckpointed(
-  { meta }: Paths,
-  { statePage }: Facts,
-  pageSize: number,
-  dropped: LogState,
-): boolean {
+function wasCheckpointed({ meta }: Paths, statePage: number, pageSize: number, dropped: LogState): boolean {
   const page = Buffer.alloc(pageSize)
   const fd = openSync(meta, "r")
   try {

@@ -126,6 +126,28 @@ test("a segment that never got its name is as good as one that is empty", () => 
   expectPrefix(directory, [...files, ...later], files.at(-1)?.end ?? 0)
 })
 
+test("going back goes further when what an earlier commit rests on has not arrived either", () => {
+  using place = temporaryStore()
+  using copy = temporary()
+  const { store } = place
+  const large = makeFile(store)
+  const piece = Buffer.alloc(1024 * 1024, 7)
+  for (let at = 0; at < 65; at += 1) writeFile(store, large, at * piece.length, piece)
+  const early = writeSome(store, 1)
+  const torn = writeSome(store, 1)
+  store.transact(() => {
+    store.contents.resize(large, 0)
+    store.inodes.save(large)
+  })
+  expect(segmentOf(store.logEnd)).toBe(2)
+  const directory = cutPower(place, copy)
+  // The newest commit needs nothing of the first segment; the one before the torn record needs all of it.
+  writeFileSync(segmentFile(directory, 1), "")
+  truncateSync(segmentFile(directory, 2), positionOf(torn[0]?.end ?? 0) - 1)
+  expect(recoverFromPowerCut(directory)?.undone).toBeGreaterThan(65)
+  expectPrefix(directory, [...early, ...torn], 0)
+})
+
 test("what was synced before is not looked at: damage there is no reason to go back", () => {
   using place = temporaryStore()
   using copy = temporary()
