@@ -6,7 +6,7 @@
 -- "Claw" in ASCII: file(1) and a wrong database are told apart by it.
 PRAGMA application_id = 0x436c6177;
 -- How many steps have been run: the version of the format.
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 -- What makes this store different from any other. One row, written once.
 CREATE TABLE store (
@@ -54,8 +54,13 @@ CREATE TABLE inode (
   ctime         INTEGER NOT NULL, -- last change of contents or attributes, seconds
   ctime_nanos   INTEGER NOT NULL, -- and nanoseconds
   btime         INTEGER NOT NULL, -- birth, seconds; never changes
-  btime_nanos   INTEGER NOT NULL  -- and nanoseconds
+  btime_nanos   INTEGER NOT NULL, -- and nanoseconds
+  tree          INTEGER NOT NULL DEFAULT 0, -- the innermost row of `tree` that it belongs to; 0: none
+  body          INTEGER NOT NULL DEFAULT 0  -- whose contents it has, the key in `inline` and `extent`; 0: its own number
 ) STRICT;
+
+-- Who has contents under another number than its own: copies that were not written to, and what was copied from.
+CREATE INDEX inode_body ON inode (body) WHERE body != 0;
 
 -- Inodes without a name: unlinked while open, or made by O_TMPFILE. Found here after a crash.
 CREATE INDEX orphan ON inode (ino) WHERE nlink = 0;
@@ -86,20 +91,22 @@ CREATE TABLE xattr (
 
 -- The piece of a file that lives in the database: all of a small one, the tail of one that grows in small steps.
 CREATE TABLE inline (
-  ino  INTEGER PRIMARY KEY, -- the file; its place and length are in `inode`
+  body INTEGER PRIMARY KEY, -- whose; its place and length are in `inode`
   data BLOB NOT NULL        -- 1 to 16,384 bytes
 ) STRICT;
 
 -- Where the other bytes of files lie. Extents of a file overlap neither each other nor its inline piece.
 CREATE TABLE extent (
-  ino      INTEGER NOT NULL, -- the file
+  body     INTEGER NOT NULL, -- whose contents these are
   offset   INTEGER NOT NULL, -- where in the file the extent begins, bytes
   length   INTEGER NOT NULL, -- its length, bytes, above 0
   segment  INTEGER NOT NULL, -- the segment that holds it; 0: unwritten, reserved by fallocate(2), reads as zeroes
   position INTEGER NOT NULL, -- where in the segment its record's header begins, bytes
   record   INTEGER NOT NULL, -- payload length of the whole record, bytes
-  skip     INTEGER NOT NULL, -- bytes of the payload before the extent's own
-  PRIMARY KEY (ino, offset)
+  skip     INTEGER NOT NULL, -- bytes of the decoded payload before the extent's own
+  plain    INTEGER NOT NULL DEFAULT 0, -- length of the decoded payload, bytes; 0: it is stored as it is
+  sequence INTEGER NOT NULL DEFAULT 0, -- the record's sequence number; 0: not known
+  PRIMARY KEY (body, offset)
 ) STRICT, WITHOUT ROWID;
 
 -- What points into a segment, and at which record: the cleaner moves records, not files.
@@ -109,4 +116,22 @@ CREATE INDEX extent_place ON extent (segment, position) WHERE segment != 0;
 CREATE TABLE segment (
   id   INTEGER PRIMARY KEY, -- number of the file segments/NNNNNNNN.seg
   live INTEGER NOT NULL     -- sum of the lengths of the extents that point into it, bytes; at 0 the file is deleted
+) STRICT;
+
+-- Contents that several inodes have: copied before one of them is written to.
+CREATE TABLE shared (
+  body INTEGER PRIMARY KEY, -- the key in `inline` and `extent`
+  refs INTEGER NOT NULL     -- inodes that have it, 2 or more
+) STRICT;
+
+-- Directories with properties of their own, which hold for everything below up to the next such directory.
+CREATE TABLE tree (
+  id           INTEGER PRIMARY KEY, -- inode number of the directory
+  parent       INTEGER NOT NULL, -- the tree around this one; 0: none
+  flags        INTEGER NOT NULL, -- 1: read-only
+  key          INTEGER NOT NULL, -- encryption key; 0: none
+  limit_bytes  INTEGER NOT NULL, -- most bytes it may hold; 0: as many as there is room for
+  limit_inodes INTEGER NOT NULL, -- most inodes; 0: no limit
+  used_bytes   INTEGER NOT NULL, -- sum of `inode.alloc` over its inodes and those of the trees in it
+  used_inodes  INTEGER NOT NULL  -- how many these are; at 0 the row goes
 ) STRICT;

@@ -18,7 +18,7 @@ export function hasManyAccessTimes(env: Environment): boolean {
 }
 
 export function touchAccessLazily(env: Environment, inode: Inode): void {
-  if (env.store.readOnly || inode.has(InodeFlag.NOATIME)) return
+  if (env.store.readOnly || inode.has(InodeFlag.NOATIME) || env.store.trees.isReadOnly(inode.tree)) return
   const t = now()
   if (!isStale(inode, t.seconds)) return
   inode.touchAccess(t)

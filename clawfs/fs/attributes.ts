@@ -5,7 +5,7 @@ import { SetattrValid as V } from "../fuse/abi.ts"
 import { InodeFlag, PERMISSIONS, type Inode } from "../store/inode.ts"
 import { now, type Timestamp } from "../sys/clock.ts"
 import { ACCESS_ACL, aclWithMode, decodeAcl, encodeAcl } from "./acl.ts"
-import { inodeOf, type Environment } from "./environment.ts"
+import { inodeOf, refusal, type Environment } from "./environment.ts"
 import { dependsOnCaller, dropPrivileges } from "./privileges.ts"
 
 /** The largest size: what a double counts exactly. Beyond it: EFBIG. */
@@ -17,7 +17,8 @@ const EXPLICIT = V.MODE | V.UID | V.GID | V.SIZE | V.ATIME | V.MTIME | V.ATIME_N
 export function setattr(env: Environment, request: InHeader, change: SetattrIn): Result<Inode> {
   const inode = inodeOf(env, request.node)
   if (isErrno(inode)) return inode
-  if (inode.has(InodeFlag.IMMUTABLE)) return E.EPERM
+  const bad = refusal(env, inode)
+  if (bad !== undefined) return bad
   if (inode.has(InodeFlag.APPEND) && (change.valid & ~(V.FH | V.LOCKOWNER | V.KILL_SUIDGID)) !== 0) {
     if (!isTouchNow(change)) return E.EPERM
   }

@@ -24,6 +24,7 @@ import {
   directoryOf,
   inodeOf,
   markCounted,
+  refusal,
   wasCounted,
   type Environment,
 } from "./environment.ts"
@@ -60,7 +61,10 @@ export function lookup(env: Environment, request: InHeader, name: Buffer): Resul
 export function checkNewName(env: Environment, directory: Inode, name: Buffer): Errno | undefined {
   if (name.length > NAME_MAX) return E.ENAMETOOLONG
   if (directory.nlink === 0) return E.ENOENT
-  if (directory.has(InodeFlag.IMMUTABLE)) return E.EPERM
+  return refusal(env, directory) ?? existing(env, directory, name)
+}
+
+function existing(env: Environment, directory: Inode, name: Buffer): Errno | undefined {
   return env.store.dentries.find(directory.ino, name) === undefined ? undefined : E.EEXIST
 }
 
@@ -69,7 +73,9 @@ export function born(env: Environment, request: InHeader, directory: Inode, mode
   const setgid = (directory.mode & S_ISGID) !== 0
   const inherited = setgid && (mode & S_IFMT) === S_IFDIR ? S_ISGID : 0
   const gid = setgid ? directory.gid : request.gid
-  return newInode(env.store.counters.allocateIno(), mode | inherited, request.uid, gid, rdev)
+  const inode = newInode(env.store.counters.allocateIno(), mode | inherited, request.uid, gid, rdev)
+  inode.tree = directory.tree
+  return inode
 }
 
 /** The default ACL of the directory decides instead of the umask, where there is one. */
@@ -109,17 +115,15 @@ export function create(env: Environment, request: InHeader, name: Buffer, creati
   const type = (creation.mode & S_IFMT) === 0 ? S_IFREG : creation.mode & S_IFMT
   const inode = env.store.transact(
     () => {
-      const made = born(env, request, directory, type | (creation.mode & PERMISSIONS))
-      const device =
-        creation.rdev === 0 ? made : newInode(made.ino, made.mode, made.uid, made.gid, creation.rdev)
-      applyCreationMode(env, directory, device, creation.umask)
-      if (device.isDirectory) {
-        device.parent = directory.ino
+      const made = born(env, request, directory, type | (creation.mode & PERMISSIONS), creation.rdev)
+      applyCreationMode(env, directory, made, creation.umask)
+      if (made.isDirectory) {
+        made.parent = directory.ino
         directory.nlink += 1
       }
-      env.store.inodes.insert(device)
-      enter(env, directory, name, device)
-      return device
+      env.store.inodes.insert(made)
+      enter(env, directory, name, made)
+      return made
     },
     request,
     (made) => made.ino,
@@ -151,7 +155,8 @@ export function tmpfile(env: Environment, request: InHeader, creation: Creation)
   const directory = directoryOf(env, request.node)
   if (isErrno(directory)) return directory
   if (directory.nlink === 0) return E.ENOENT
-  if (directory.has(InodeFlag.IMMUTABLE)) return E.EPERM
+  const bad = refusal(env, directory)
+  if (bad !== undefined) return bad
   const inode = env.store.transact(
     () => {
       const made = born(env, request, directory, S_IFREG | (creation.mode & PERMISSIONS))
@@ -173,8 +178,9 @@ export function link(env: Environment, request: InHeader, existing: NodeId, name
   if (isErrno(directory)) return directory
   const inode = inodeOf(env, existing)
   if (isErrno(inode)) return inode
-  if (inode.isDirectory || inode.has(InodeFlag.IMMUTABLE) || inode.has(InodeFlag.APPEND)) return E.EPERM
-  const bad = checkNewName(env, directory, name)
+  if (inode.isDirectory) return E.EPERM
+  if (inode.tree !== directory.tree) return E.EXDEV
+  const bad = refusal(env, inode, GUARDED) ?? checkNewName(env, directory, name)
   if (bad !== undefined) return bad
   if (inode.nlink === 0 && !inode.has(InodeFlag.UNNAMED)) return E.ENOENT
   if (inode.nlink >= LINK_MAX) return E.EMLINK
@@ -194,10 +200,11 @@ export function link(env: Environment, request: InHeader, existing: NodeId, name
 }
 
 /** Whether a name may be taken out of `directory`; the kernel has checked permissions and the sticky bit. */
-export function checkRemoval(directory: Inode, inode: Inode): Errno | undefined {
-  const guarded = InodeFlag.IMMUTABLE | InodeFlag.APPEND
-  return directory.has(guarded) || inode.has(guarded) ? E.EPERM : undefined
+export function checkRemoval(env: Environment, directory: Inode, inode: Inode): Errno | undefined {
+  return refusal(env, directory, GUARDED) ?? refusal(env, inode, GUARDED)
 }
+
+const GUARDED = InodeFlag.IMMUTABLE | InodeFlag.APPEND
 
 /** One name less. At 0 the inode stays while the kernel holds it. Part of a transaction; then call `reap`. */
 export function dropName(env: Environment, inode: Inode): void {
@@ -221,7 +228,7 @@ export function remove(env: Environment, request: InHeader, name: Buffer, wantsD
   if (entry === undefined) return E.ENOENT
   const inode = inodeOf(env, entry.ino)
   if (isErrno(inode)) return inode
-  const bad = checkRemoval(directory, inode) ?? checkType(env, inode, wantsDirectory)
+  const bad = checkRemoval(env, directory, inode) ?? checkType(env, inode, wantsDirectory)
   if (bad !== undefined) return bad
   env.store.transact(() => unlinkEntry(env, { directory, name, entry }, inode), request)
   reap(env, inode)

@@ -1,10 +1,10 @@
 /** What every part of the filesystem works with. */
 import type { NodeId } from "../core/brand.ts"
-import { E, isErrno, type Result, type Status } from "../core/errno.ts"
+import { E, isErrno, type Errno, type Result, type Status } from "../core/errno.ts"
 import type { InHeader } from "../fuse/abi.ts"
 import { UNIQUE_RESEND_HIGH } from "../fuse/abi.ts"
 import type { LATER } from "../fuse/operations.ts"
-import type { Inode } from "../store/inode.ts"
+import { InodeFlag, type Inode } from "../store/inode.ts"
 import type { Store } from "../store/store.ts"
 import type { Listings } from "./listings.ts"
 import type { Lookups } from "./lookups.ts"
@@ -42,6 +42,21 @@ export function directoryOf(env: Environment, node: NodeId): Result<Inode> {
   const inode = inodeOf(env, node)
   if (isErrno(inode)) return inode
   return inode.isDirectory ? inode : E.ENOTDIR
+}
+
+/** Why an inode must stay as it is: EROFS in a read-only tree, EPERM when it has one of `flags`. */
+export function refusal(
+  env: Environment,
+  inode: Inode,
+  flags: number = InodeFlag.IMMUTABLE,
+): Errno | undefined {
+  if (env.store.trees.isReadOnly(inode.tree)) return E.EROFS
+  return inode.has(flags) ? E.EPERM : undefined
+}
+
+/** The tree that an inode lies in: that of a tree's own top directory is the one around it. */
+export function treeAround(env: Environment, inode: Inode): number {
+  return inode.tree === inode.ino ? (env.store.trees.get(inode.tree)?.parent ?? 0) : inode.tree
 }
 
 /** Counts the lookup that the entry reply hands out; once, even when the request comes again after a kill. */

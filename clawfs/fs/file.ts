@@ -9,7 +9,7 @@ import { InodeFlag, type Inode } from "../store/inode.ts"
 import { now } from "../sys/clock.ts"
 import { touchAccessLazily } from "./access-time.ts"
 import { MAX_FILE_SIZE } from "./attributes.ts"
-import { inodeOf, type Environment } from "./environment.ts"
+import { inodeOf, refusal, type Environment } from "./environment.ts"
 import { dependsOnCaller, dropPrivileges } from "./privileges.ts"
 
 /** fallocate(2) */
@@ -31,8 +31,8 @@ function writableOf(env: Environment, request: InHeader, offset: number, end: nu
   const inode = fileOf(env, request)
   if (isErrno(inode)) return inode
   if (end > MAX_FILE_SIZE) return E.EFBIG
-  if (inode.has(InodeFlag.IMMUTABLE) || (inode.has(InodeFlag.APPEND) && offset < inode.size)) return E.EPERM
-  return inode
+  const flags = offset < inode.size ? InodeFlag.IMMUTABLE | InodeFlag.APPEND : InodeFlag.IMMUTABLE
+  return refusal(env, inode, flags) ?? inode
 }
 
 export function read(env: Environment, request: InHeader, range: ReadRange, reply: Reply): Status {

@@ -10,7 +10,7 @@ import { InodeFlag, S_IFDIR } from "../store/inode.ts"
 import { flushAccessTimes, hasManyAccessTimes } from "./access-time.ts"
 import { setattr } from "./attributes.ts"
 import * as directory from "./directory.ts"
-import { countLookup, inodeOf, type Environment } from "./environment.ts"
+import { countLookup, inodeOf, refusal, type Environment } from "./environment.ts"
 import * as file from "./file.ts"
 import { ioctl } from "./inode-flags.ts"
 import { dropPrivileges } from "./privileges.ts"
@@ -122,7 +122,8 @@ export class FileSystem implements Operations, Replay {
     const inode = inodeOf(this.#env, request.node)
     if (isErrno(inode)) return inode
     const writes = (flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0
-    if (writes && inode.has(InodeFlag.IMMUTABLE)) return E.EPERM
+    const bad = writes ? refusal(this.#env, inode) : undefined
+    if (bad !== undefined) return bad
     if (writes && inode.has(InodeFlag.APPEND) && ((flags & O_APPEND) === 0 || (flags & O_TRUNC) !== 0))
       return E.EPERM
     if (killPrivileges) {

@@ -59,6 +59,7 @@ function fromXflags(xflags: number): number {
 /** The kernel has checked owner and CAP_LINUX_IMMUTABLE. */
 function setFlags(env: Environment, inode: Inode, flags: number): Result<Uint8Array> {
   if ((flags & ~USER_FLAGS) !== 0) return E.EOPNOTSUPP
+  if (env.store.trees.isReadOnly(inode.tree)) return E.EROFS
   env.store.transact(() => {
     inode.flags = (inode.flags & ~USER_FLAGS) | flags
     inode.touchChange(now())

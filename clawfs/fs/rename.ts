@@ -4,10 +4,10 @@ import { E, OK, isErrno, type Errno, type Result, type Status } from "../core/er
 import type { InHeader } from "../fuse/abi.ts"
 import { RenameFlag } from "../fuse/abi.ts"
 import type { Found } from "../store/dentries.ts"
-import { InodeFlag, S_IFCHR, type Inode } from "../store/inode.ts"
+import { S_IFCHR, type Inode } from "../store/inode.ts"
 import { now } from "../sys/clock.ts"
 import { NAME_MAX, born, checkRemoval, dropName, reap } from "./directory.ts"
-import { directoryOf, inodeOf, type Environment } from "./environment.ts"
+import { directoryOf, inodeOf, refusal, treeAround, type Environment } from "./environment.ts"
 
 interface Side {
   readonly directory: Inode
@@ -73,8 +73,11 @@ function resolve(env: Environment, request: InHeader, name: Buffer, target: Rena
 function checkMove(env: Environment, { from, to }: Move, flags: number): Errno | undefined {
   if ((flags & RenameFlag.NOREPLACE) !== 0 && to.inode !== undefined) return E.EEXIST
   if ((flags & RenameFlag.EXCHANGE) !== 0 && to.inode === undefined) return E.ENOENT
-  const guarded = checkRemoval(from.directory, from.inode) ?? checkTargetFlags(to)
+  const guarded = checkRemoval(env, from.directory, from.inode) ?? checkTarget(env, to)
   if (guarded !== undefined) return guarded
+  const exchanged = (flags & RenameFlag.EXCHANGE) !== 0 ? to.inode : undefined
+  if (treeAround(env, from.inode) !== to.directory.tree) return E.EXDEV
+  if (exchanged !== undefined && treeAround(env, exchanged) !== from.directory.tree) return E.EXDEV
   if (from.inode.isDirectory && isWithin(env, to.directory, from.inode)) return E.EINVAL
   if ((flags & RenameFlag.EXCHANGE) !== 0) {
     return to.inode?.isDirectory === true && isWithin(env, from.directory, to.inode) ? E.EINVAL : undefined
@@ -82,9 +85,8 @@ function checkMove(env: Environment, { from, to }: Move, flags: number): Errno |
   return checkReplacement(env, from.inode, to.inode)
 }
 
-function checkTargetFlags(to: Move["to"]): Errno | undefined {
-  if (to.inode !== undefined) return checkRemoval(to.directory, to.inode)
-  return to.directory.has(InodeFlag.IMMUTABLE) ? E.EPERM : undefined
+function checkTarget(env: Environment, to: Move["to"]): Errno | undefined {
+  return to.inode === undefined ? refusal(env, to.directory) : checkRemoval(env, to.directory, to.inode)
 }
 
 function checkReplacement(env: Environment, source: Inode, target: Inode | undefined): Errno | undefined {

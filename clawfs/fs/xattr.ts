@@ -5,7 +5,7 @@ import { ACL_KILL_SGID, SetxattrFlag } from "../fuse/abi.ts"
 import { InodeFlag, S_ISGID, type Inode } from "../store/inode.ts"
 import { now } from "../sys/clock.ts"
 import { ACCESS_ACL, DEFAULT_ACL, decodeAcl, isMinimal, modeOfAcl } from "./acl.ts"
-import { inodeOf, type Environment } from "./environment.ts"
+import { inodeOf, refusal, type Environment } from "./environment.ts"
 
 const NAME_MAX = 255
 const NAMESPACES = ["user.", "trusted.", "security."].map((prefix) => Buffer.from(prefix, "latin1"))
@@ -31,7 +31,7 @@ function modifiable(env: Environment, request: InHeader, name: Buffer): Result<I
   if (bad !== undefined) return bad
   const inode = inodeOf(env, request.node)
   if (isErrno(inode)) return inode
-  return inode.has(InodeFlag.IMMUTABLE) || inode.has(InodeFlag.APPEND) ? E.EPERM : inode
+  return refusal(env, inode, InodeFlag.IMMUTABLE | InodeFlag.APPEND) ?? inode
 }
 
 function valueOf(env: Environment, inode: Inode, name: Buffer): Buffer | undefined {

@@ -31,7 +31,19 @@ export interface Outcome {
   readonly isDamaged: boolean
 }
 
-const TABLES = ["store", "state", "inode", "dentry", "symlink", "xattr", "inline", "extent", "segment"]
+const TABLES = [
+  "store",
+  "state",
+  "inode",
+  "dentry",
+  "symlink",
+  "xattr",
+  "inline",
+  "extent",
+  "segment",
+  "shared",
+  "tree",
+]
 const MOST_MESSAGES = 20
 
 /**

@@ -1,6 +1,7 @@
 /** One inode's bytes as the tables describe them: the inline piece and the extents, their places and their sum. */
 import { INLINE_MAX } from "../store/inline.ts"
 import { PERMISSIONS, S_IFREG } from "../store/inode.ts"
+import { storedBytes } from "../store/extents.ts"
 import { RECORD_HEADER } from "../store/record.ts"
 import { DT_REG, type InodeRow } from "./attributes.ts"
 import { isSegment, problemOfExtent, type ExtentRow } from "./extent.ts"
@@ -60,17 +61,18 @@ class ContentsChecker {
     }
     if (segment !== 0) this.#use(row, problem === undefined)
     else if (position !== 0 || record !== 0 || skip !== 0) {
-      const sql = "UPDATE extent SET position = 0, record = 0, skip = 0 WHERE ino = ? AND offset = ?"
+      const sql = "UPDATE extent SET position = 0, record = 0, skip = 0 WHERE body = ? AND offset = ?"
       this.#report("extent", "an unwritten extent with a place in the log", () =>
         change(this.#pass.db, sql, ino, offset),
       )
     }
   }
 
-  #use([, offset, length, segment, position, record]: ExtentRow, isSound: boolean): void {
+  #use(row: ExtentRow, isSound: boolean): void {
+    const [, offset, length, segment, position, record, skip, plain] = row
     if (!isSegment(segment)) return
     const use = this.#pass.use.get(segment) ?? { live: 0, end: 0 }
-    use.live += Math.max(0, length)
+    use.live += Math.max(0, storedBytes({ length, record, skip, plain }))
     if (isSound) {
       use.end = Math.max(use.end, position + RECORD_HEADER + record)
       this.#writtenEnd = Math.max(this.#writtenEnd, offset + length)
@@ -129,7 +131,7 @@ class ContentsChecker {
         "inline",
         message,
         () => {
-          change(db, "DELETE FROM inline WHERE ino = ?", ino)
+          change(db, "DELETE FROM inline WHERE body = ?", ino)
           this.#place(0, 0)
         },
         range,
@@ -146,8 +148,8 @@ class ContentsChecker {
       "leftover",
       `${row - Math.max(0, inlineLength)} bytes in table inline belong to nothing`,
       () => {
-        if (inlineLength <= 0) change(db, "DELETE FROM inline WHERE ino = ?", ino)
-        else change(db, "UPDATE inline SET data = substr(data, 1, ?) WHERE ino = ?", inlineLength, ino)
+        if (inlineLength <= 0) change(db, "DELETE FROM inline WHERE body = ?", ino)
+        else change(db, "UPDATE inline SET data = substr(data, 1, ?) WHERE body = ?", inlineLength, ino)
       },
     )
     return [inlineOffset, inlineLength]

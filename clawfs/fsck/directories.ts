@@ -5,7 +5,7 @@
 import { ROOT_NODE } from "../core/brand.ts"
 import type { Database } from "../store/database.ts"
 import { S_IFDIR, S_IFMT } from "../store/inode.ts"
-import { DIRECTORY_SIZE } from "./attributes.ts"
+import { DIRECTORY_SIZE, INODE_COLUMNS } from "./attributes.ts"
 import type { Findings } from "./finding.ts"
 import { INO_LIMIT, change, numberOf } from "./scan.ts"
 
@@ -49,7 +49,7 @@ export function insertDirectory(db: Database, ino: number): void {
   const now = Math.floor(Date.now() / 1000)
   change(
     db,
-    `INSERT INTO inode VALUES (?, ${S_IFDIR | 0o700}, 2, 0, 0, 0, ${DIRECTORY_SIZE}, 0, 0, ${ROOT_NODE}, 0, 0,
+    `INSERT INTO inode (${INODE_COLUMNS}) VALUES (?, ${S_IFDIR | 0o700}, 2, 0, 0, 0, ${DIRECTORY_SIZE}, 0, 0, ${ROOT_NODE}, 0, 0,
       ${now}, 0, ${now}, 0, ${now}, 0, ${now}, 0)`,
     ino,
   )

@@ -10,15 +10,20 @@ import { checkTarget, checkXattrs, type SymlinkRow, type XattrRow } from "./smal
 
 const TABLES = ["inline", "symlink", "xattr", "extent"] as const
 type Table = (typeof TABLES)[number]
+/** The column that names the inode. */
+const KEYS = { inline: "body", symlink: "ino", xattr: "ino", extent: "body" } as const satisfies Record<
+  Table,
+  string
+>
 
 const INODES = `SELECT ${INODE_COLUMNS} FROM inode WHERE ino > ? AND ino < ${INO_LIMIT} ORDER BY ino LIMIT ${PAGE}`
-const INLINE = `SELECT ino, length(data) FROM inline WHERE ino > ? AND ino < ${INO_LIMIT} ORDER BY ino LIMIT ${PAGE}`
+const INLINE = `SELECT body, length(data) FROM inline WHERE body > ? AND body < ${INO_LIMIT} ORDER BY body LIMIT ${PAGE}`
 const SYMLINKS = `SELECT ino, length(target), instr(target, x'00') FROM symlink
   WHERE ino > ? AND ino < ${INO_LIMIT} ORDER BY ino LIMIT ${PAGE}`
 const XATTRS = `SELECT ino, name, length(value) FROM xattr WHERE (ino, name) > (?, ?) AND +ino < ${INO_LIMIT}
   ORDER BY ino, name LIMIT ${PAGE}`
-const EXTENTS = `SELECT ${EXTENT_COLUMNS} FROM extent WHERE (ino, offset) > (?, ?) AND +ino < ${INO_LIMIT}
-  AND +offset BETWEEN 0 AND ${SAFE_LIMIT - 1} ORDER BY ino, offset LIMIT ${PAGE}`
+const EXTENTS = `SELECT ${EXTENT_COLUMNS} FROM extent WHERE (body, offset) > (?, ?) AND +body < ${INO_LIMIT}
+  AND +offset BETWEEN 0 AND ${SAFE_LIMIT - 1} ORDER BY body, offset LIMIT ${PAGE}`
 
 /** To be called when the index knows all names. */
 export function checkInodes(pass: Pass): void {
@@ -125,7 +130,7 @@ class InodeChecker {
       kind: "leftover",
       ino,
       message: `rows in table ${table} belong to inode ${ino}, which does not exist`,
-      repair: () => change(db, `DELETE FROM ${table} WHERE ino = ?`, ino),
+      repair: () => change(db, `DELETE FROM ${table} WHERE ${KEYS[table]} = ?`, ino),
     })
   }
 
@@ -133,12 +138,14 @@ class InodeChecker {
   #unreachableKeys(): void {
     const { db, findings } = this.#pass
     // Two ranges of the key, so that nothing is scanned.
-    const bad = `(ino < 1 OR ino >= ${INO_LIMIT})`
+    const beyond = (key: string): string => `(${key} < 1 OR ${key} >= ${INO_LIMIT})`
+    const bad = beyond("ino")
     const inodes = numberOf(db, `SELECT count(*) FROM inode WHERE ${bad}`) ?? 0
     if (inodes > 0)
       findings.add({ kind: "inode", message: `${inodes} inodes have a number that none can have` })
     for (const table of TABLES) {
-      const where = `${bad} AND ino NOT IN (SELECT ino FROM inode WHERE ${bad})`
+      const key = KEYS[table]
+      const where = `${beyond(key)} AND ${key} NOT IN (SELECT ino FROM inode WHERE ${bad})`
       const rows = numberOf(db, `SELECT count(*) FROM ${table} WHERE ${where}`) ?? 0
       if (rows === 0) continue
       findings.add({
@@ -149,7 +156,7 @@ class InodeChecker {
     }
     const outside = `offset NOT BETWEEN 0 AND ${SAFE_LIMIT - 1}`
     const extents = db
-      .query<[], [number]>(`SELECT DISTINCT ino FROM extent WHERE ${outside} LIMIT 1000`)
+      .query<[], [number]>(`SELECT DISTINCT body FROM extent WHERE ${outside} LIMIT 1000`)
       .all()
     for (const [ino] of extents)
       findings.add({ kind: "extent", ino, message: "an extent at an offset that no file has" })

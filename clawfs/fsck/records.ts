@@ -14,8 +14,8 @@ const BATCH = 1 << 18
 /** Records that lie closer together are read at once, with what is between them. */
 const GAP = 64 * 1024
 
-const ALL = `SELECT ${EXTENT_COLUMNS} FROM extent WHERE (ino, offset) > (?, ?) AND +ino < ${INO_LIMIT}
-  AND +segment != 0 AND +offset BETWEEN 0 AND ${SAFE_LIMIT - 1} ORDER BY ino, offset LIMIT ${PAGE}`
+const ALL = `SELECT ${EXTENT_COLUMNS} FROM extent WHERE (body, offset) > (?, ?) AND +body < ${INO_LIMIT}
+  AND +segment != 0 AND +offset BETWEEN 0 AND ${SAFE_LIMIT - 1} ORDER BY body, offset LIMIT ${PAGE}`
 
 interface Damage {
   readonly ino: number
@@ -44,6 +44,7 @@ class RecordChecker implements Disposable {
   readonly #ino = new Float64Array(BATCH)
   readonly #offset = new Float64Array(BATCH)
   readonly #length = new Uint32Array(BATCH)
+  readonly #sequence = new Float64Array(BATCH)
   #count = 0
   #seen = 0
   #damages: Damage[] = []
@@ -56,7 +57,7 @@ class RecordChecker implements Disposable {
   }
 
   take(row: ExtentRow): void {
-    const [ino, offset, length, segment, position, record] = row
+    const [ino, offset, length, segment, position, record, , , sequence] = row
     // What is wrong with the row itself has been told, and what belongs to no inode will not be read.
     if (problemOfExtent(row) !== undefined) return
     if (!this.#pass.isOnline && this.#pass.index.find(ino) < 0) return
@@ -66,6 +67,7 @@ class RecordChecker implements Disposable {
     this.#ino[at] = ino
     this.#offset[at] = offset
     this.#length[at] = length
+    this.#sequence[at] = sequence
     this.#count += 1
     if (this.#count === BATCH) this.flush()
   }
@@ -102,13 +104,14 @@ class RecordChecker implements Disposable {
 
   #verify(run: Uint32Array): void {
     const { totals } = this.#pass
-    let [last, lastLength] = [-1, -1]
+    let [last, lastLength, lastSequence] = [-1, -1, -1]
     let verdict: Verdict = { is: "gone" }
     for (const at of run) {
-      const [place = 0, record = 0] = [this.#place[at], this.#record[at]]
-      if (place !== last || record !== lastLength) {
-        ;[last, lastLength] = [place, record]
-        verdict = this.#reader.verify(segmentOf(place), positionOf(place), record)
+      const [place = 0, record = 0, sequence = 0] = [this.#place[at], this.#record[at], this.#sequence[at]]
+      if (place !== last || record !== lastLength || sequence !== lastSequence) {
+        ;[last, lastLength, lastSequence] = [place, record, sequence]
+        const [segment, position] = [segmentOf(place), positionOf(place)]
+        verdict = this.#reader.verify({ segment, position, length: record, sequence })
         totals.records += 1
         totals.recordBytes += record
       }
@@ -154,10 +157,13 @@ class RecordChecker implements Disposable {
   /** A server may have overwritten or removed those bytes, and deleted the segment, since the extent was read. */
   #persists({ ino, offset }: Damage): boolean {
     const row = this.#pass.db
-      .query<[number, number], ExtentRow>(`SELECT ${EXTENT_COLUMNS} FROM extent WHERE ino = ? AND offset = ?`)
+      .query<[number, number], ExtentRow>(
+        `SELECT ${EXTENT_COLUMNS} FROM extent WHERE body = ? AND offset = ?`,
+      )
       .get(ino, offset)
     if (row === undefined || row[3] === 0) return false
-    return this.#reader.verify(row[3], row[4], row[5]).is !== "whole"
+    const [, , , segment, position, length, , , sequence] = row
+    return this.#reader.verify({ segment, position, length, sequence }).is !== "whole"
   }
 
   #tell({ ino, offset, length, how, healedBy, records }: Damage): void {

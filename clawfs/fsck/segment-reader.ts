@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { Fault, describe } from "../core/fault.ts"
 import { RECORD_HEADER, verifyRecord } from "../store/record.ts"
 import { segmentPath } from "../store/segment-files.ts"
+import type { RecordRead } from "../store/segments.ts"
 import { SEGMENTS } from "../store/store.ts"
 import type { Pass } from "./pass.ts"
 import { headerState, openIfThere, type HeaderState } from "./segments.ts"
@@ -64,8 +65,8 @@ export class SegmentReader implements Disposable {
     }
   }
 
-  /** Judges the record at `position`, whose payload should have `length` bytes. */
-  verify(id: number, position: number, length: number): Verdict {
+  /** Judges the record at `position`, whose payload should have `length` bytes; `sequence` 0: whichever. */
+  verify({ segment: id, position, length, sequence }: RecordRead): Verdict {
     this.#open(id)
     if (this.#fd === undefined) return { is: "gone" }
     if (this.#header === "foreign") return { is: "damaged", how: `segment ${id} is that of another store` }
@@ -79,8 +80,10 @@ export class SegmentReader implements Disposable {
     const header = this.#buffer.subarray(at, at + RECORD_HEADER)
     try {
       const payload = this.#buffer.subarray(at + RECORD_HEADER, at + size)
-      const { sequence } = verifyRecord(header, payload, id, position)
-      return this.#header === "sound" ? { is: "whole", sequence } : { is: "behind a damaged header" }
+      const found = verifyRecord(header, payload, { segment: id, position, sequence })
+      return this.#header === "sound"
+        ? { is: "whole", sequence: found.sequence }
+        : { is: "behind a damaged header" }
     } catch (thrown) {
       if (thrown instanceof Fault && thrown.kind === "corrupt")
         return { is: "damaged", how: describe(thrown) }

@@ -9,7 +9,8 @@
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import type { Database, Query } from "./database.ts"
-import type { Segments } from "./segments.ts"
+import { storedBytes } from "./extents.ts"
+import type { RecordRead, Segments } from "./segments.ts"
 
 /** In the background, a segment with more live bytes than this part of it is left alone. */
 const MAX_LIVE = 0.8
@@ -21,12 +22,16 @@ const SLACK_BYTES = 64 * 1024 * 1024
 const SLACK_SHARE = 0.25
 
 interface Pointer {
-  readonly ino: number
+  readonly body: number
   readonly offset: number
   readonly length: number
   readonly record: number
   readonly skip: number
+  readonly plain: number
+  readonly sequence: number
 }
+
+type PointerRow = [number, number, number, number, number, number, number]
 
 /** Of the segments that nothing is appended to. */
 export interface LogSpace {
@@ -40,7 +45,7 @@ export class Cleaner {
   readonly #segments: Segments
   readonly #log: Log | undefined
   readonly #next: Query<[number, number], [number | null]>
-  readonly #pointers: Query<[number, number], [number, number, number, number, number]>
+  readonly #pointers: Query<[number, number], PointerRow>
   readonly #move: Query<[number, number, number, number, number, number]>
   /** Segments with a damaged record: it stays where it is, for fsck to tell of. */
   readonly #stuck = new Set<number>()
@@ -55,10 +60,11 @@ export class Cleaner {
       "SELECT min(position) FROM extent WHERE segment = ? AND position > ? AND segment != 0",
     )
     this.#pointers = db.query(
-      "SELECT ino, offset, length, record, skip FROM extent WHERE segment = ? AND position = ? AND segment != 0",
+      `SELECT body, offset, length, record, skip, plain, sequence FROM extent
+       WHERE segment = ? AND position = ? AND segment != 0`,
     )
     this.#move = db.query(
-      "UPDATE extent SET segment = ?, position = ?, record = ?, skip = ? WHERE ino = ? AND offset = ?",
+      "UPDATE extent SET segment = ?, position = ?, record = ?, skip = ? WHERE body = ? AND offset = ?",
     )
   }
 
@@ -130,7 +136,7 @@ export class Cleaner {
     const [first] = pointers
     if (first === undefined) return 0
     try {
-      return this.#copy({ segment, position, length: first.record }, pointers)
+      return this.#copy({ segment, position, length: first.record, sequence: first.sequence }, pointers)
     } catch (thrown) {
       if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
       this.#log?.error("a damaged record can't be moved", { segment, position, reason: describe(thrown) })
@@ -139,23 +145,28 @@ export class Cleaner {
     }
   }
 
-  /** Only what something points to is copied; files that share the record go on sharing it. */
-  #copy(record: { segment: number; position: number; length: number }, pointers: readonly Pointer[]): number {
+  /**
+   * Only what something points to is copied, of an encoded record all of it; files that share the record go on sharing
+   * it. The copy keeps the record's sequence number, so that it does not look newer than it is.
+   */
+  #copy(record: RecordRead, pointers: readonly Pointer[]): number {
     const { header, payload } = this.#segments.readRecord(record)
-    const from = Math.min(...pointers.map(({ skip }) => skip))
-    const to = Math.max(...pointers.map(({ skip, length }) => skip + length))
-    const { ino, offset, sequence } = header
-    const copy = { ino, offset: offset + from, sequence }
+    const isEncoded = header.flags !== 0
+    const from = isEncoded ? 0 : Math.min(...pointers.map(({ skip }) => skip))
+    const to = isEncoded ? payload.length : Math.max(...pointers.map(({ skip, length }) => skip + length))
+    const plain = isEncoded ? header.plain : to - from
+    const copy = { ...header, offset: header.offset + from, plain }
     const place = this.#segments.appendCopy(copy, payload.subarray(from, to))
-    for (const { skip, ino: owner, offset: at, length } of pointers) {
-      this.#move.run(place.segment, place.position, to - from, skip - from, owner, at)
-      this.#segments.account(record.segment, -length)
-      this.#segments.account(place.segment, length)
+    for (const pointer of pointers) {
+      const { skip, body, offset } = pointer
+      this.#move.run(place.segment, place.position, to - from, skip - from, body, offset)
+      this.#segments.account(record.segment, -storedBytes(pointer))
+      this.#segments.account(place.segment, storedBytes(pointer))
     }
     return to - from
   }
 }
 
-function asPointer([ino, offset, length, record, skip]: [number, number, number, number, number]): Pointer {
-  return { ino, offset, length, record, skip }
+function asPointer([body, offset, length, record, skip, plain, sequence]: PointerRow): Pointer {
+  return { body, offset, length, record, skip, plain, sequence }
 }

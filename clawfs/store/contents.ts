@@ -2,20 +2,42 @@
  * The bytes of a file: an inline piece and extents, which never overlap; what neither covers is a hole and reads as
  * zeroes. Every method works inside of the caller's transaction and leaves `alloc` exact; the caller saves the inode.
  * Offsets are bytes, below 2^53.
+ *
+ * They belong to a body, which copies of a file share: its rows are copied before one of them is changed, its bytes never.
  */
 import { E, type Result } from "../core/errno.ts"
 import { Fault } from "../core/fault.ts"
 import type { Counters } from "./counters.ts"
 import type { Database } from "./database.ts"
-import { Extents, clip, endOf, type Extent } from "./extents.ts"
+import { Extents, UNWRITTEN, clip, endOf, type Extent } from "./extents.ts"
 import { INLINE_MAX, InlinePieces } from "./inline.ts"
 import type { Inode } from "./inode.ts"
 import { RECORD_HEADER } from "./record.ts"
-import { RecordCache } from "./record-cache.ts"
-import type { Segments } from "./segments.ts"
+import { RecordCache, type Decode } from "./record-cache.ts"
+import type { Encode, Placed, RecordRead, Segments } from "./segments.ts"
+import { SharedBodies } from "./shared-bodies.ts"
+import type { Trees } from "./trees.ts"
 
 /** Writes shorter than this at a file's end are gathered inline; longer ones become records at once. */
 const RECORD_MIN = 4096
+
+/** How records of an inode are stored. */
+export interface RecordCoding {
+  /** Undefined: as they are. */
+  readonly encoderOf: (inode: Inode) => Encode | undefined
+  readonly decoderOf: (inode: Inode) => Decode
+}
+
+/** Records are stored as they are; encoded ones can't be read. */
+const PLAIN: RecordCoding = {
+  encoderOf: () => undefined,
+  decoderOf: () => (header) => {
+    throw new Fault(
+      "unsupported",
+      `a record is encoded in a way that this clawfs does not know (${header.flags})`,
+    )
+  },
+}
 
 export const SEEK_DATA = 3
 export const SEEK_HOLE = 4
@@ -26,13 +48,25 @@ export class Contents {
   readonly #segments: Segments
   readonly #cache: RecordCache
   readonly #counters: Counters
+  readonly #trees: Trees
+  readonly #shared: SharedBodies
+  readonly #coding: RecordCoding
 
-  constructor(db: Database, segments: Segments, counters: Counters) {
+  constructor(
+    db: Database,
+    segments: Segments,
+    counters: Counters,
+    trees: Trees,
+    coding: RecordCoding = PLAIN,
+  ) {
     this.#extents = new Extents(db, (segment, bytes) => segments.account(segment, bytes))
     this.#inline = new InlinePieces(db)
     this.#segments = segments
     this.#cache = new RecordCache(segments)
     this.#counters = counters
+    this.#trees = trees
+    this.#shared = new SharedBodies(db)
+    this.#coding = coding
   }
 
   /** Puts `[offset, offset + length)` to `out` at `at`; the range must lie within the file. */
@@ -59,15 +93,23 @@ export class Contents {
       covered = endOf(extent)
       if (!continues(run.at(-1), extent)) flush()
       if (isWholeRecord(extent)) run.push(extent)
-      else this.#readPart(extent, out, at + (extent.offset - offset))
+      else this.#readPart(inode, extent, out, at + (extent.offset - offset))
     }
     flush()
     out.fill(0, at + (covered - offset), at + (end - offset))
   }
 
-  #readPart(extent: Extent, out: Buffer, at: number): void {
-    if (extent.segment === 0) out.fill(0, at, at + extent.length)
-    else this.#cache.get(asRecord(extent)).copy(out, at, extent.skip, extent.skip + extent.length)
+  #readPart(inode: Inode, extent: Extent, out: Buffer, at: number): void {
+    const { segment, length, skip, plain, record } = extent
+    if (segment === 0) {
+      out.fill(0, at, at + length)
+      return
+    }
+    const payload = this.#cache.get(asRecord(extent), this.#coding.decoderOf(inode))
+    // Fewer bytes than the extent says would leave somebody else's in the reply.
+    if (payload.length !== (plain === 0 ? record : plain))
+      throw new Fault("corrupt", `a record of inode ${inode.ino} is not as long as it should be`)
+    payload.copy(out, at, skip, skip + length)
   }
 
   /**
@@ -135,20 +177,17 @@ export class Contents {
 
   /** Replaces `[offset, offset + data.length)`, and an inline piece within it, by records. */
   #writeRecords(inode: Inode, offset: number, data: Buffer): void {
-    const placed = this.#segments.append(inode.ino, offset, data)
+    const placed = this.#segments.append(inode.ino, offset, data, this.#coding.encoderOf(inode))
     const end = offset + data.length
     if (offset <= inode.inlineOffset && inode.inlineOffset + inode.inlineLength <= end)
       this.#inline.drop(inode)
     this.#extents.remove(inode, offset, end)
-    let at = offset
-    for (const { length, place } of placed) {
-      this.#extents.insert(inode, { offset: at, length, ...place, record: length, skip: 0 })
-      at += length
-    }
+    for (const extent of asExtents(offset, placed)) this.#extents.insert(inode, extent)
   }
 
   /** truncate(2): bytes and reservations behind `size` are gone; growth is a hole. */
   resize(inode: Inode, size: number): void {
+    if (size === 0 && !inode.isSole) this.#abandon(inode)
     this.#counted(inode, () => {
       if (size <= inode.size) this.#removeFrom(inode, size)
       inode.size = size
@@ -189,7 +228,7 @@ export class Contents {
   #reserve(inode: Inode, offset: number, end: number): void {
     for (const gap of this.#gaps(inode, offset, end)) {
       const length = gap.end - gap.offset
-      this.#extents.insert(inode, { offset: gap.offset, length, segment: 0, position: 0, record: 0, skip: 0 })
+      this.#extents.insert(inode, { offset: gap.offset, length, ...UNWRITTEN })
     }
   }
 
@@ -209,14 +248,7 @@ export class Contents {
     const parts = this.#extents.within(inode, start, end).map((extent) => ({ ...extent, inline: false }))
     const [piece, pieceEnd] = [inode.inlineOffset, inode.inlineOffset + inode.inlineLength]
     if (piece < end && start < pieceEnd) {
-      const whole = {
-        offset: piece,
-        length: inode.inlineLength,
-        segment: -1,
-        position: 0,
-        record: 0,
-        skip: 0,
-      }
+      const whole = { offset: piece, length: inode.inlineLength, ...UNWRITTEN, segment: -1 }
       parts.push({ ...clip(whole, start, end), inline: true })
       parts.sort((a, b) => a.offset - b.offset)
     }
@@ -273,27 +305,53 @@ export class Contents {
   #recorded(source: Inode, part: Extent, shift: number): Extent[] {
     const start = part.offset - source.inlineOffset
     const data = this.#inline.get(source).subarray(start, start + part.length)
-    let at = part.offset
-    return this.#segments.append(source.ino, part.offset + shift, data).map(({ length, place }) => {
-      const extent = { offset: at, length, ...place, record: length, skip: 0 }
-      at += length
-      return extent
-    })
+    const encode = this.#coding.encoderOf(source)
+    return asExtents(part.offset, this.#segments.append(source.ino, part.offset + shift, data, encode))
   }
 
   /** Everything, of a file that goes away. */
   removeAll(inode: Inode): void {
+    if (!inode.isSole && this.#abandon(inode)) return
+    inode.isSole = true
     this.#counted(inode, () => {
       if (inode.alloc > inode.inlineLength) this.#extents.removeAll(inode)
       this.#inline.drop(inode)
     })
   }
 
-  /** Keeps the store's total equal to the sum of all `alloc`. */
+  /** Keeps the totals of the store and of its trees. Contents that others have too are copied first: rows, not bytes. */
   #counted(inode: Inode, change: () => void): void {
+    if (!inode.isSole) this.#own(inode)
     const before = inode.alloc
     change()
-    this.#counters.bytes += inode.alloc - before
+    const growth = inode.alloc - before
+    this.#counters.bytes += growth
+    this.#trees.charge(inode.tree, growth, 0)
+  }
+
+  /** Leaves contents that others have too to them; false when there are no others. */
+  #abandon(inode: Inode): boolean {
+    if (!this.#shared.release(inode.body)) return false
+    this.#trees.charge(inode.tree, -inode.alloc, 0)
+    inode.body = this.#counters.allocateIno()
+    inode.isSole = true
+    inode.alloc = 0
+    inode.inlineOffset = 0
+    inode.inlineLength = 0
+    inode.extentsEnd = 0
+    return true
+  }
+
+  #own(inode: Inode): void {
+    if (this.#shared.has(inode.body)) {
+      const body = this.#counters.allocateIno()
+      this.#extents.copy(inode, body)
+      this.#inline.copy(inode, body)
+      this.#shared.release(inode.body)
+      inode.body = body
+      this.#counters.bytes += inode.alloc
+    }
+    inode.isSole = true
   }
 
   /** Part of every commit. */
@@ -307,8 +365,18 @@ export class Contents {
   }
 }
 
-function isWholeRecord(extent: Extent): boolean {
-  return extent.segment !== 0 && extent.skip === 0 && extent.length === extent.record
+/** Whether the payload is what the extent's bytes are, and all of it. */
+function isWholeRecord({ segment, skip, length, record, plain }: Extent): boolean {
+  return segment !== 0 && skip === 0 && length === record && plain === 0
+}
+
+function asExtents(offset: number, placed: readonly Placed[]): Extent[] {
+  let at = offset
+  return placed.map(({ length, stored, isEncoded, place }) => {
+    const extent = { offset: at, length, ...place, record: stored, skip: 0, plain: isEncoded ? length : 0 }
+    at += length
+    return extent
+  })
 }
 
 /** Whether `next` lies right behind `previous`, in the file and in the segment, so that one read call gets both. */
@@ -319,6 +387,6 @@ function continues(previous: Extent | undefined, next: Extent): boolean {
   return previous.position + RECORD_HEADER + previous.record === next.position
 }
 
-function asRecord(extent: Extent): { segment: number; position: number; length: number } {
-  return { segment: extent.segment, position: extent.position, length: extent.record }
+function asRecord({ segment, position, record, sequence }: Extent): RecordRead {
+  return { segment, position, length: record, sequence }
 }

@@ -16,7 +16,7 @@ type Row = [number, number, number, number, number, number, number, number, numb
 
 export class Counters {
   inodes = 0
-  /** Sum of `alloc` over all inodes. */
+  /** Sum of `alloc` over all inodes; of those that share their contents, one counts. */
   bytes = 0
   /** Number of the last committed batch: entries of the journal that belong to the next one are not in the database. */
   batch = 0

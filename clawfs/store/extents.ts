@@ -1,6 +1,6 @@
 /**
- * Table `extent`: which bytes of a file lie where. Extents of a file never overlap. One with segment 0 is unwritten:
- * reserved, reads as zeroes. A part of a record is named by `skip` bytes into its payload.
+ * Table `extent`: which bytes of a body lie where. Extents of a body never overlap. One with segment 0 is unwritten:
+ * reserved, reads as zeroes. A part of a record is named by `skip` bytes into its payload, decoded where it is encoded.
  */
 import type { Database, Query } from "./database.ts"
 import type { Inode } from "./inode.ts"
@@ -13,13 +13,34 @@ export interface Extent {
   readonly position: number
   /** Payload length of the whole record. */
   readonly record: number
-  /** Where this extent's bytes begin in the payload. */
+  /** Where this extent's bytes begin in the decoded payload. */
   readonly skip: number
+  /** Length of the decoded payload; 0: it is stored as it is. */
+  readonly plain: number
+  /** The record's sequence number; 0: not known. */
+  readonly sequence: number
 }
 
-type Row = [number, number, number, number, number, number]
+/** What an extent says of the log when nothing has been written. */
+export const UNWRITTEN = { segment: 0, position: 0, record: 0, skip: 0, plain: 0, sequence: 0 } as const
 
-const COLUMNS = "offset, length, segment, position, record, skip"
+type Row = [number, number, number, number, number, number, number, number]
+
+const COLUMNS = "offset, length, segment, position, record, skip, plain, sequence"
+
+/**
+ * Bytes of its segment that an extent keeps alive. Of an encoded record that is its share of the payload; the shares of
+ * all parts of a record add up to the whole, wherever it is cut.
+ */
+export function storedBytes({
+  length,
+  record,
+  skip,
+  plain,
+}: Pick<Extent, "length" | "record" | "skip" | "plain">): number {
+  if (plain === 0) return length
+  return Math.floor(((skip + length) * record) / plain) - Math.floor((skip * record) / plain)
+}
 
 export function endOf(extent: Extent): number {
   return extent.offset + extent.length
@@ -39,27 +60,31 @@ export class Extents {
   readonly #insert: Query<[number, ...Row]>
   readonly #delete: Query<[number, number]>
   readonly #deleteAll: Query<[number]>
+  readonly #copy: Query<[number, number]>
   readonly #account: (segment: number, bytes: number) => void
 
   /** `account` hears of every byte that an extent gains or loses in a segment. */
   constructor(db: Database, account: (segment: number, bytes: number) => void) {
     this.#account = account
     this.#floor = db.query(
-      `SELECT ${COLUMNS} FROM extent WHERE ino = ? AND offset < ? ORDER BY offset DESC LIMIT 1`,
+      `SELECT ${COLUMNS} FROM extent WHERE body = ? AND offset < ? ORDER BY offset DESC LIMIT 1`,
     )
     this.#range = db.query(
-      `SELECT ${COLUMNS} FROM extent WHERE ino = ? AND offset >= ? AND offset < ? ORDER BY offset`,
+      `SELECT ${COLUMNS} FROM extent WHERE body = ? AND offset >= ? AND offset < ? ORDER BY offset`,
     )
-    this.#last = db.query("SELECT offset, length FROM extent WHERE ino = ? ORDER BY offset DESC LIMIT 1")
-    this.#insert = db.query(`INSERT INTO extent (ino, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)`)
-    this.#delete = db.query("DELETE FROM extent WHERE ino = ? AND offset = ?")
-    this.#deleteAll = db.query("DELETE FROM extent WHERE ino = ?")
+    this.#last = db.query("SELECT offset, length FROM extent WHERE body = ? ORDER BY offset DESC LIMIT 1")
+    this.#insert = db.query(`INSERT INTO extent (body, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#delete = db.query("DELETE FROM extent WHERE body = ? AND offset = ?")
+    this.#copy = db.query(
+      `INSERT INTO extent (body, ${COLUMNS}) SELECT ?, ${COLUMNS} FROM extent WHERE body = ?`,
+    )
+    this.#deleteAll = db.query("DELETE FROM extent WHERE body = ?")
   }
 
   /** An upper bound of where extents reach; a read of the table only the first time. */
   end(inode: Inode): number {
     if (inode.extentsEnd < 0) {
-      const last = inode.alloc > inode.inlineLength ? this.#last.get(inode.ino) : undefined
+      const last = inode.alloc > inode.inlineLength ? this.#last.get(inode.body) : undefined
       inode.extentsEnd = last === undefined ? 0 : last[0] + last[1]
     }
     return inode.extentsEnd
@@ -72,8 +97,8 @@ export class Extents {
 
   #overlapping(inode: Inode, start: number, end: number): Extent[] {
     if (start >= this.end(inode) || start >= end) return []
-    const found = this.#range.all(inode.ino, start, end).map(fromRow)
-    const before = this.#floor.get(inode.ino, start)
+    const found = this.#range.all(inode.body, start, end).map(fromRow)
+    const before = this.#floor.get(inode.body, start)
     const floor = before === undefined ? undefined : fromRow(before)
     if (floor !== undefined && endOf(floor) > start) found.unshift(floor)
     return found
@@ -84,36 +109,54 @@ export class Extents {
     inode.extentsEnd = Math.max(this.end(inode), endOf(extent))
     this.#put(inode, extent)
     inode.alloc += extent.length
-    if (extent.segment !== 0) this.#account(extent.segment, extent.length)
+    if (extent.segment !== 0) this.#account(extent.segment, storedBytes(extent))
   }
 
   /** Takes `[start, end)` out of the file's extents, splitting those that reach over an edge. */
   remove(inode: Inode, start: number, end: number): void {
     for (const extent of this.#overlapping(inode, start, end)) {
       const gone = clip(extent, start, end)
-      this.#delete.run(inode.ino, extent.offset)
+      this.#delete.run(inode.body, extent.offset)
       if (extent.offset < start) this.#put(inode, clip(extent, extent.offset, start))
       if (endOf(extent) > end) this.#put(inode, clip(extent, end, endOf(extent)))
       inode.alloc -= gone.length
-      if (gone.segment !== 0) this.#account(gone.segment, -gone.length)
+      if (gone.segment !== 0) this.#account(gone.segment, -storedBytes(gone))
     }
+  }
+
+  /** Gives the inode's extents to `body` too. */
+  copy(inode: Inode, body: number): void {
+    if (inode.alloc === inode.inlineLength) return
+    this.#copy.run(body, inode.body)
+    for (const extent of this.#overlapping(inode, 0, Number.MAX_SAFE_INTEGER))
+      if (extent.segment !== 0) this.#account(extent.segment, storedBytes(extent))
   }
 
   /** All of them, of a file that goes away. */
   removeAll(inode: Inode): void {
     for (const extent of this.#overlapping(inode, 0, Number.MAX_SAFE_INTEGER)) {
       inode.alloc -= extent.length
-      if (extent.segment !== 0) this.#account(extent.segment, -extent.length)
+      if (extent.segment !== 0) this.#account(extent.segment, -storedBytes(extent))
     }
-    this.#deleteAll.run(inode.ino)
+    this.#deleteAll.run(inode.body)
     inode.extentsEnd = 0
   }
 
   #put(inode: Inode, e: Extent): void {
-    this.#insert.run(inode.ino, e.offset, e.length, e.segment, e.position, e.record, e.skip)
+    this.#insert.run(
+      inode.body,
+      e.offset,
+      e.length,
+      e.segment,
+      e.position,
+      e.record,
+      e.skip,
+      e.plain,
+      e.sequence,
+    )
   }
 }
 
-function fromRow([offset, length, segment, position, record, skip]: Row): Extent {
-  return { offset, length, segment, position, record, skip }
+function fromRow([offset, length, segment, position, record, skip, plain, sequence]: Row): Extent {
+  return { offset, length, segment, position, record, skip, plain, sequence }
 }

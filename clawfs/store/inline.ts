@@ -1,5 +1,5 @@
 /**
- * Table `inline`: at most one piece of a file lives in the database itself, committed together with its size. For a
+ * Table `inline`: at most one piece of a body lives in the database itself, committed together with its size. For a
  * small file that is all of it; for a growing one it is the tail, so that a log line does not cost a record.
  */
 import { Fault } from "../core/fault.ts"
@@ -22,20 +22,20 @@ export class InlinePieces {
   readonly #delete: Query<[number]>
 
   constructor(db: Database) {
-    this.#select = db.query("SELECT data FROM inline WHERE ino = ?")
-    this.#put = db.query("INSERT OR REPLACE INTO inline (ino, data) VALUES (?, ?)")
-    this.#delete = db.query("DELETE FROM inline WHERE ino = ?")
+    this.#select = db.query("SELECT data FROM inline WHERE body = ?")
+    this.#put = db.query("INSERT OR REPLACE INTO inline (body, data) VALUES (?, ?)")
+    this.#delete = db.query("DELETE FROM inline WHERE body = ?")
   }
 
   get(inode: Inode): Buffer {
     if (inode.inlineLength === 0) return EMPTY
-    const cached = this.#changed.get(inode.ino) ?? this.#cache.get(inode.ino)
+    const cached = this.#changed.get(inode.body) ?? this.#cache.get(inode.body)
     if (cached !== undefined) return cached
-    const data = this.#select.get(inode.ino)?.[0] ?? EMPTY
+    const data = this.#select.get(inode.body)?.[0] ?? EMPTY
     // Fewer bytes than the inode says would leave somebody else's in the reply.
     if (data.length !== inode.inlineLength)
       throw new Fault("corrupt", `the inline piece of inode ${inode.ino} is not as long as it should be`)
-    this.#remember(inode.ino, data)
+    this.#remember(inode.body, data)
     return data
   }
 
@@ -48,7 +48,7 @@ export class InlinePieces {
     inode.alloc += data.length - inode.inlineLength
     inode.inlineOffset = offset
     inode.inlineLength = data.length
-    this.#changed.set(inode.ino, data)
+    this.#changed.set(inode.body, data)
   }
 
   drop(inode: Inode): void {
@@ -56,24 +56,29 @@ export class InlinePieces {
     inode.alloc -= inode.inlineLength
     inode.inlineOffset = 0
     inode.inlineLength = 0
-    this.#changed.set(inode.ino, undefined)
-    this.#cache.delete(inode.ino)
+    this.#changed.set(inode.body, undefined)
+    this.#cache.delete(inode.body)
+  }
+
+  /** Gives the inode's piece to `body` too. */
+  copy(inode: Inode, body: number): void {
+    if (inode.inlineLength > 0) this.#changed.set(body, this.get(inode))
   }
 
   flush(): void {
-    for (const [ino, data] of this.#changed) {
-      if (data === undefined) this.#delete.run(ino)
+    for (const [body, data] of this.#changed) {
+      if (data === undefined) this.#delete.run(body)
       else {
-        this.#put.run(ino, data)
-        this.#remember(ino, data)
+        this.#put.run(body, data)
+        this.#remember(body, data)
       }
     }
     this.#changed.clear()
   }
 
-  #remember(ino: number, data: Buffer): void {
-    this.#cache.delete(ino)
-    this.#cache.set(ino, data)
+  #remember(body: number, data: Buffer): void {
+    this.#cache.delete(body)
+    this.#cache.set(body, data)
     if (this.#cache.size <= CACHE) return
     const [oldest] = this.#cache.keys()
     if (oldest !== undefined) this.#cache.delete(oldest)

@@ -53,6 +53,12 @@ export class Inode {
   flags = 0
   /** Directories: the directory above. Others: 0. */
   parent = 0
+  /** The innermost tree that it belongs to (`trees.ts`); 0: none. */
+  tree = 0
+  /** The key of its contents, which other inodes may share; see `Contents`. */
+  body: number
+  /** Nobody else has `body`: it may be written to. In memory only; false while unknown. */
+  isSole = false
   inlineOffset = 0
   inlineLength = 0
   atime = 0
@@ -73,6 +79,7 @@ export class Inode {
     this.uid = uid
     this.gid = gid
     this.rdev = rdev
+    this.body = ino
   }
 
   get blocks(): number {

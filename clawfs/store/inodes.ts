@@ -6,9 +6,10 @@ import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import type { Counters } from "./counters.ts"
 import type { Database, Query, Value } from "./database.ts"
 import { Inode } from "./inode.ts"
+import type { Trees } from "./trees.ts"
 
 const COLUMNS = `mode, nlink, uid, gid, rdev, size, alloc, flags, parent, inline_offset, inline_length,
-  atime, atime_nanos, mtime, mtime_nanos, ctime, ctime_nanos, btime, btime_nanos`
+  atime, atime_nanos, mtime, mtime_nanos, ctime, ctime_nanos, btime, btime_nanos, tree, body`
 
 /** About 300 bytes each: 6 MB. The kernel caches attributes, so a miss costs one B-tree lookup and is rare. */
 const CACHE_SIZE = 20_000
@@ -19,20 +20,22 @@ export class Inodes {
   /** Without a row yet. */
   readonly #fresh = new Set<Inode>()
   readonly #counters: Counters
+  readonly #trees: Trees
   readonly #select: Query<[number], number[]>
   readonly #insert: Query<Value[]>
   readonly #update: Query<Value[]>
   readonly #delete: Query<[number]>
   readonly #orphans: Query<[], [number]>
 
-  constructor(db: Database, counters: Counters) {
+  constructor(db: Database, counters: Counters, trees: Trees) {
     this.#counters = counters
+    this.#trees = trees
     this.#select = db.query(`SELECT ${COLUMNS} FROM inode WHERE ino = ?`)
-    this.#insert = db.query(`INSERT INTO inode (ino, ${COLUMNS}) VALUES (${Array(20).fill("?").join(", ")})`)
+    this.#insert = db.query(`INSERT INTO inode (ino, ${COLUMNS}) VALUES (${Array(22).fill("?").join(", ")})`)
     this.#update =
       db.query(`UPDATE inode SET mode = ?, nlink = ?, uid = ?, gid = ?, size = ?, alloc = ?, flags = ?,
       parent = ?, inline_offset = ?, inline_length = ?, atime = ?, atime_nanos = ?, mtime = ?, mtime_nanos = ?,
-      ctime = ?, ctime_nanos = ? WHERE ino = ?`)
+      ctime = ?, ctime_nanos = ?, tree = ?, body = ? WHERE ino = ?`)
     this.#delete = db.query("DELETE FROM inode WHERE ino = ?")
     this.#orphans = db.query("SELECT ino FROM inode WHERE nlink = 0")
   }
@@ -51,6 +54,7 @@ export class Inodes {
   insert(inode: Inode): void {
     this.#fresh.add(inode)
     this.#counters.inodes += 1
+    this.#trees.charge(inode.tree, 0, 1)
     this.#cache.set(inode.ino, inode)
   }
 
@@ -63,6 +67,7 @@ export class Inodes {
     this.#changed.delete(inode)
     if (!this.#fresh.delete(inode)) this.#delete.run(inode.ino)
     this.#counters.inodes -= 1
+    this.#trees.charge(inode.tree, 0, -1)
     this.#cache.delete(inode.ino)
   }
 
@@ -96,6 +101,8 @@ export class Inodes {
       inode.ctimeNanos,
       inode.btime,
       inode.btimeNanos,
+      inode.tree,
+      bodyColumn(inode),
     )
   }
 
@@ -117,6 +124,8 @@ export class Inodes {
       inode.mtimeNanos,
       inode.ctime,
       inode.ctimeNanos,
+      inode.tree,
+      bodyColumn(inode),
       inode.ino,
     )
   }
@@ -160,5 +169,13 @@ function fromRow(ino: NodeId, row: number[]): Inode {
   inode.ctimeNanos = row[16] ?? 0
   inode.btime = row[17] ?? 0
   inode.btimeNanos = row[18] ?? 0
+  inode.tree = row[19] ?? 0
+  const body = row[20] ?? 0
+  if (body !== 0) inode.body = body
   return inode
+}
+
+/** Most inodes have their own: that takes no room in the row. */
+function bodyColumn({ body, ino }: Inode): number {
+  return body === ino ? 0 : body
 }

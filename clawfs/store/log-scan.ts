@@ -71,7 +71,7 @@ function recordEnd(bytes: Buffer, id: number, at: number): number | undefined {
   if (length === undefined || at + RECORD_HEADER + length > bytes.length) return undefined
   const end = at + RECORD_HEADER + length
   try {
-    verifyRecord(head, bytes.subarray(at + RECORD_HEADER, end), id, at)
+    verifyRecord(head, bytes.subarray(at + RECORD_HEADER, end), { segment: id, position: at, sequence: 0 })
     return end
   } catch (thrown) {
     if (thrown instanceof Fault && thrown.kind === "corrupt") return undefined

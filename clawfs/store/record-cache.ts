@@ -1,5 +1,9 @@
-/** Payloads that were read and verified as a whole because a part was wanted; least recently used go first. */
+/** Payloads that were read and verified as a whole because a part was wanted, decoded; least recently used go first. */
 import type { RecordRead, Segments } from "./segments.ts"
+import type { RecordHeader } from "./record.ts"
+
+/** The bytes that were given to be stored. Throws `Fault("corrupt")`. */
+export type Decode = (header: RecordHeader, payload: Buffer) => Buffer
 
 const CACHE_BYTES = 8 * 1024 * 1024
 /** Segments are numbered below 2^21, positions below 2^32: one exact double names a record for good. */
@@ -14,7 +18,7 @@ export class RecordCache {
     this.#segments = segments
   }
 
-  get(record: RecordRead): Buffer {
+  get(record: RecordRead, decode: Decode): Buffer {
     const key = record.segment * SEGMENT_FACTOR + record.position
     const cached = this.#payloads.get(key)
     if (cached !== undefined) {
@@ -22,8 +26,8 @@ export class RecordCache {
       this.#payloads.set(key, cached)
       return cached
     }
-    const payload = Buffer.allocUnsafeSlow(record.length)
-    this.#segments.readRun([record], payload, 0)
+    const { header, payload: stored } = this.#segments.readRecord(record)
+    const payload = header.flags === 0 ? stored : decode(header, stored)
     this.#payloads.set(key, payload)
     this.#bytes += payload.length
     this.#evict()

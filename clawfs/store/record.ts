@@ -14,6 +14,8 @@ import { Fault } from "../core/fault.ts"
 export const RECORD_HEADER = 80
 /** Payload bytes of the largest record; longer writes become several records. */
 export const RECORD_MAX = 128 * 1024
+/** By so much at most an encoded payload is longer than what was given. */
+export const ENCODING_GROWTH = 64
 
 const MAGIC = 0x52574c43 // "CLWR"
 const VERSION = 1
@@ -27,7 +29,24 @@ export interface RecordHeader {
   readonly segment: number
   readonly position: number
   readonly sequence: number
+  /** `RecordFlag`s: how the payload is encoded. */
+  readonly flags: number
+  /** Length of the decoded payload, bytes. */
+  readonly plain: number
+  /** 0: not encrypted. */
+  readonly key: number
+  /** 12 bytes, zeroes while not encrypted. */
+  readonly nonce: Buffer
 }
+
+/** What a record says of its payload, wherever it lies. */
+export type RecordContent = Omit<RecordHeader, "segment" | "position">
+
+export const RecordFlag = { ENCRYPTED: 1, COMPRESSED: 2 } as const
+const FLAGS = RecordFlag.ENCRYPTED | RecordFlag.COMPRESSED
+const NONCE_BYTES = 12
+/** Of records that are not encrypted. */
+export const NO_NONCE = Buffer.alloc(NONCE_BYTES)
 
 /** Writes the header of `payload` into `out` (80 bytes), checksum included. */
 export function encodeRecordHeader(out: Buffer, header: RecordHeader, payload: Buffer): void {
@@ -35,23 +54,29 @@ export function encodeRecordHeader(out: Buffer, header: RecordHeader, payload: B
   w.u32(MAGIC)
     .u8(VERSION)
     .u8(KIND_DATA)
-    .u8(0)
+    .u8(header.flags)
     .u8(RECORD_HEADER / 8)
-  w.i53(header.ino).i53(header.offset).u32(header.length).u32(header.length)
+  w.i53(header.ino).i53(header.offset).u32(header.length).u32(header.plain)
   w.u32(header.segment)
     .u32(header.position)
     .i53(header.sequence)
-    .zero(CRC_AT - 48)
+    .u32(header.key)
+    .put(header.nonce)
+    .zero(CRC_AT - 64)
   w.u32(checksum(out, payload))
 }
 
-/** Checks header and payload against each other and against where they were read from. Throws `Fault("corrupt")`. */
-export function verifyRecord(
-  header: Buffer,
-  payload: Buffer,
-  segment: number,
-  position: number,
-): RecordHeader {
+/** The record that is meant. */
+export interface RecordPlace {
+  readonly segment: number
+  readonly position: number
+  /** 0: not known. */
+  readonly sequence: number
+}
+
+/** Checks header and payload against each other and against what was to be read. Throws `Fault("corrupt")`. */
+export function verifyRecord(header: Buffer, payload: Buffer, wanted: RecordPlace): RecordHeader {
+  const { segment, position, sequence } = wanted
   const where = `record at segment ${segment} position ${position}`
   const found = decodeRecordHeader(header)
   if (found === undefined) throw new Fault("corrupt", `${where} has no valid header`)
@@ -60,20 +85,23 @@ export function verifyRecord(
   }
   if (header.readUInt32LE(CRC_AT) !== checksum(header, payload))
     throw new Fault("corrupt", `${where} is damaged`)
+  if (sequence !== 0 && found.sequence !== sequence)
+    throw new Fault("corrupt", `${where} is not the one that was written last`)
   return found
 }
 
 /** The fields, or undefined for bytes that are no record header of this version. */
 export function decodeRecordHeader(bytes: Buffer): RecordHeader | undefined {
   if (bytes.length < RECORD_HEADER || bytes.readUInt32LE(0) !== MAGIC) return undefined
-  if (bytes[4] !== VERSION || bytes[5] !== KIND_DATA || bytes[6] !== 0 || bytes[7] !== RECORD_HEADER / 8)
-    return undefined
+  if (bytes[4] !== VERSION || bytes[5] !== KIND_DATA || bytes[7] !== RECORD_HEADER / 8) return undefined
+  const flags = bytes.readUInt8(6)
+  if ((flags & ~FLAGS) !== 0) return undefined
   const r = new Reader(bytes)
   r.skip(8)
   try {
-    const head = { ino: r.u53(), offset: r.u53(), length: r.u32() }
-    r.skip(4)
-    return { ...head, segment: r.u32(), position: r.u32(), sequence: r.u53() }
+    const head = { flags, ino: r.u53(), offset: r.u53(), length: r.u32(), plain: r.u32() }
+    const place = { segment: r.u32(), position: r.u32() }
+    return { ...head, ...place, sequence: r.u53(), key: r.u32(), nonce: r.bytes(NONCE_BYTES) }
   } catch (thrown) {
     if (thrown instanceof RangeError) return undefined
     throw thrown

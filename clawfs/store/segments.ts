@@ -22,7 +22,16 @@ import type { Counters } from "./counters.ts"
 import type { Database, Query } from "./database.ts"
 import { logPosition, positionOf, segmentOf } from "./log-position.ts"
 import { SEGMENT_HEADER, decodeSegmentHeader, encodeSegmentHeader } from "./log-scan.ts"
-import { RECORD_HEADER, RECORD_MAX, encodeRecordHeader, verifyRecord, type RecordHeader } from "./record.ts"
+import {
+  NO_NONCE,
+  RECORD_HEADER,
+  RECORD_MAX,
+  encodeRecordHeader,
+  verifyRecord,
+  type RecordContent,
+  type RecordHeader,
+  type RecordPlace,
+} from "./record.ts"
 import { segmentIds, segmentPath } from "./segment-files.ts"
 
 const SEGMENT_LIMIT = 64 * 1024 * 1024
@@ -38,12 +47,32 @@ export interface Placement {
   readonly position: number
 }
 
-/** Where a whole record's payload is to be read to. */
-export interface RecordRead {
-  readonly segment: number
-  readonly position: number
+/** A whole record, to be read. */
+export interface RecordRead extends RecordPlace {
+  /** Of the payload, as it is stored. */
   readonly length: number
 }
+
+/** A record that was appended. */
+export interface Placed {
+  /** Of the bytes that were given. */
+  readonly length: number
+  /** Of the payload: the same, unless it was encoded. */
+  readonly stored: number
+  readonly isEncoded: boolean
+  readonly place: RecordPlace
+}
+
+/** How a payload is stored. */
+export interface Encoded extends Pick<RecordContent, "flags" | "key" | "nonce"> {
+  readonly payload: Buffer
+}
+
+/** Encodes the bytes of one record; undefined: they are stored as they are. */
+export type Encode = (
+  record: { readonly offset: number; readonly sequence: number },
+  data: Buffer,
+) => Encoded | undefined
 
 export class Segments implements Disposable {
   readonly #directory: string
@@ -121,60 +150,58 @@ export class Segments implements Disposable {
     return this.#current === 0 ? 0 : logPosition(this.#current, this.#tail)
   }
 
-  /** The segment that records are appended to: those up to here may hold bytes that are not on the disk yet. */
-  get current(): number {
-    return this.#current
-  }
-
   /**
    * Appends `data` as records of at most 128 KiB, cut where file offsets are multiples of it, with one write call.
    * Returns the place of each; the caller makes extents of them in the same transaction. A `Fault` from here is clean.
    */
-  append(ino: number, offset: number, data: Buffer): { length: number; place: Placement }[] {
-    return cleanly(() => this.#append(ino, offset, data))
+  append(ino: number, offset: number, data: Buffer, encode?: Encode): Placed[] {
+    return cleanly(() => this.#append(ino, offset, data, encode))
   }
 
-  #append(ino: number, offset: number, data: Buffer): { length: number; place: Placement }[] {
-    if (this.#isFull || this.#tail >= SEGMENT_LIMIT) this.#startSegment()
-    const pieces = cut(offset, data.length)
-    const placed: { length: number; place: Placement }[] = []
+  #append(ino: number, offset: number, data: Buffer, encode?: Encode): Placed[] {
+    this.#makeRoom()
+    const placed: Placed[] = []
     let [position, at] = [this.#tail, 0]
-    pieces.forEach((length, index) => {
-      const payload = data.subarray(at, at + length)
+    const pieces = cut(offset, data.length)
+    // Held until it is written: the iovec knows its address alone.
+    const payloads = pieces.map((length, index) => {
+      const bytes = data.subarray(at, at + length)
+      const sequence = this.#counters.nextSequence()
+      const encoded = encode?.({ offset: offset + at, sequence }, bytes)
+      const { payload, flags, key, nonce } = encoded ?? { payload: bytes, flags: 0, key: 0, nonce: NO_NONCE }
+      const place = { segment: this.#current, position, sequence }
       const header = this.#headers.subarray(index * RECORD_HEADER, (index + 1) * RECORD_HEADER)
-      const place = { segment: this.#current, position }
-      encodeRecordHeader(
-        header,
-        { ino, offset: offset + at, length, ...place, sequence: this.#counters.nextSequence() },
-        payload,
-      )
+      const content = { ino, offset: offset + at, length: payload.length, plain: length, flags, key, nonce }
+      encodeRecordHeader(header, { ...content, ...place }, payload)
       this.#setIovec(index, header, payload)
-      placed.push({ length, place })
-      position += RECORD_HEADER + length
+      placed.push({ length, stored: payload.length, isEncoded: encoded !== undefined, place })
+      position += RECORD_HEADER + payload.length
       at += length
+      return payload
     })
-    this.#writeAll(pieces.length, position - this.#tail)
+    this.#writeAll(payloads.length, position - this.#tail)
     this.#tail = position
     return placed
   }
 
-  /**
-   * Appends one record as it is, however its offset lies: a copy of another record, or of a part of it. `sequence` is that
-   * of the record that it copies, so that it does not look newer than it is.
-   */
-  appendCopy(copy: { ino: number; offset: number; sequence: number }, data: Buffer): Placement {
-    return cleanly(() => this.#appendCopy(copy, data))
+  /** Appends one record as it is, however its offset lies: a copy of another one, or of a part of it. */
+  appendCopy(content: Omit<RecordContent, "length">, payload: Buffer): Placement {
+    return cleanly(() => this.#appendCopy(content, payload))
   }
 
-  #appendCopy(copy: { ino: number; offset: number; sequence: number }, data: Buffer): Placement {
-    if (this.#isFull || this.#tail >= SEGMENT_LIMIT) this.#startSegment()
+  #appendCopy(content: Omit<RecordContent, "length">, payload: Buffer): Placement {
+    this.#makeRoom()
     const place = { segment: this.#current, position: this.#tail }
     const header = this.#headers.subarray(0, RECORD_HEADER)
-    encodeRecordHeader(header, { ...copy, length: data.length, ...place }, data)
-    this.#setIovec(0, header, data)
-    this.#writeAll(1, RECORD_HEADER + data.length)
-    this.#tail += RECORD_HEADER + data.length
+    encodeRecordHeader(header, { ...content, length: payload.length, ...place }, payload)
+    this.#setIovec(0, header, payload)
+    this.#writeAll(1, RECORD_HEADER + payload.length)
+    this.#tail += RECORD_HEADER + payload.length
     return place
+  }
+
+  #makeRoom(): void {
+    if (this.#isFull || this.#tail >= SEGMENT_LIMIT) this.#startSegment()
   }
 
   #setIovec(index: number, header: Buffer, payload: Buffer): void {
@@ -231,8 +258,8 @@ export class Segments implements Disposable {
   readRecord(record: RecordRead): { header: RecordHeader; payload: Buffer } {
     const payload = Buffer.allocUnsafeSlow(record.length)
     this.#readBatch([record], payload, 0)
-    const header = this.#headers.subarray(0, RECORD_HEADER)
-    return { header: verifyRecord(header, payload, record.segment, record.position), payload }
+    const header = Buffer.from(this.#headers.subarray(0, RECORD_HEADER))
+    return { header: verifyRecord(header, payload, record), payload }
   }
 
   /** Bytes that something points to, by segment; the one being filled is left out. */
@@ -271,7 +298,7 @@ export class Segments implements Disposable {
     if (got !== bytes) throw new Fault("corrupt", `segment ${head.segment} ends inside of a record`)
     batch.forEach((record, index) => {
       const header = this.#headers.subarray(index * RECORD_HEADER, (index + 1) * RECORD_HEADER)
-      verifyRecord(header, payloads[index] ?? out, record.segment, record.position)
+      verifyRecord(header, payloads[index] ?? out, record)
     })
   }
 

@@ -27,6 +27,7 @@ import { recoverFromPowerCut } from "./recovery.ts"
 import { Reserve } from "./reserve.ts"
 import { syncDirectory } from "./segment-files.ts"
 import { Segments } from "./segments.ts"
+import { Trees } from "./trees.ts"
 import { Transactions, type Moment, type Participant } from "./transactions.ts"
 import { Symlinks, Xattrs } from "./xattrs.ts"
 
@@ -78,6 +79,7 @@ export class Store implements Disposable {
   readonly symlinks: Symlinks
   readonly contents: Contents
   readonly counters: Counters
+  readonly trees: Trees
   readonly readOnly: boolean
   readonly #db: Database
   readonly #segments: Segments
@@ -108,12 +110,13 @@ export class Store implements Disposable {
     const [uuid, seedA, seedB] = identity
     this.uuid = uuid
     this.counters = new Counters(db)
-    this.inodes = new Inodes(db, this.counters)
+    this.trees = new Trees(db)
+    this.inodes = new Inodes(db, this.counters, this.trees)
     this.dentries = new Dentries(db, seedA, seedB)
     this.xattrs = new Xattrs(db)
     this.symlinks = new Symlinks(db)
     this.#segments = new Segments(db, join(directory, SEGMENTS), uuid, this.counters, this.readOnly)
-    this.contents = new Contents(db, this.#segments, this.counters)
+    this.contents = new Contents(db, this.#segments, this.counters, this.trees)
     this.#cleaner = new Cleaner(db, this.#segments, options.log)
     this.#transactions = new Transactions(db, this.#participant(), options.onMoment ?? (() => undefined))
   }
@@ -273,6 +276,7 @@ export class Store implements Disposable {
     this.#bury()
     this.contents.flush()
     this.inodes.flush()
+    this.trees.flush()
     this.#emptied.push(...this.#segments.save())
     this.counters.batch = batch
     this.counters.logEnd = this.#segments.end
@@ -283,6 +287,7 @@ export class Store implements Disposable {
 
   #reload(): void {
     this.inodes.clear()
+    this.trees.reload()
     this.dentries.clearCache()
     this.contents.clearCaches()
     this.#segments.reload()
@@ -441,7 +446,7 @@ function initialise(db: Database, root: { mode: number; uid: number; gid: number
   ).run(randomBytes(16), t.seconds, seeds.readUInt32LE(0), seeds.readUInt32LE(4))
   db.query<[number]>("INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)").run(FIRST_INO)
   const counters = new Counters(db)
-  const inodes = new Inodes(db, counters)
+  const inodes = new Inodes(db, counters, new Trees(db))
   inodes.insert(newInode(ROOT_NODE, S_IFDIR | root.mode, root.uid, root.gid, 0))
   inodes.flush()
   counters.save()
@@ -461,6 +466,7 @@ export function newInode(ino: NodeId, mode: number, uid: number, gid: number, rd
   inode.btime = t.seconds
   inode.btimeNanos = t.nanos
   inode.extentsEnd = 0
+  inode.isSole = true
   if (isDirectory) {
     inode.size = DIRECTORY_SIZE
     inode.parent = ROOT_NODE

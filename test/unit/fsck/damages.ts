@@ -202,7 +202,7 @@ const contents: Readonly<Record<string, Damage>> = {
     finds: /^inode \/big: alloc -?\d+ is out of range$/,
   },
   "an inode number that none can have": {
-    sql: `INSERT INTO inode SELECT -7, mode, 0, uid, gid, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM inode WHERE ino = ${inode("small")}`,
+    sql: `INSERT INTO inode SELECT -7, mode, 0, uid, gid, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM inode WHERE ino = ${inode("small")}`,
     finds: /^inode \?: 1 inodes have a number that none can have$/,
     stays: true,
   },
@@ -234,7 +234,7 @@ const contents: Readonly<Record<string, Damage>> = {
     finds: /^xattr \/dir: the flags of the inode do not fit/,
   },
   "rows of inodes that are gone": {
-    sql: "INSERT INTO xattr VALUES (4711, CAST('user.x' AS BLOB), x'00'); INSERT INTO symlink VALUES (4711, x'61'); INSERT INTO inline VALUES (4711, x'61'); INSERT INTO extent VALUES (4711, 0, 5, 0, 0, 0, 0)",
+    sql: "INSERT INTO xattr VALUES (4711, CAST('user.x' AS BLOB), x'00'); INSERT INTO symlink VALUES (4711, x'61'); INSERT INTO inline VALUES (4711, x'61'); INSERT INTO extent VALUES (4711, 0, 5, 0, 0, 0, 0, 0, 0)",
     finds:
       /^leftover \?: rows in table (xattr|symlink|inline|extent) belong to inode 4711, which does not exist$/,
   },
@@ -243,11 +243,11 @@ const contents: Readonly<Record<string, Damage>> = {
     finds: /^leftover \?: 1 rows in table inline belong to inodes that can't exist$/,
   },
   "an inline piece that is gone": {
-    sql: `DELETE FROM inline WHERE ino = ${inode("small")}`,
+    sql: `DELETE FROM inline WHERE body = ${inode("small")}`,
     finds: /^inline \/small 0\+5000: the inline piece is lost, 5000 bytes$/,
   },
   "an inline piece that is too short": {
-    sql: `UPDATE inline SET data = substr(data, 1, 4000) WHERE ino = ${inode("small")}`,
+    sql: `UPDATE inline SET data = substr(data, 1, 4000) WHERE body = ${inode("small")}`,
     finds: /^inline \/small 4000\+1000: the end of the inline piece is lost, 1000 bytes$/,
   },
   "the length of an inline piece": {
@@ -268,7 +268,7 @@ const contents: Readonly<Record<string, Damage>> = {
     stays: true,
   },
   "extents that overlap": {
-    sql: `UPDATE extent SET offset = 131000 WHERE ino = ${inode("deep")} AND offset = 131072`,
+    sql: `UPDATE extent SET offset = 131000 WHERE body = ${inode("deep")} AND offset = 131072`,
     finds: /^extent \/dir\/sub\/deep 131000\+68928: two extents overlap$/,
     stays: true,
   },
@@ -278,42 +278,42 @@ const contents: Readonly<Record<string, Damage>> = {
     stays: true,
   },
   "an extent that leaves its record": {
-    sql: `UPDATE extent SET skip = 1 WHERE ino = ${inode("deep")} AND offset = 0`,
+    sql: `UPDATE extent SET skip = 1 WHERE body = ${inode("deep")} AND offset = 0`,
     finds: /^extent \/dir\/sub\/deep 0\+131072: an extent leaves its record of 131072 bytes$/,
     stays: true,
   },
   "an extent without a length": {
-    sql: `UPDATE extent SET length = 0 WHERE ino = ${inode("deep")} AND offset = 0`,
+    sql: `UPDATE extent SET length = 0 WHERE body = ${inode("deep")} AND offset = 0`,
     finds: /^extent \/dir\/sub\/deep 0\+0: an extent of 0 bytes$/,
     stays: true,
   },
   "an extent in a segment that can't be": {
-    sql: `UPDATE extent SET segment = -1 WHERE ino = ${inode("deep")} AND offset = 0`,
+    sql: `UPDATE extent SET segment = -1 WHERE body = ${inode("deep")} AND offset = 0`,
     finds: /^extent \/dir\/sub\/deep 0\+131072: an extent lies in segment -1, which can't be$/,
     stays: true,
   },
   "an unwritten extent with a place": {
-    sql: `UPDATE extent SET position = 64 WHERE ino = ${inode("reserved")}`,
+    sql: `UPDATE extent SET position = 64 WHERE body = ${inode("reserved")}`,
     finds: /^extent \/reserved: an unwritten extent with a place in the log$/,
   },
   "contents of a FIFO": {
-    sql: `INSERT INTO extent VALUES (${inode("fifo")}, 0, 5, 0, 0, 0, 0)`,
+    sql: `INSERT INTO extent VALUES (${inode("fifo")}, 0, 5, 0, 0, 0, 0, 0, 0)`,
     finds: /^inode \/fifo: mode 0o10644, and has contents of a file$/,
     stays: true,
   },
   "an extent behind the end of its segment": {
-    sql: `UPDATE extent SET position = 60000000 WHERE ino = ${inode("deep")} AND offset = 0`,
+    sql: `UPDATE extent SET position = 60000000 WHERE body = ${inode("deep")} AND offset = 0`,
     finds: /^contents \/dir\/sub\/deep 0\+131072: can't be read: segment 1 ends/,
     stays: true,
   },
   "an extent that points to another record": {
-    sql: `UPDATE extent SET position = position + 8 WHERE ino = ${inode("deep")} AND offset = 0`,
+    sql: `UPDATE extent SET position = position + 8 WHERE body = ${inode("deep")} AND offset = 0`,
     finds:
       /^contents \/dir\/sub\/deep 0\+131072: can't be read: record at segment 1 position \d+ has no valid header$/,
     stays: true,
   },
   "an extent in a segment that is not there": {
-    sql: `UPDATE extent SET segment = 9 WHERE ino = ${inode("deep")}`,
+    sql: `UPDATE extent SET segment = 9 WHERE body = ${inode("deep")}`,
     finds: /^contents \/dir\/sub\/deep 0\+200000: can't be read: segment 9 is missing, and 1 more$/,
     stays: true,
   },

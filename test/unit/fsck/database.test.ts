@@ -64,7 +64,7 @@ describe("a repair", () => {
     const dir = copy.ino("dir")
     copy.execute(`DELETE FROM dentry WHERE ${entry("dir")}`)
     expect(copy.repair().counts).toMatchObject({ errors: 0 })
-    copy.flip(copy.number(`SELECT position + 100 FROM extent WHERE ino = ${copy.ino("deep")} LIMIT 1`))
+    copy.flip(copy.number(`SELECT position + 100 FROM extent WHERE body = ${copy.ino("deep")} LIMIT 1`))
     expect(errors(copy.check())[0]).toMatch(new RegExp(`^contents /lost\\+found/${dir}/sub/deep `))
   })
 

@@ -18,7 +18,7 @@ afterAll(() => {
 /** path, and where its record lies. */
 type Place = [name: Buffer, offset: number, length: number, position: number, record: number]
 
-const PLACES = `SELECT name, offset, length, position, record FROM extent JOIN dentry USING (ino) WHERE segment != 0`
+const PLACES = `SELECT name, offset, length, position, record FROM extent JOIN dentry ON ino = body WHERE segment != 0`
 const HEADER = 80
 
 describe("a flipped byte", () => {
@@ -62,7 +62,9 @@ describe("a flipped byte", () => {
 
   test("stays damage: a repair says so and changes nothing", () => {
     using copy = sample.copy()
-    const position = copy.number(`SELECT position FROM extent WHERE ino = ${copy.ino("deep")} AND offset = 0`)
+    const position = copy.number(
+      `SELECT position FROM extent WHERE body = ${copy.ino("deep")} AND offset = 0`,
+    )
     copy.flip(position + HEADER + 5)
     const told = [
       `contents /dir/sub/deep 0+131072: can't be read: record at segment 1 position ${position} is damaged`,
@@ -89,8 +91,8 @@ describe("a flipped byte", () => {
   test("in bytes that nothing points to is nobody's", () => {
     using copy = sample.copy()
     copy.execute(`DELETE FROM dentry WHERE name = CAST('deep' AS BLOB)`)
-    const ino = copy.number("SELECT max(ino) FROM extent WHERE ino NOT IN (SELECT ino FROM dentry)")
-    const position = copy.number(`SELECT position FROM extent WHERE ino = ${ino} LIMIT 1`)
+    const ino = copy.number("SELECT max(body) FROM extent WHERE body NOT IN (SELECT ino FROM dentry)")
+    const position = copy.number(`SELECT position FROM extent WHERE body = ${ino} LIMIT 1`)
     copy.execute(`DELETE FROM inode WHERE ino = ${ino}`)
     copy.flip(position + 100)
     expect(copy.repair().counts.errors).toBe(0)
@@ -153,7 +155,7 @@ describe("a segment", () => {
   test("that only a damaged extent points to stays, and so does one that it may have pointed to", () => {
     for (const damage of ["segment = 9", "offset = -5", "length = -9223372036854775808"]) {
       using copy = sample.copy()
-      copy.execute(`DELETE FROM extent WHERE ino != ${copy.ino("deep")} OR offset != 0`)
+      copy.execute(`DELETE FROM extent WHERE body != ${copy.ino("deep")} OR offset != 0`)
       copy.execute(`UPDATE extent SET ${damage}; DELETE FROM segment; UPDATE state SET last_segment = 12`)
       expect(copy.repair().counts.errors).toBeGreaterThan(0)
       expect(existsSync(copy.segment())).toBe(true)

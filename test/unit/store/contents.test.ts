@@ -282,7 +282,7 @@ describe("the examples of docs/FORMAT.md", () => {
   function layout(place: TemporaryStore, inode: Inode): unknown[] {
     using db = new Database(join(place.directory, META), { readonly: true })
     const extents = db
-      .query<[number], [number]>("SELECT length FROM extent WHERE ino = ? ORDER BY offset")
+      .query<[number], [number]>("SELECT length FROM extent WHERE body = ? ORDER BY offset")
       .all(inode.ino)
       .map(([length]) => length)
     const piece = inode.inlineLength === 0 ? "" : `${inode.inlineOffset}+${inode.inlineLength}`

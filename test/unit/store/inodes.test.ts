@@ -5,6 +5,7 @@ import { Counters } from "../../../clawfs/store/counters.ts"
 import { Database } from "../../../clawfs/store/database.ts"
 import { Inode, InodeFlag, S_IFDIR, S_IFLNK, S_IFREG } from "../../../clawfs/store/inode.ts"
 import { Inodes } from "../../../clawfs/store/inodes.ts"
+import { Trees } from "../../../clawfs/store/trees.ts"
 import { META } from "../../../clawfs/store/store.ts"
 import { fc } from "../support/fast-check.ts"
 import { temporaryStore } from "../support/temporary.ts"
@@ -24,8 +25,8 @@ function tables(): Tables {
   return {
     db,
     counters,
-    inodes: new Inodes(db, counters),
-    fresh: () => new Inodes(db, new Counters(db)),
+    inodes: new Inodes(db, counters, new Trees(db)),
+    fresh: () => new Inodes(db, new Counters(db), new Trees(db)),
     [Symbol.dispose]() {
       db[Symbol.dispose]()
       place[Symbol.dispose]()
@@ -41,6 +42,8 @@ const LATER_FIELDS = [
   "inlineOffset",
   "inlineLength",
   ...["atime", "atimeNanos", "mtime", "mtimeNanos", "ctime", "ctimeNanos", "btime", "btimeNanos"],
+  "tree",
+  "body",
 ] as const
 
 /** Every field has a value of its own, so that no two can be mixed up. */
@@ -52,7 +55,7 @@ function distinct(ino: number, by: number): Inode {
   return inode
 }
 
-const plain = (inode: Inode | undefined): unknown => inode && { ...inode, extentsEnd: 0 }
+const plain = (inode: Inode | undefined): unknown => inode && { ...inode, extentsEnd: 0, isSole: false }
 
 describe("an inode", () => {
   test("is read back with every field, after its birth and after a change", () => {

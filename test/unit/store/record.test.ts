@@ -2,6 +2,7 @@ import { fc } from "../support/fast-check.ts"
 import { describe, expect, test } from "vitest"
 import { Fault } from "../../../clawfs/core/fault.ts"
 import {
+  NO_NONCE,
   RECORD_HEADER,
   RECORD_MAX,
   decodeRecordHeader,
@@ -21,6 +22,10 @@ const header: RecordHeader = {
   segment: 0x133231,
   position: 0x44434241,
   sequence: 0x7565554535251,
+  flags: 0,
+  plain: payload.length,
+  key: 0,
+  nonce: NO_NONCE,
 }
 
 function encode(fields: RecordHeader, data: Buffer): Buffer {
@@ -37,7 +42,7 @@ function refusal(
   position = header.position,
 ): string | undefined {
   try {
-    verifyRecord(bytes, data, segment, position)
+    verifyRecord(bytes, data, { segment, position, sequence: 0 })
     return undefined
   } catch (thrown) {
     if (thrown instanceof Fault && thrown.kind === "corrupt") return thrown.message
@@ -56,7 +61,7 @@ describe("a record", () => {
   test("is read back with every field", () => {
     const bytes = section(golden, "record header").bytes
     expect(decodeRecordHeader(bytes)).toEqual(header)
-    expect(verifyRecord(bytes, payload, header.segment, header.position)).toEqual(header)
+    expect(verifyRecord(bytes, payload, header)).toEqual(header)
   })
 
   test("of any fields and payload is read back", () => {
@@ -71,9 +76,10 @@ describe("a record", () => {
         u53,
         fc.uint8Array({ maxLength: 100 }),
         (ino, offset, segment, position, sequence, data) => {
-          const fields = { ino, offset, length: data.length, segment, position, sequence }
+          const encoding = { flags: 0, plain: data.length, key: 0, nonce: NO_NONCE }
+          const fields = { ino, offset, length: data.length, segment, position, sequence, ...encoding }
           const bytes = encode(fields, Buffer.from(data))
-          expect(verifyRecord(bytes, Buffer.from(data), segment, position)).toEqual(fields)
+          expect(verifyRecord(bytes, Buffer.from(data), { segment, position, sequence })).toEqual(fields)
         },
       ),
       { numRuns: 100 },
@@ -127,9 +133,23 @@ describe("a record", () => {
   test("of another version, kind or header length is not taken for one of this", () => {
     for (const at of [4, 5, 6, 7]) {
       const other = Buffer.from(section(golden, "record header").bytes)
-      other[at] = (other[at] ?? 0) + 1
+      // Of the flags, two have a meaning.
+      other[at] = (other[at] ?? 0) + (at === 6 ? 4 : 1)
       expect(decodeRecordHeader(other), `byte ${at}`).toBeUndefined()
     }
+  })
+
+  test("that another one has taken the place of is refused", () => {
+    const bytes = section(golden, "record header").bytes
+    expect(verifyRecord(bytes, payload, { ...header, sequence: 0 })).toEqual(header)
+    expect(() => verifyRecord(bytes, payload, { ...header, sequence: header.sequence + 1 })).toThrow(
+      "is not the one that was written last",
+    )
+  })
+
+  test("says how its payload is encoded", () => {
+    const encoded = { ...header, flags: 3, plain: 70_000, key: 0x81828384, nonce: Buffer.alloc(12, 0x99) }
+    expect(decodeRecordHeader(encode(encoded, payload))).toEqual(encoded)
   })
 
   test("names its place when it is refused, and nothing of what it holds", () => {

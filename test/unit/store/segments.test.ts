@@ -280,7 +280,7 @@ describe("many records", () => {
     for (let id = 1; id <= 140; id += 1) {
       using segments = open()
       const [piece] = segments.append(id, 0, Buffer.from(`payload ${id}`))
-      expect(piece?.place).toEqual({ segment: id, position: SEGMENT_HEADER })
+      expect(piece?.place).toMatchObject({ segment: id, position: SEGMENT_HEADER })
       truncateSync(segmentFile(place.directory, id), 64 * 1024 * 1024)
     }
     using segments = open()
@@ -288,7 +288,7 @@ describe("many records", () => {
     const before = descriptors()
     for (const id of [...Array(140).keys(), 0, 139, 64].map((i) => i + 1)) {
       const out = Buffer.alloc(`payload ${id}`.length)
-      segments.readRun([{ segment: id, position: SEGMENT_HEADER, length: out.length }], out, 0)
+      segments.readRun([{ segment: id, position: SEGMENT_HEADER, length: out.length, sequence: 0 }], out, 0)
       expect(out.toString()).toBe(`payload ${id}`)
     }
     // Other test files share this process: their descriptors are not counted on.

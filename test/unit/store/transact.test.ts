@@ -21,6 +21,7 @@ function picture(store: Store, ino: number): unknown {
     ...inode,
     // In memory only, and only a bound.
     extentsEnd: 0,
+    isSole: false,
     contents: readFile(store, inode).toString("base64"),
     xattr: store.xattrs.get(inode.ino, XATTR)?.toString(),
     names: store.dentries.list(store.root().ino, 0, 100),

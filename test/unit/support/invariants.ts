@@ -33,42 +33,62 @@ class Tables {
 export function brokenInvariants(directory: string): string[] {
   using db = new Database(join(directory, META), { readonly: true })
   const tables = new Tables(db)
-  return [...contents(tables), ...segments(tables, directory), ...names(tables), ...leftovers(tables)]
+  return [
+    ...contents(tables),
+    ...segments(tables, directory),
+    ...names(tables),
+    ...trees(tables),
+    ...leftovers(tables),
+  ]
 }
 
 function contents(tables: Tables): string[] {
   const broken: string[] = []
-  const inodes = tables.rows("ino, mode, size, alloc, inline_offset AS at, inline_length AS length", "inode")
+  const inodes = tables.rows(
+    "ino, mode, size, alloc, inline_offset AS at, inline_length AS length, body AS other",
+    "inode",
+  )
   const extents = new Map<number, Row[]>()
   for (const row of tables.rows(
-    "ino, offset, length, segment, record, skip",
-    "extent ORDER BY ino, offset",
+    "body, offset, length, segment, record, skip, plain",
+    "extent ORDER BY body, offset",
   )) {
-    const mine = extents.get(row["ino"] ?? 0)
-    if (mine === undefined) extents.set(row["ino"] ?? 0, [row])
+    const mine = extents.get(row["body"] ?? 0)
+    if (mine === undefined) extents.set(row["body"] ?? 0, [row])
     else mine.push(row)
   }
   const inline = new Map(
-    tables.rows("ino, length(data) AS length", "inline").map((row) => [row["ino"], row["length"]]),
+    tables.rows("body, length(data) AS length", "inline").map((row) => [row["body"], row["length"]]),
   )
-  for (const { ino = 0, alloc = 0, at = 0, length = 0 } of inodes) {
-    const mine = extents.get(ino) ?? []
+  const bodies = new Map<number, { alloc: number; users: number }>()
+  for (const { ino = 0, alloc = 0, at = 0, length = 0, other = 0 } of inodes) {
+    const body = other === 0 ? ino : other
+    const known = bodies.get(body) ?? { alloc, users: 0 }
+    if (known.alloc !== alloc) broken.push(`inode ${ino}: alloc is not that of others with its contents`)
+    bodies.set(body, { alloc, users: known.users + 1 })
+    const mine = extents.get(body) ?? []
     const total = mine.reduce((sum, extent) => sum + (extent["length"] ?? 0), length)
     if (total !== alloc) broken.push(`inode ${ino}: alloc ${alloc}, but ${total} bytes are stored`)
-    if ((inline.get(ino) ?? 0) !== length)
+    if ((inline.get(body) ?? 0) !== length)
       broken.push(`inode ${ino}: inline length ${length} is not that of the row`)
     let end = 0
-    for (const { offset = 0, length: size = 0, segment, record = 0, skip = 0 } of mine) {
+    for (const { offset = 0, length: size = 0, segment, record = 0, skip = 0, plain = 0 } of mine) {
       if (offset < end) broken.push(`inode ${ino}: extents overlap at ${offset}`)
       if (size <= 0) broken.push(`inode ${ino}: an extent at ${offset} is empty`)
-      if (segment !== 0 && skip + size > record)
+      if (segment !== 0 && skip + size > (plain === 0 ? record : plain))
         broken.push(`inode ${ino}: extent at ${offset} leaves its record`)
       if (length > 0 && offset < at + length && at < offset + size)
         broken.push(`inode ${ino}: extent at ${offset} overlaps the inline piece`)
       end = offset + size
     }
   }
-  const sum = tables.number("SELECT coalesce(sum(alloc), 0) FROM inode")
+  const refs = new Map(tables.rows("body, refs", "shared").map((row) => [row["body"] ?? 0, row["refs"] ?? 0]))
+  for (const body of new Set([...bodies.keys(), ...refs.keys()])) {
+    const users = bodies.get(body)?.users ?? 0
+    if ((refs.get(body) ?? 1) !== users && (users > 1 || refs.has(body)))
+      broken.push(`body ${body}: ${refs.get(body) ?? 0} references are counted, there are ${users}`)
+  }
+  const sum = [...bodies.values()].reduce((total, body) => total + body.alloc, 0)
   const bytes = tables.number("SELECT bytes FROM state")
   if (sum !== bytes) broken.push(`state counts ${bytes} bytes, the inodes hold ${sum}`)
   return broken
@@ -76,9 +96,11 @@ function contents(tables: Tables): string[] {
 
 function segments(tables: Tables, directory: string): string[] {
   const broken: string[] = []
+  const stored =
+    "CASE plain WHEN 0 THEN length ELSE (skip + length) * record / plain - skip * record / plain END"
   const live = new Map(
     tables
-      .rows("segment, sum(length) AS length", "extent WHERE segment != 0 GROUP BY segment")
+      .rows(`segment, sum(${stored}) AS length`, "extent WHERE segment != 0 GROUP BY segment")
       .map((row) => [row["segment"], row["length"]]),
   )
   const counted = new Map(tables.rows("id, live", "segment").map((row) => [row["id"], row["live"]]))
@@ -133,10 +155,46 @@ function names(tables: Tables): string[] {
   return broken
 }
 
+/** What a tree holds is what its inodes and those of the trees in it take; everything is in the tree of its directory. */
+function trees(tables: Tables): string[] {
+  const broken: string[] = []
+  const rows = new Map(
+    tables
+      .rows("id, parent, used_bytes AS bytes, used_inodes AS inodes", "tree")
+      .map((row) => [row["id"] ?? 0, row]),
+  )
+  const held = new Map<number, [bytes: number, inodes: number]>()
+  for (const { ino, tree = 0, alloc = 0 } of tables.rows("ino, tree, alloc", "inode")) {
+    if (tree !== 0 && !rows.has(tree)) broken.push(`inode ${ino} is in tree ${tree}, which does not exist`)
+    for (let at = tree; at !== 0; at = rows.get(at)?.["parent"] ?? 0) {
+      const [bytes, inodes] = held.get(at) ?? [0, 0]
+      held.set(at, [bytes + alloc, inodes + 1])
+    }
+  }
+  for (const [id, { bytes, inodes }] of rows) {
+    const [realBytes, realInodes] = held.get(id) ?? [0, 0]
+    if (bytes !== realBytes || inodes !== realInodes || inodes === 0)
+      broken.push(`tree ${id} counts ${bytes} bytes in ${inodes}, there are ${realBytes} in ${realInodes}`)
+  }
+  for (const { ino } of tables.rows(
+    "i.ino AS ino",
+    `dentry d JOIN inode i ON i.ino = d.ino JOIN inode p ON p.ino = d.parent
+     WHERE i.tree != p.tree AND i.tree != i.ino`,
+  ))
+    broken.push(`inode ${ino} is in another tree than its directory`)
+  return broken
+}
+
 /** Rows of inodes that are gone. */
 function leftovers(tables: Tables): string[] {
-  return ["extent", "inline", "xattr", "symlink"].flatMap((table) => {
-    const left = tables.number(`SELECT count(*) FROM ${table} WHERE ino NOT IN (SELECT ino FROM inode)`)
+  const keys = [
+    ["extent", "body", "SELECT max(body, (body = 0) * ino) FROM inode"],
+    ["inline", "body", "SELECT max(body, (body = 0) * ino) FROM inode"],
+    ["xattr", "ino", "SELECT ino FROM inode"],
+    ["symlink", "ino", "SELECT ino FROM inode"],
+  ] as const
+  return keys.flatMap(([table, key, owners]) => {
+    const left = tables.number(`SELECT count(*) FROM ${table} WHERE ${key} NOT IN (${owners})`)
     return left === 0 ? [] : [`${left} rows in ${table} belong to no inode`]
   })
 }

@@ -1,0 +1,109 @@
+/**
+ * Table `tree`: directories with properties of their own, which hold for all that is below, up to the next such directory.
+ * Every inode names its innermost tree; what it takes is charged to that one and to those around it, so that their totals
+ * are exact at any time. Nothing moves or is linked from one tree to another (EXDEV), as with XFS projects.
+ */
+import type { Database, Query } from "./database.ts"
+
+export const TreeFlag = {
+  /** Nothing in it changes: a snapshot. */
+  READ_ONLY: 1,
+} as const
+
+/** A row, as the server works with it. */
+export interface Tree {
+  /** Inode number of the directory. */
+  readonly id: number
+  /** The tree around this one; 0: none. */
+  parent: number
+  flags: number
+  /** Encryption key; 0: none. */
+  key: number
+  /** The most bytes and inodes that it may hold; 0: no limit. */
+  limitBytes: number
+  limitInodes: number
+  /** What its inodes, and those of the trees in it, take. */
+  usedBytes: number
+  usedInodes: number
+}
+
+type Row = [number, number, number, number, number, number, number, number]
+
+const COLUMNS = "id, parent, flags, key, limit_bytes, limit_inodes, used_bytes, used_inodes"
+
+export class Trees {
+  /** All rows: there are as many as somebody has made by hand, and some by snapshot. */
+  readonly #rows = new Map<number, Tree>()
+  readonly #changed = new Set<Tree>()
+  readonly #all: Query<[], Row>
+  readonly #put: Query<Row>
+  readonly #delete: Query<[number]>
+
+  constructor(db: Database) {
+    this.#all = db.query(`SELECT ${COLUMNS} FROM tree`)
+    this.#put = db.query(`INSERT OR REPLACE INTO tree (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#delete = db.query("DELETE FROM tree WHERE id = ?")
+    this.reload()
+  }
+
+  /** After a rollback. */
+  reload(): void {
+    this.#rows.clear()
+    this.#changed.clear()
+    for (const row of this.#all.all()) this.#rows.set(row[0], fromRow(row))
+  }
+
+  get(id: number): Tree | undefined {
+    return id === 0 ? undefined : this.#rows.get(id)
+  }
+
+  all(): Iterable<Readonly<Tree>> {
+    return this.#rows.values()
+  }
+
+  /** A new tree, or one that was changed; its row is written by `flush`. */
+  save(tree: Tree): void {
+    this.#rows.set(tree.id, tree)
+    this.#changed.add(tree)
+  }
+
+  isReadOnly(id: number): boolean {
+    return ((this.get(id)?.flags ?? 0) & TreeFlag.READ_ONLY) !== 0
+  }
+
+  /** The tree `id` and those around it, from the inside out. */
+  *around(id: number): Generator<Tree> {
+    for (let tree = this.get(id); tree !== undefined; tree = this.get(tree.parent)) yield tree
+  }
+
+  /** Adds to (or takes from) what a tree and those around it hold. */
+  charge(id: number, bytes: number, inodes: number): void {
+    if (id === 0) return
+    for (const tree of this.around(id)) {
+      tree.usedBytes += bytes
+      tree.usedInodes += inodes
+      this.#changed.add(tree)
+    }
+  }
+
+  /** Writes changed rows; part of every commit. A tree without inodes is gone. */
+  flush(): void {
+    for (const tree of this.#changed) {
+      if (tree.usedInodes > 0) this.#put.run(...toRow(tree))
+      else {
+        this.#delete.run(tree.id)
+        this.#rows.delete(tree.id)
+      }
+    }
+    this.#changed.clear()
+  }
+}
+
+function fromRow([id, parent, flags, key, limitBytes, limitInodes, usedBytes, usedInodes]: Row): Tree {
+  return { id, parent, flags, key, limitBytes, limitInodes, usedBytes, usedInodes }
+}
+
+function toRow(tree: Tree): Row {
+  const { id, parent, flags, key, limitBytes, limitInodes, usedBytes, usedInodes } = tree
+  return [id, parent, flags, key, limitBytes, limitInodes, usedBytes, usedInodes]
+}
