@@ -6,7 +6,7 @@
 -- "Claw" in ASCII: file(1) and a wrong database are told apart by it.
 PRAGMA application_id = 0x436c6177;
 -- How many steps have been run: the version of the format.
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 -- What makes this store different from any other. One row, written once.
 CREATE TABLE store (
@@ -134,4 +134,17 @@ CREATE TABLE tree (
   limit_inodes INTEGER NOT NULL, -- most inodes; 0: no limit
   used_bytes   INTEGER NOT NULL, -- sum of `inode.alloc` over its inodes and those of the trees in it
   used_inodes  INTEGER NOT NULL  -- how many these are; at 0 the row goes
+) STRICT;
+
+-- Copies of directories below `/.snapshots`.
+CREATE TABLE snapshot (
+  root    INTEGER PRIMARY KEY, -- inode of the copy's top directory
+  name    TEXT NOT NULL UNIQUE, -- its name there
+  source  INTEGER NOT NULL, -- inode of the directory that was copied
+  path    BLOB NOT NULL, -- its path then, from the root of the filesystem
+  created INTEGER NOT NULL, -- when, seconds since 1970
+  uid     INTEGER NOT NULL, -- its owner; that of the copy may be another, so that nobody gets in who could not before
+  mode    INTEGER NOT NULL, -- its mode; that of the copy may be narrower
+  inodes  INTEGER NOT NULL, -- inodes in the copy
+  bytes   INTEGER NOT NULL  -- sum of their `alloc` when it was made
 ) STRICT;

@@ -16,7 +16,10 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/fsck": ["clawfs/core", "clawfs/sys", "clawfs/store", "schema"],
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
-  "clawfs/server": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/api"],
+  "clawfs/server": [
+    ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/api"],
+    "schema",
+  ],
   "clawfs/supervisor": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/server"],
     "schema",

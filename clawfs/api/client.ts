@@ -4,8 +4,13 @@ import { PROTOCOL_VERSION, Response } from "../../schema/envelope.ts"
 import { Fault, type FaultKind } from "../core/fault.ts"
 import { CONTROL_SOCKET, shortSocketPath, type SocketPath } from "../sys/socket-path.ts"
 
-/** A flush on a slow disk takes its time; everything else is answered at once. */
-const TIMEOUT_MS = { sync: 60_000, other: 10_000 } as const
+/** A flush on a slow disk takes its time, and so does a copy of a million files; everything else is answered at once. */
+const TIMEOUT_MS = 10_000
+const SLOW_METHODS: Readonly<Record<string, number>> = {
+  sync: 60_000,
+  "snapshot.create": 600_000,
+  clone: 600_000,
+}
 
 /**
  * Asks the daemon of `store`. Throws `Fault("not-found")` when none listens there, "timeout" when it doesn't answer, and
@@ -17,7 +22,7 @@ export async function call(
   params: Record<string, unknown> = {},
 ): Promise<unknown> {
   using path = socketOf(store)
-  const timeoutMs = method === "sync" ? TIMEOUT_MS.sync : TIMEOUT_MS.other
+  const timeoutMs = SLOW_METHODS[method] ?? TIMEOUT_MS
   const request = `${JSON.stringify({ v: PROTOCOL_VERSION, id: 1, method, params })}\n`
   const line = await exchange(path.path, request, timeoutMs)
   const response = Response.safeParse(parsed(line))

@@ -1,5 +1,6 @@
 /** Every command, in the order of the overview. */
 import type { Command } from "./command.ts"
+import { clone } from "./commands/clone.ts"
 import { completion } from "./commands/completion.ts"
 import { doctor } from "./commands/doctor.ts"
 import { fsck } from "./commands/fsck.ts"
@@ -7,6 +8,7 @@ import { gc } from "./commands/gc.ts"
 import { init } from "./commands/init.ts"
 import { installService } from "./commands/install-service.ts"
 import { mount } from "./commands/mount.ts"
+import { snapshot } from "./commands/snapshot.ts"
 import { status } from "./commands/status.ts"
 import { unmount } from "./commands/unmount.ts"
 
@@ -15,6 +17,8 @@ export const COMMANDS: readonly Command[] = [
   mount,
   unmount,
   status,
+  snapshot,
+  clone,
   gc,
   fsck,
   doctor,

@@ -18,6 +18,7 @@ import {
 import { newInode } from "../store/store.ts"
 import { now } from "../sys/clock.ts"
 import { touchAccessLazily } from "./access-time.ts"
+import { isHidden } from "./hidden.ts"
 import { ACCESS_ACL, DEFAULT_ACL, decodeAcl, encodeAcl, inheritAcl, isMinimal } from "./acl.ts"
 import {
   countLookup,
@@ -280,10 +281,11 @@ export function readdir(
     const batch = Math.min(most, packer.room)
     const entries = env.store.dentries.list(directory.ino, after, batch)
     for (const { name, ino, type, cookie: next } of entries) {
+      after = next
+      if (isHidden(directory.ino, name)) continue
       const inode = packer.plus ? env.store.inodes.get(ino) : undefined
       if (!packer.add(name, ino, type, next, inode)) return finish()
       if (counts && inode !== undefined) env.lookups.add(ino)
-      after = next
     }
     if (entries.length < batch) return finish()
   }

@@ -97,7 +97,7 @@ function checkReplacement(env: Environment, source: Inode, target: Inode | undef
 }
 
 /** Whether `directory` is `ancestor` or lies below it. */
-function isWithin(env: Environment, directory: Inode, ancestor: Inode): boolean {
+export function isWithin(env: Environment, directory: Inode, ancestor: Inode): boolean {
   for (let at: Inode | undefined = directory; at !== undefined; at = env.store.inodes.get(at.parent)) {
     if (at === ancestor) return true
     if (at.ino === ROOT_NODE) return false

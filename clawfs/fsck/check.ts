@@ -43,6 +43,7 @@ const TABLES = [
   "segment",
   "shared",
   "tree",
+  "snapshot",
 ]
 const MOST_MESSAGES = 20
 

@@ -85,6 +85,7 @@ export const Size = {
   statxOut: 288,
   copyFileRangeOut: 8,
   notifyInvalInodeOut: 24,
+  notifyInvalEntryOut: 16,
 } as const
 
 /** A request whose reply a killed server still owed comes again with this bit (bit 63 of `unique`) set. */

@@ -4,16 +4,17 @@
  * touches its own mount.
  */
 import { setPriority } from "node:os"
-import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
+import { parentPort, workerData } from "node:worker_threads"
 import { present } from "../core/assert.ts"
 import { E } from "../core/errno.ts"
-import { Fault, describe } from "../core/fault.ts"
+import { Fault, Rebuilt, describe } from "../core/fault.ts"
 import { Log } from "../core/log.ts"
 import type { Environment } from "../fs/environment.ts"
 import { FileSystem } from "../fs/filesystem.ts"
 import { Listings } from "../fs/listings.ts"
 import { Lookups } from "../fs/lookups.ts"
 import { adoptOrphans } from "../fs/orphans.ts"
+import { Removal } from "../fs/removal.ts"
 import { VirtualFiles } from "../fs/virtual.ts"
 import { CLOSED, Channel, invalidateAttributes, requestResend, sendMessage } from "../fuse/channel.ts"
 import { NOTHING, Protocol, type Replay } from "../fuse/protocol.ts"
@@ -24,15 +25,19 @@ import type { Moment } from "../store/transactions.ts"
 import { CpuLatency } from "../sys/cpu-latency.ts"
 import { WakeUp } from "../sys/wake-up.ts"
 import { Cleaning } from "./cleaning.ts"
+import { Desk } from "./desk.ts"
 import { Fsyncs } from "./fsyncs.ts"
 import { ServerFd, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
 import { Replayer } from "./replayer.ts"
 import { LOOKUP_BASE, SessionMemory } from "./session-memory.ts"
 import { statusText } from "./status.ts"
+import { treeMethods } from "./tree-methods.ts"
 
 /** Access times and the rows of unlinked inodes are written after so long without a request. */
 const QUIET_MS = 1000
 const REQUESTS_BETWEEN_TIDY = 1024
+/** Names of a deleted snapshot in one slice: some 5 ms. */
+const REMOVAL_SLICE = 256
 
 const { config, sync, orders: given } = workerData as WorkerData
 const orders = present(given, "orders")
@@ -147,7 +152,9 @@ function serve(): void {
   })
   if (config.restarts > 0) takeOver(memory)
   if (memory.agreement !== undefined) report({ kind: "serving" })
-  loop(channel, protocol, { memory, env, fs, fsyncs, cleaning: new Cleaning(env.store, memory, log) })
+  const [cleaning, removal] = [new Cleaning(env.store, memory, log), new Removal(env)]
+  const desk = new Desk(orders.port, treeMethods(env, removal), cleaning, log)
+  loop(channel, protocol, { memory, env, fs, fsyncs, cleaning, removal, desk })
   fs.settle()
   env.store[Symbol.dispose]()
   report({ kind: "closed" })
@@ -159,16 +166,19 @@ interface Served {
   readonly fs: FileSystem
   readonly fsyncs: Fsyncs
   readonly cleaning: Cleaning
+  readonly removal: Removal
+  readonly desk: Desk
 }
 
 function loop(channel: Channel, protocol: Protocol, served: Served): void {
-  const { memory, env, fs, fsyncs, cleaning } = served
+  const { memory, env, fs, fsyncs, cleaning, removal, desk } = served
   let isQuiet = false
   const onDrained = (): void => fsyncs.flush()
   // The batch is committed where the stream of requests pauses; the rest can wait for a longer pause.
   const onQuiet = (): number => {
-    takeOrders(cleaning)
+    desk.take()
     if (!commit(env)) return QUIET_MS
+    if (removal.mayHaveWork && removeSome(removal)) return 0
     const pause = cleaning.onQuiet()
     passOnDeadSegments(env)
     memory.orphans = env.orphans.size
@@ -200,8 +210,14 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
   }
 }
 
-function takeOrders(cleaning: Cleaning): void {
-  while (receiveMessageOnPort(orders.port) !== undefined) cleaning.order()
+/** True when there is more to remove. A full disk delays it. */
+function removeSome(removal: Removal): boolean {
+  try {
+    return removal.slice(REMOVAL_SLICE) > 0
+  } catch (thrown) {
+    if (!(thrown instanceof Rebuilt)) log.error("removing waits", { reason: describe(thrown) })
+    return false
+  }
 }
 
 /** Ends the batch; false when the disk is full: the journal keeps it, and it is tried again. */
@@ -224,8 +240,9 @@ function settle(fs: FileSystem): void {
   }
 }
 
-function tidy({ env, memory, cleaning }: Served): void {
-  takeOrders(cleaning)
+function tidy({ env, memory, cleaning, removal, desk }: Served): void {
+  desk.take()
+  if (removal.mayHaveWork) removeSome(removal)
   cleaning.onLoad()
   memory.orphans = env.orphans.size
   try {

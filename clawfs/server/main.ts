@@ -8,17 +8,16 @@ import { present, unreachable } from "../core/assert.ts"
 import { Fault, describe } from "../core/fault.ts"
 import { Log } from "../core/log.ts"
 import { CONTROL_SOCKET, shortSocketPath } from "../sys/socket-path.ts"
-import { WakeUp } from "../sys/wake-up.ts"
 import {
   ServerExit,
   ServerFd,
   type FlushRequest,
-  type Order,
   type ServerConfig,
   type ServerReport,
   type WorkerData,
   type WorkerReport,
 } from "./messages.ts"
+import { Orders } from "./orders.ts"
 import { SessionMemory } from "./session-memory.ts"
 import { statusOf } from "./status.ts"
 
@@ -41,8 +40,7 @@ class Server {
   readonly #memory = new SessionMemory(ServerFd.MEMORY)
   readonly #fuse: Worker
   readonly #syncPort: MessagePort
-  readonly #orders: MessagePort
-  readonly #wake = new WakeUp()
+  readonly #orders: Orders
   #sync: Worker | undefined
   readonly #flushes = new Map<number, { resolve: () => void; reject: (fault: Fault) => void }>()
   #nextFlush = 1
@@ -54,10 +52,8 @@ class Server {
     const channel = new MessageChannel()
     const orders = new MessageChannel()
     this.#syncPort = channel.port1
-    this.#orders = orders.port1
-    // Replies to orders come through the session memory: the port must not keep the process alive.
-    this.#orders.unref()
-    const data = { config, sync: channel.port2, orders: { port: orders.port2, wake: this.#wake.fd } }
+    this.#orders = new Orders(orders.port1, log)
+    const data = { config, sync: channel.port2, orders: { port: orders.port2, wake: this.#orders.wakeFd } }
     this.#fuse = this.#start("./fuse-worker.js", data)
     this.#fuse.on("exit", (code) => log.info("serving thread ended", { code }))
   }
@@ -133,9 +129,13 @@ class Server {
   /** Starts cleaning; done when the status counts as many orders as this returns. */
   clean(): { order: number } {
     this.#cleaningOrders = Math.max(this.#cleaningOrders, this.#memory.cleaned) + 1
-    this.#orders.postMessage({ kind: "clean" } satisfies Order)
-    this.#wake.signal()
+    this.#orders.send({ kind: "clean" })
     return { order: this.#cleaningOrders }
+  }
+
+  /** Runs one of `server/desk.ts`'s methods in the serving thread. */
+  run(method: string, params: Readonly<Record<string, unknown>>): Promise<unknown> {
+    return this.#orders.run(method, params)
   }
 
   status(): unknown {
@@ -176,6 +176,9 @@ async function start(): Promise<void> {
   })
   // Programs wait for the threads that have just been started; the socket's modules can be loaded meanwhile.
   const api = await import("../api/server.ts")
+  const { treeHandlers } = await import("./tree-requests.ts")
+  for (const [method, handler] of treeHandlers((name, params) => server.run(name, params)))
+    handlers.set(method, handler)
   server.control = await api.ControlServer.listen(
     shortSocketPath(config.store, CONTROL_SOCKET),
     handlers,

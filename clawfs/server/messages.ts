@@ -2,6 +2,7 @@
 import type { MessagePort } from "node:worker_threads"
 import type { FaultKind } from "../core/fault.ts"
 import type { Level } from "../core/log.ts"
+import type { Stale } from "../fuse/notify.ts"
 
 /** Descriptors that the supervisor passes to every server, by number. */
 export const ServerFd = { FUSE: 3, MEMORY: 4, LOCK: 5 } as const
@@ -37,9 +38,21 @@ export interface OrdersData {
   readonly wake: number
 }
 
-export interface Order {
-  readonly kind: "clean"
-}
+export type Order =
+  | { readonly kind: "clean" }
+  /** Something that changes or reads the tree, between two requests; it gets one `OrderReply`. */
+  | {
+      readonly kind: "run"
+      readonly id: number
+      readonly method: string
+      readonly params: Readonly<Record<string, unknown>>
+    }
+
+/** Serving thread → main thread. */
+export type OrderReply =
+  /** `stale`: what the kernel has to forget, before anybody hears of the result. */
+  | { readonly id: number; readonly ok: true; readonly value: unknown; readonly stale: Stale }
+  | { readonly id: number; readonly ok: false; readonly fault: FaultReport }
 
 /** An fsync that the sync worker will answer, and its slot in the session memory. */
 export interface Fsync {

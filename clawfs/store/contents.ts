@@ -309,6 +309,21 @@ export class Contents {
     return asExtents(part.offset, this.#segments.append(source.ino, part.offset + shift, data, encode))
   }
 
+  /** Gives `target` the contents of `source` instead of its own: they share them, no byte is copied. */
+  adopt(source: Inode, target: Inode): void {
+    if (target.body === source.body) return
+    this.removeAll(target)
+    this.#shared.acquire(source.body)
+    target.body = source.body
+    target.size = source.size
+    target.alloc = source.alloc
+    target.inlineOffset = source.inlineOffset
+    target.inlineLength = source.inlineLength
+    target.extentsEnd = -1
+    for (const inode of [source, target]) inode.isSole = false
+    this.#trees.charge(target.tree, target.alloc, 0)
+  }
+
   /** Everything, of a file that goes away. */
   removeAll(inode: Inode): void {
     if (!inode.isSole && this.#abandon(inode)) return

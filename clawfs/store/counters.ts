@@ -96,6 +96,13 @@ export class Counters {
     return ino as NodeId
   }
 
+  /** `count` numbers in a row that no inode of this store ever had; returns the first. */
+  allocateInos(count: number): number {
+    const first = this.#nextIno
+    this.#nextIno += count
+    return first
+  }
+
   /** Orders the records of the log: a higher number is newer. */
   nextSequence(): number {
     this.#sequence += 1

@@ -142,6 +142,11 @@ export class Inodes {
     this.#fresh.clear()
   }
 
+  /** Contents have been given to other inodes: none that is in memory may count on being the only one to have its own. */
+  forgetSole(): void {
+    for (const inode of this.#cache.values()) inode.isSole = false
+  }
+
   /** After a commit only: nothing may be unsaved, and no part of a request may hold an object. */
   trim(): void {
     if (this.#cache.size <= CACHE_SIZE || this.#changed.size > 0 || this.#fresh.size > 0) return

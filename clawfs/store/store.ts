@@ -15,6 +15,7 @@ import { avoidCopyOnWrite } from "../sys/nocow.ts"
 import { now, pinClock, pinClockWhenRead } from "../sys/clock.ts"
 import { Cleaner, type LogSpace } from "./cleaner.ts"
 import { Contents } from "./contents.ts"
+import { Copies } from "./copies.ts"
 import { Counters } from "./counters.ts"
 import { Database } from "./database.ts"
 import { Dentries } from "./dentries.ts"
@@ -27,6 +28,7 @@ import { recoverFromPowerCut } from "./recovery.ts"
 import { Reserve } from "./reserve.ts"
 import { syncDirectory } from "./segment-files.ts"
 import { Segments } from "./segments.ts"
+import { Snapshots } from "./snapshots.ts"
 import { Trees } from "./trees.ts"
 import { Transactions, type Moment, type Participant } from "./transactions.ts"
 import { Symlinks, Xattrs } from "./xattrs.ts"
@@ -80,6 +82,8 @@ export class Store implements Disposable {
   readonly contents: Contents
   readonly counters: Counters
   readonly trees: Trees
+  readonly copies: Copies
+  readonly snapshots: Snapshots
   readonly readOnly: boolean
   readonly #db: Database
   readonly #segments: Segments
@@ -117,6 +121,8 @@ export class Store implements Disposable {
     this.symlinks = new Symlinks(db)
     this.#segments = new Segments(db, join(directory, SEGMENTS), uuid, this.counters, this.readOnly)
     this.contents = new Contents(db, this.#segments, this.counters, this.trees)
+    this.copies = new Copies(db, this.counters, this.inodes, this.trees)
+    this.snapshots = new Snapshots(db)
     this.#cleaner = new Cleaner(db, this.#segments, options.log)
     this.#transactions = new Transactions(db, this.#participant(), options.onMoment ?? (() => undefined))
   }

@@ -6,13 +6,14 @@ import * as initial from "./0001-initial.ts"
 import * as logPosition from "./0002-log-position.ts"
 import * as extentPlace from "./0003-extent-place.ts"
 import * as treesAndBodies from "./0004-trees-and-bodies.ts"
+import * as snapshots from "./0005-snapshots.ts"
 
 export interface Step {
   readonly name: string
   readonly sql: string
 }
 
-export const STEPS: readonly Step[] = [initial, logPosition, extentPlace, treesAndBodies]
+export const STEPS: readonly Step[] = [initial, logPosition, extentPlace, treesAndBodies, snapshots]
 
 export const SCHEMA_VERSION = STEPS.length
 

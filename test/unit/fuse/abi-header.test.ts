@@ -137,6 +137,7 @@ describe("structs against the system's header", () => {
       statxOut: "fuse_statx_out",
       copyFileRangeOut: "fuse_copy_file_range_out",
       notifyInvalInodeOut: "fuse_notify_inval_inode_out",
+      notifyInvalEntryOut: "fuse_notify_inval_entry_out",
     }
     for (const [key, title] of Object.entries(named)) {
       const found = golden.find((each) => each.title === title)

@@ -65,6 +65,7 @@ const cases: [title: string, size: number, write: Write][] = [
   ["fuse_lseek_out", abi.Size.lseekOut, (w) => w.i53(0x7161514131211)],
   ["fuse_copy_file_range_out", abi.Size.copyFileRangeOut, (w) => w.i53(0x7161514131211)],
   ["fuse_notify_inval_inode_out", abi.Size.notifyInvalInodeOut, (w) => w.i53(attr.ino).i53(-1).i53(0)],
+  ["fuse_notify_inval_entry_out", abi.Size.notifyInvalEntryOut, (w) => w.i53(attr.ino).u32(4).u32(0)],
 ]
 
 describe("replies", () => {

@@ -6,6 +6,7 @@ import { META, SEGMENTS } from "../../../clawfs/store/store.ts"
 
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
+const S_IFREG = 0o100000
 
 type Row = Readonly<Record<string, number>>
 
@@ -61,7 +62,9 @@ function contents(tables: Tables): string[] {
     tables.rows("body, length(data) AS length", "inline").map((row) => [row["body"], row["length"]]),
   )
   const bodies = new Map<number, { alloc: number; users: number }>()
-  for (const { ino = 0, alloc = 0, at = 0, length = 0, other = 0 } of inodes) {
+  for (const { ino = 0, mode = 0, alloc = 0, at = 0, length = 0, other = 0 } of inodes) {
+    // Of others than files it says what they were copied from.
+    if ((mode & S_IFMT) !== S_IFREG) continue
     const body = other === 0 ? ino : other
     const known = bodies.get(body) ?? { alloc, users: 0 }
     if (known.alloc !== alloc) broken.push(`inode ${ino}: alloc is not that of others with its contents`)

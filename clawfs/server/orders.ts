@@ -1,0 +1,63 @@
+/** The main thread's side of what the serving thread is asked to do between two requests. */
+import type { MessagePort } from "node:worker_threads"
+import { Fault } from "../core/fault.ts"
+import type { Log } from "../core/log.ts"
+import { invalidate } from "../fuse/notify.ts"
+import { WakeUp } from "../sys/wake-up.ts"
+import { ServerFd, type Order, type OrderReply } from "./messages.ts"
+
+interface Waiter {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (fault: Fault) => void
+}
+
+export class Orders {
+  readonly #port: MessagePort
+  readonly #log: Log
+  readonly #wake = new WakeUp()
+  readonly #waiting = new Map<number, Waiter>()
+  #next = 1
+
+  /** `port`: to the serving thread, which must know `wakeFd`. */
+  constructor(port: MessagePort, log: Log) {
+    this.#port = port
+    this.#log = log
+    port.on("message", (reply: OrderReply) => this.#onReply(reply))
+    // It must not keep the process alive.
+    port.unref()
+  }
+
+  get wakeFd(): number {
+    return this.#wake.fd
+  }
+
+  send(order: Order): void {
+    this.#port.postMessage(order)
+    this.#wake.signal()
+  }
+
+  /**
+   * Runs a method of the serving thread and gives its result, when the kernel has forgotten what it changed. Throws the
+   * method's `Fault`. If the server dies first, the promise dies with it: the client hears of a closed connection.
+   */
+  run(method: string, params: Readonly<Record<string, unknown>>): Promise<unknown> {
+    const id = this.#next
+    this.#next += 1
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.send({ kind: "run", id, method, params })
+    })
+  }
+
+  #onReply(reply: OrderReply): void {
+    const waiter = this.#waiting.get(reply.id)
+    this.#waiting.delete(reply.id)
+    if (reply.ok) {
+      invalidate(ServerFd.FUSE, reply.stale, this.#log)
+      waiter?.resolve(reply.value)
+      return
+    }
+    const { kind, message, hint } = reply.fault
+    waiter?.reject(new Fault(kind, message, { hint }))
+  }
+}

@@ -1,0 +1,35 @@
+/** Methods of the control socket that work on the tree, and their parameters. Paths are bytes from the root, in base64. */
+import { z } from "zod"
+
+const PATH_MAX = 4096
+
+const path = z.base64().transform((text, context): Uint8Array => {
+  const bytes = Buffer.from(text, "base64")
+  if (bytes.length > 0 && bytes.length <= PATH_MAX) return bytes
+  context.addIssue({ code: "custom", message: "no path" })
+  return z.NEVER
+})
+const name = z.string().min(1).max(255)
+
+/** By the method's name. */
+export const TREE_PARAMS = {
+  "snapshot.create": z.strictObject({ name, path, isWritable: z.boolean() }),
+  "snapshot.list": z.strictObject({}),
+  "snapshot.delete": z.strictObject({ name }),
+  clone: z.strictObject({ source: path, target: path }),
+} as const
+
+export type TreeMethod = keyof typeof TREE_PARAMS
+export type TreeParams<M extends TreeMethod> = z.output<(typeof TREE_PARAMS)[M]>
+
+/** A snapshot as the socket's answers and `--json` show it. */
+export interface SnapshotRow {
+  readonly name: string
+  /** From the root of the filesystem; bytes that are no UTF-8 are replaced. */
+  readonly path: string
+  /** Seconds since 1970. */
+  readonly created: number
+  readonly isWritable: boolean
+  readonly inodes: number
+  readonly bytes: number
+}

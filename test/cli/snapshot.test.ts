@@ -1,0 +1,104 @@
+/** `clawfs snapshot` and `clawfs clone` on a real mount: the kernel's caches included. */
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs"
+import { join } from "node:path"
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { waitUntil } from "../helpers/exec.ts"
+import { skipIf } from "../helpers/requirements.ts"
+import { Place, clawfs, requireMounts, said, type Scene } from "./harness.ts"
+
+let place: Place
+beforeAll(async () => {
+  if (requireMounts() === undefined) place = await Place.make()
+})
+afterAll(async () => {
+  if (requireMounts() === undefined) await place[Symbol.asyncDispose]()
+})
+beforeEach((context) => {
+  skipIf(context, requireMounts())
+})
+
+interface Made {
+  readonly scene: Scene
+  readonly workspace: string
+  readonly snapshots: string
+}
+
+async function made(): Promise<Made> {
+  const scene = place.set()
+  expect((await clawfs(["mount", scene.store, scene.mnt])).code).toBe(0)
+  const workspace = join(scene.mnt, "workspaces", "site")
+  mkdirSync(join(workspace, "pages"), { recursive: true })
+  writeFileSync(join(workspace, "index"), "as it was")
+  writeFileSync(join(workspace, "pages", "large"), Buffer.alloc(500_000, "p"))
+  return { scene, workspace, snapshots: join(scene.mnt, ".snapshots") }
+}
+
+test("a snapshot appears at once, also where the kernel knew that there was none, and stays", async () => {
+  const { scene, workspace, snapshots } = await made()
+  expect(existsSync(join(snapshots, "one"))).toBe(false)
+  expect(said(await clawfs(["snapshot", "create", "one", workspace]), scene)).toBe(
+    "exit 0\n/mnt/.snapshots/one: 4 files and directories",
+  )
+  expect(readdirSync(snapshots)).toEqual(["one"])
+  writeFileSync(join(workspace, "index"), "changed")
+  appendFileSync(join(workspace, "pages", "large"), "more")
+  expect(readFileSync(join(snapshots, "one", "index"), "latin1")).toBe("as it was")
+  expect(readFileSync(join(snapshots, "one", "pages", "large")).equals(Buffer.alloc(500_000, "p"))).toBe(true)
+  expect(() => writeFileSync(join(snapshots, "one", "new"), "")).toThrow("EROFS")
+  expect((await clawfs(["snapshot", "create", "two", workspace])).code).toBe(0)
+  expect(readdirSync(snapshots).sort()).toEqual(["one", "two"])
+  expect(readFileSync(join(snapshots, "two", "index"), "latin1")).toBe("changed")
+  const rows = JSON.parse((await clawfs(["snapshot", "list", "--json", scene.mnt])).stdout) as {
+    name: string
+  }[]
+  expect(rows.map(({ name }) => name)).toEqual(["one", "two"])
+  expect((await clawfs(["snapshot", "delete", "one", scene.mnt])).code).toBe(0)
+  expect(existsSync(join(snapshots, "one"))).toBe(false)
+  await waitUntil(() => Promise.resolve(readdirSync(snapshots).length === 1), 5000)
+  expect((await clawfs(["unmount", scene.mnt])).code).toBe(0)
+})
+
+test("a clone is written to without the original noticing", async () => {
+  const { workspace, scene } = await made()
+  const copy = join(scene.mnt, "workspaces", "experiment")
+  expect(existsSync(copy)).toBe(false)
+  expect(said(await clawfs(["clone", workspace, copy]), scene)).toBe("exit 0")
+  writeFileSync(join(copy, "index"), "experiment")
+  rmSync(join(copy, "pages"), { recursive: true })
+  expect(readFileSync(join(workspace, "index"), "latin1")).toBe("as it was")
+  expect(readdirSync(join(workspace, "pages"))).toEqual(["large"])
+  expect(said(await clawfs(["clone", workspace, copy]), scene)).toBe(
+    'exit 73\nclawfs: "/workspaces/experiment" exists already',
+  )
+  expect((await clawfs(["unmount", scene.mnt])).code).toBe(0)
+})
+
+test("what can't be done is said in one sentence", async () => {
+  const { scene, workspace } = await made()
+  const say = async (...args: string[]): Promise<string> => said(await clawfs(args), scene)
+  expect(await say("snapshot", "create", "one", workspace)).toContain("exit 0")
+  expect(await say("snapshot", "create", "one", workspace)).toBe(
+    'exit 73\nclawfs: there is a snapshot "one" already',
+  )
+  expect(await say("snapshot", "create", "../up", workspace)).toContain(
+    "exit 65\nclawfs: a snapshot's name has",
+  )
+  expect(await say("snapshot", "create", "two", join(workspace, "index"))).toBe(
+    "exit 65\nclawfs: only directories can be snapshotted",
+  )
+  expect(await say("snapshot", "create", "two", scene.path)).toContain("exit 66\nclawfs: ")
+  expect(await say("snapshot", "delete", "two", scene.mnt)).toContain(
+    'exit 66\nclawfs: there is no snapshot "two"',
+  )
+  expect(await say("snapshot", "create")).toContain("exit 64\nclawfs: snapshot: NAME is missing")
+  expect(await say("snapshot", "make", "x")).toContain('exit 64\nclawfs: snapshot: there is no action "make"')
+  expect((await clawfs(["unmount", scene.mnt])).code).toBe(0)
+})
