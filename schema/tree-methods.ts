@@ -16,6 +16,7 @@ export const TREE_PARAMS = {
   "snapshot.create": z.strictObject({ name, path, isWritable: z.boolean() }),
   "snapshot.list": z.strictObject({}),
   "snapshot.delete": z.strictObject({ name }),
+  "snapshot.restore": z.strictObject({ name, path, isForced: z.boolean() }),
   clone: z.strictObject({ source: path, target: path }),
 } as const
 
@@ -30,6 +31,9 @@ export interface SnapshotRow {
   /** Seconds since 1970. */
   readonly created: number
   readonly isWritable: boolean
+  /** Inode of its top directory, and of the directory that it was made of. */
+  readonly root: number
+  readonly source: number
   readonly inodes: number
   readonly bytes: number
 }

@@ -9,6 +9,7 @@ const TIMEOUT_MS = 10_000
 const SLOW_METHODS: Readonly<Record<string, number>> = {
   sync: 60_000,
   "snapshot.create": 600_000,
+  "snapshot.restore": 600_000,
   clone: 600_000,
 }
 

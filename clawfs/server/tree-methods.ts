@@ -3,6 +3,7 @@ import type { SnapshotRow, TreeMethod, TreeParams } from "../../schema/tree-meth
 import { clone } from "../fs/clone.ts"
 import type { Environment } from "../fs/environment.ts"
 import type { Removal } from "../fs/removal.ts"
+import { restore } from "../fs/restore.ts"
 import { createSnapshot, deleteSnapshot } from "../fs/snapshots.ts"
 import { NOTHING_STALE } from "../fuse/notify.ts"
 import type { Snapshot } from "../store/snapshots.ts"
@@ -26,6 +27,10 @@ export function treeMethods(env: Environment, removal: Removal): ReadonlyMap<str
       removal.order()
       return { value: {}, stale }
     },
+    "snapshot.restore": ({ name, path, isForced }) => {
+      const { restored, removed, stale } = restore(env, { name, path: Buffer.from(path), isForced })
+      return { value: { restored, removed }, stale }
+    },
     clone: ({ source, target }) => {
       const { copied, stale } = clone(env, Buffer.from(source), Buffer.from(target))
       return { value: { inodes: copied.inodes, bytes: copied.bytes }, stale }
@@ -35,7 +40,7 @@ export function treeMethods(env: Environment, removal: Removal): ReadonlyMap<str
 }
 
 function shown(env: Environment, snapshot: Snapshot): SnapshotRow {
-  const { name, path, created, root, inodes, bytes } = snapshot
+  const { name, path, created, root, source, inodes, bytes } = snapshot
   const isWritable = !env.store.trees.isReadOnly(root)
-  return { name, path: path.toString(), created, isWritable, inodes, bytes }
+  return { name, path: path.toString(), created, isWritable, root, source, inodes, bytes }
 }

@@ -7,6 +7,9 @@ import {
   readdirSync,
   rmSync,
   writeFileSync,
+  closeSync,
+  openSync,
+  renameSync,
 } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
@@ -78,6 +81,32 @@ test("a clone is written to without the original noticing", async () => {
   expect(said(await clawfs(["clone", workspace, copy]), scene)).toBe(
     'exit 73\nclawfs: "/workspaces/experiment" exists already',
   )
+  expect((await clawfs(["unmount", scene.mnt])).code).toBe(0)
+})
+
+test("what is different is told, and brought back where it is", async () => {
+  const { scene, workspace } = await made()
+  const say = async (...args: string[]): Promise<string> => said(await clawfs(args), scene)
+  expect(await say("snapshot", "create", "one", workspace)).toContain("exit 0")
+  expect(await say("snapshot", "diff", "one", workspace)).toBe("exit 0")
+  const open = openSync(join(workspace, "index"), "r")
+  writeFileSync(join(workspace, "index"), "changed")
+  renameSync(join(workspace, "pages"), join(workspace, "papers"))
+  writeFileSync(join(workspace, "new"), "")
+  expect(await say("snapshot", "diff", "one", workspace)).toBe("exit 1\nM index\n+ new\nR pages/ -> papers/")
+  expect(await say("snapshot", "restore", "one", join(workspace, "index"))).toBe(
+    "exit 75\nclawfs: 1 files were changed or made since the snapshot: they would be lost",
+  )
+  expect(readFileSync(join(workspace, "index"), "latin1")).toBe("changed")
+  expect(await say("snapshot", "restore", "--yes", "one", workspace)).toBe(
+    "exit 0\nrestored 2 files, removed 3",
+  )
+  expect(readFileSync(join(workspace, "index"), "latin1")).toBe("as it was")
+  // Also for whoever had it open before, and in the kernel's caches.
+  expect(readFileSync(open, "latin1")).toBe("as it was")
+  closeSync(open)
+  expect(readdirSync(workspace).sort()).toEqual(["index", "pages"])
+  expect(await say("snapshot", "diff", "one", workspace)).toBe("exit 0")
   expect((await clawfs(["unmount", scene.mnt])).code).toBe(0)
 })
 
