@@ -51,6 +51,7 @@ export const E = {
   ETIMEDOUT: os.ETIMEDOUT,
   ESTALE: os.ESTALE,
   E2BIG: os.E2BIG,
+  EDQUOT: os.EDQUOT,
 } as Readonly<Record<ErrnoName, Errno>>
 
 export type ErrnoName =
@@ -86,6 +87,7 @@ export type ErrnoName =
   | "ETIMEDOUT"
   | "ESTALE"
   | "E2BIG"
+  | "EDQUOT"
 
 const names = new Map<number, string>([
   ...Object.entries(os).map(([name, value]): [number, string] => [value, name]),

@@ -2,7 +2,7 @@
  * Environmental failures: a full disk, a damaged block, a lock that is held. Thrown by store, sys, api; turned into
  * an errno or an exit code in one place each. Expected outcomes of file operations are `Errno` values instead.
  */
-import { E, type Errno } from "./errno.ts"
+import { E, errnoOf, type Errno } from "./errno.ts"
 
 export type FaultKind =
   | "not-found"
@@ -89,6 +89,7 @@ const kinds = new Map<number, FaultKind>([
   [E.EOPNOTSUPP, "unsupported"],
   [E.ENOSYS, "unsupported"],
   [E.ENOSPC, "no-space"],
+  [E.EDQUOT, "no-space"],
   [E.EBUSY, "busy"],
   [E.EINTR, "interrupted"],
   [E.ETIMEDOUT, "timeout"],
@@ -106,10 +107,11 @@ export function errnoOfThrown(thrown: unknown): Errno {
 
 /** What kind of failure one of Node's own calls met; "bug" for everything that is no system error. */
 export function kindOfThrown(thrown: unknown): FaultKind {
-  const code = (thrown as NodeJS.ErrnoException | undefined)?.code ?? ""
-  if (code === "EDQUOT") return "no-space"
-  const errno = (E as Readonly<Record<string, Errno | undefined>>)[code]
-  return errno === undefined ? "bug" : kindOf(errno)
+  const { code = "", errno = 0, syscall } = (thrown as NodeJS.ErrnoException | undefined) ?? {}
+  const known = (E as Readonly<Record<string, Errno | undefined>>)[code]
+  if (known !== undefined) return kindOf(known)
+  // Node has no names for the rarer numbers: "Unknown system error -122".
+  return syscall !== undefined && errno < 0 ? kindOf(errnoOf(-errno)) : "bug"
 }
 
 /** One line for people: the message, without a stack. */

@@ -38,6 +38,8 @@ export class Replayer {
     const length = protocol.handle(request.length)
     const error = length === NOTHING ? 0 : -this.#reply.readInt32LE(ERROR_AT)
     if (error === E.ENOSPC) throw new Fault("no-space", "no room to execute an answered request again")
+    // It has succeeded before: what fails now is the disk, or it is damaged, which the log tells.
+    if (error === E.EIO) throw new Fault("io", "the disk failed when an answered request was executed again")
     if (error !== 0)
       throw new Fault("corrupt", `an answered request can't be executed again: ${errnoName(error)}`)
   }

@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
+import { kindOfThrown } from "../core/fault.ts"
 import { fallocate } from "../sys/libc.ts"
 
 /** More than the pages that the largest batch can dirty. */
@@ -26,17 +27,18 @@ export class Reserve {
       if (!taken) this.give()
       return taken
     } catch (cause) {
-      // A disk without a free inode is full too.
-      if (
-        (cause as NodeJS.ErrnoException).code === "ENOSPC" ||
-        (cause as NodeJS.ErrnoException).code === "EDQUOT"
-      )
-        return false
-      throw cause
+      // A disk without a free inode is full too, and one that fails has no room to keep.
+      if (kindOfThrown(cause) === "bug") throw cause
+      return false
     }
   }
 
+  /** Gives the space back. A disk that does not even delete has a reason that the next write will meet, and tell. */
   give(): void {
-    rmSync(this.#path, { force: true })
+    try {
+      rmSync(this.#path, { force: true })
+    } catch (cause) {
+      if (kindOfThrown(cause) === "bug") throw cause
+    }
   }
 }

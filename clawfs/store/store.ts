@@ -130,7 +130,12 @@ export class Store implements Disposable {
   /** Opens an existing store; one of an older version is migrated, with a backup beside it. */
   static open(directory: string, options: StoreOptions = {}): Store {
     requireStore(directory)
-    if (options.readOnly !== true) recoverFromPowerCut(directory, options.log)
+    if (options.readOnly === true) return Store.#opened(directory, options)
+    recoverFromPowerCut(directory, options.log)
+    return openOnFullDisk(directory, () => Store.#opened(directory, options))
+  }
+
+  static #opened(directory: string, options: StoreOptions): Store {
     const db = new Database(join(directory, META), { readonly: options.readOnly ?? false })
     try {
       migrate(db, { readOnly: options.readOnly ?? false })
@@ -410,6 +415,26 @@ export class Store implements Disposable {
     this.#journal?.[Symbol.dispose]()
     this.#segments[Symbol.dispose]()
     this.#db[Symbol.dispose]()
+  }
+}
+
+/**
+ * SQLite needs two files beside the database, and says of a disk without room for them only that it can't open them. The
+ * reserve is for that too: files can only be deleted once the store is open.
+ */
+function openOnFullDisk<T>(directory: string, open: () => T): T {
+  try {
+    return open()
+  } catch (thrown) {
+    if (!(thrown instanceof Fault && (thrown.kind === "no-space" || thrown.kind === "io"))) throw thrown
+    const reserve = new Reserve(directory)
+    reserve.give()
+    try {
+      return open()
+    } catch (again) {
+      if (!(again instanceof Fault && again.kind === "io") || reserve.take()) throw again
+      throw new Fault("no-space", "the disk below the store is full", { cause: again })
+    }
   }
 }
 

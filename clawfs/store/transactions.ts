@@ -142,9 +142,14 @@ export class Transactions {
 
   /** A change of no request: rides along with the batch, and is done again some other time if that is lost. */
   runHousekeeping<T>(change: () => T): T {
-    const batching = this.#batching
-    if (batching === undefined || this.#isTight) return this.runAlone(change)
-    const result = this.#shared(change, batching)
+    if (this.#isReplaying) return change()
+    // It has looked nothing up yet that a redo would make stale.
+    this.#catchUp()
+    if (this.#batching === undefined || this.#isTight) {
+      this.commit()
+      return this.#single(change)
+    }
+    const result = this.#shared(change, this.#batching)
     this.#operations += 1
     return result
   }

@@ -86,6 +86,15 @@ export class TestServer implements Disposable {
     this.#isArmed = false
     this.#isKilled = false
     const store = Store.open(this.directory, { onMoment: (moment) => this.#onMoment(moment) })
+    try {
+      return this.#serve(store, isFirst)
+    } catch (thrown) {
+      store[Symbol.dispose]()
+      throw thrown
+    }
+  }
+
+  #serve(store: Store, isFirst: boolean): [Environment, FileSystem, Protocol] {
     const env: Environment = {
       store,
       lookups: new Lookups(this.#memory, 0, this.#header),

@@ -17,7 +17,8 @@ function isWritable(path: string): boolean {
   }
 }
 
-const memory = isWritable("/dev/shm") ? "/dev/shm" : tmpdir()
+/** Where temporary directories are made. */
+export const memory = isWritable("/dev/shm") ? "/dev/shm" : tmpdir()
 
 /** An empty directory that goes when it is disposed. */
 export function temporary(parent = memory): Temporary {
