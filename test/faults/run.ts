@@ -40,7 +40,7 @@ export interface Sweep {
 
 export async function sweep({ modes, every, first = 0, timeoutSeconds }: Sweep): Promise<Report> {
   using place = new Place()
-  using _faults = new Faults(place.control)
+  using _ = new Faults(place.control)
   const args = [program("test/faults/scripted.ts"), modes.join(","), String(every), String(first)]
   const { stdout } = await run(process.execPath, args, {
     env: environment(place.library, memory, place.control),
