@@ -21,6 +21,7 @@ import * as xattr from "./xattr.ts"
 /** Inodes are rows: as many as fit the disk. statfs shows this many in all. */
 const MAX_INODES = 2 ** 40
 
+const FALLOC_FL_PUNCH_HOLE = 2
 const O_ACCMODE = 3
 const O_TRUNC = 0o1000
 const O_APPEND = 0o2000
@@ -76,14 +77,17 @@ export class FileSystem implements Operations, Replay {
   }
 
   symlink(request: InHeader, name: Buffer, target: Buffer): Result<Attr> {
+    this.#env.store.requireRoom()
     return this.#naming(request.node, name) ?? directory.symlink(this.#env, request, name, target)
   }
 
   mknod(request: InHeader, name: Buffer, creation: Creation): Result<Attr> {
+    this.#env.store.requireRoom()
     return this.#naming(request.node, name) ?? directory.create(this.#env, request, name, creation)
   }
 
   mkdir(request: InHeader, name: Buffer, creation: Creation): Result<Attr> {
+    this.#env.store.requireRoom()
     const mode = S_IFDIR | (creation.mode & 0o7777)
     return (
       this.#naming(request.node, name) ?? directory.create(this.#env, request, name, { ...creation, mode })
@@ -110,10 +114,12 @@ export class FileSystem implements Operations, Replay {
 
   link(request: InHeader, existing: NodeId, name: Buffer): Result<Attr> {
     if (isVirtual(existing)) return E.EPERM
+    this.#env.store.requireRoom()
     return this.#naming(request.node, name) ?? directory.link(this.#env, request, existing, name)
   }
 
   tmpfile(request: InHeader, creation: Creation): Result<Attr> {
+    this.#env.store.requireRoom()
     return directory.tmpfile(this.#env, request, creation)
   }
 
@@ -143,6 +149,7 @@ export class FileSystem implements Operations, Replay {
   }
 
   write(request: InHeader, offset: number, data: Buffer, flags: number): Status {
+    this.#env.store.requireRoom()
     return this.#on(request, () => file.write(this.#env, request, offset, data, flags))
   }
 
@@ -181,6 +188,7 @@ export class FileSystem implements Operations, Replay {
   }
 
   setxattr(request: InHeader, name: Buffer, value: Buffer, flags: number, aclFlags: number): Status {
+    this.#env.store.requireRoom()
     return this.#on(request, () =>
       xattr.setxattr(this.#env, request, name, value, { set: flags, acl: aclFlags }),
     )
@@ -199,6 +207,7 @@ export class FileSystem implements Operations, Replay {
   }
 
   fallocate(request: InHeader, mode: number, offset: number, length: number): Status {
+    if ((mode & FALLOC_FL_PUNCH_HOLE) === 0) this.#env.store.requireRoom()
     return this.#on(request, () => file.fallocate(this.#env, request, mode, offset, length))
   }
 
@@ -207,6 +216,7 @@ export class FileSystem implements Operations, Replay {
   }
 
   copyFileRange(request: InHeader, range: CopyFileRangeIn): Result<{ copied: number }> {
+    this.#env.store.requireRoom()
     // EXDEV makes the program copy the bytes itself.
     return this.#on(request, () => file.copyFileRange(this.#env, request, range), E.EXDEV)
   }

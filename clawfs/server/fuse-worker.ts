@@ -38,6 +38,7 @@ const QUIET_MS = 1000
 const REQUESTS_BETWEEN_TIDY = 1024
 /** Names of a deleted snapshot in one slice: some 5 ms. */
 const REMOVAL_SLICE = 256
+const REQUESTS_ON_FULL_DISK = 64
 
 const { config, sync, orders: given } = workerData as WorkerData
 const orders = present(given, "orders")
@@ -178,6 +179,7 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
   const onQuiet = (): number => {
     desk.take()
     if (!commit(env)) return QUIET_MS
+    if (env.store.isTight) tidy(served)
     if (removal.mayHaveWork && removeSome(removal)) return 0
     const pause = cleaning.onQuiet()
     passOnDeadSegments(env)
@@ -206,7 +208,7 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     memory.countAnswer(opcode)
     fsyncs.onRequest()
     if (fs.mustSettle) settle(fs)
-    if (handled % REQUESTS_BETWEEN_TIDY === 0) tidy(served)
+    if (handled % (env.store.isTight ? REQUESTS_ON_FULL_DISK : REQUESTS_BETWEEN_TIDY) === 0) tidy(served)
   }
 }
 
@@ -255,7 +257,7 @@ function tidy({ env, memory, cleaning, removal, desk }: Served): void {
 
 function passOnDeadSegments(env: Environment): void {
   const segments = env.store.takeDeadSegments()
-  if (segments.length > 0) post({ kind: "dead", segments })
+  if (segments.length > 0) post({ kind: "dead", segments, isUrgent: env.store.isTight })
 }
 
 /**

@@ -65,7 +65,12 @@ export interface Fsync {
 export type SyncMessage =
   | { readonly kind: "fsync"; readonly requests: readonly Fsync[] }
   /** Segments that nothing points to once the commits so far are durable. */
-  | { readonly kind: "dead"; readonly segments: readonly number[] }
+  | {
+      readonly kind: "dead"
+      readonly segments: readonly number[]
+      /** The disk is full: their space is needed now. */
+      readonly isUrgent: boolean
+    }
 
 /** Main thread → sync worker, with a number that the answer repeats. */
 export interface FlushRequest {

@@ -118,6 +118,7 @@ sync.on("message", (message: SyncMessage) => {
     dead.push(...message.segments)
     // Freed once the commits that emptied them are durable, even if nothing else is written.
     syncedCommits = -1
+    if (message.isUrgent) syncedAt = -Infinity
     return
   }
   waiting.push(...message.requests)

@@ -52,6 +52,11 @@ export class Cleaner {
   #victim: number | undefined
   #position = 0
   #wantsAll = false
+  /**
+   * Bytes that copies may take. With a limit, the disk is full: then every dead byte counts, and a segment whose live ones
+   * fit is emptied as a whole, which gives back more than it took.
+   */
+  room = Infinity
 
   constructor(db: Database, segments: Segments, log?: Log) {
     this.#segments = segments
@@ -79,8 +84,13 @@ export class Cleaner {
 
   /** Whether so much is dead that work in the background pays. */
   get isDue(): boolean {
+    if (this.#isShort) return this.#choose() !== undefined
     const { live, dead } = this.space()
     return dead > SLACK_BYTES + SLACK_SHARE * live && this.#choose() !== undefined
+  }
+
+  get #isShort(): boolean {
+    return this.room !== Infinity
   }
 
   /** Every segment that gives anything back counts from now on, until `step` finds none. */
@@ -122,10 +132,10 @@ export class Cleaner {
   #choose(): number | undefined {
     let best: { id: number; gain: number } | undefined
     for (const [id, live] of this.#segments.liveBytes()) {
-      if (live === 0 || this.#stuck.has(id)) continue
+      if (live === 0 || live > this.room || this.#stuck.has(id)) continue
       const size = this.#segments.sizeOf(id)
       const gain = (size - live) / live
-      const pays = this.#wantsAll ? gain > MIN_GAIN : live <= MAX_LIVE * size
+      const pays = this.#wantsAll || this.#isShort ? gain > MIN_GAIN : live <= MAX_LIVE * size
       if (pays && (best === undefined || gain > best.gain)) best = { id, gain }
     }
     return best?.id

@@ -2,24 +2,55 @@
  * `STORE/reserve`: space kept back for the moment when the disk is full and answered requests are still to be committed.
  * Given back to the disk then; taken again when there is room.
  */
-import { closeSync, openSync, rmSync, statSync } from "node:fs"
+import { closeSync, openSync, rmSync, statSync, statfsSync } from "node:fs"
 import { join } from "node:path"
 import { kindOfThrown } from "../core/fault.ts"
 import { fallocate } from "../sys/libc.ts"
 
 /** More than the pages that the largest batch can dirty. */
-const RESERVE_BYTES = 16 * 1024 * 1024
+export const RESERVE_BYTES = 16 * 1024 * 1024
+/** What a large batch takes in the WAL and the log. */
+const BATCH_BYTES = 8 * 1024 * 1024
+/** More than the WAL ever holds for the database: with so much room it need not be looked how much that is. */
+const LOOK_BELOW_BYTES = 256 * 1024 * 1024
 
 export class Reserve {
   readonly #path: string
 
+  readonly #directory: string
+
   constructor(directory: string) {
+    this.#directory = directory
     this.#path = join(directory, "reserve")
+  }
+
+  /** Bytes that the disk has left for an ordinary user. */
+  get room(): number {
+    const { bavail, bsize } = statfsSync(this.#directory)
+    return bavail * bsize
+  }
+
+  /**
+   * As `take`, if the disk has room for more than that: `debt` bytes that are promised already, and some for the next batch.
+   * Without the look, trying what a full disk refuses would cost more than the request that asks.
+   */
+  takeIfThereIsRoom(debt: number): boolean {
+    return this.room > debt + BATCH_BYTES + (this.#isTaken ? 0 : RESERVE_BYTES) && this.take()
+  }
+
+  /** Whether the disk has no room for more than what is promised already. */
+  isShort(debt: () => number): boolean {
+    const { room } = this
+    return room < LOOK_BELOW_BYTES && room < debt() + BATCH_BYTES / 2
+  }
+
+  get #isTaken(): boolean {
+    return (statSync(this.#path, { throwIfNoEntry: false })?.blocks ?? 0) * 512 >= RESERVE_BYTES
   }
 
   /** Takes the space; false when the disk does not have it. */
   take(): boolean {
-    if ((statSync(this.#path, { throwIfNoEntry: false })?.blocks ?? 0) * 512 >= RESERVE_BYTES) return true
+    if (this.#isTaken) return true
     try {
       const fd = openSync(this.#path, "a", 0o600)
       const taken = fallocate(fd, 0, 0, RESERVE_BYTES) === 0

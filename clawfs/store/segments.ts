@@ -10,6 +10,7 @@ import {
   openSync,
   readSync,
   statSync,
+  statfsSync,
   truncateSync,
   unlinkSync,
   writeSync,
@@ -35,6 +36,9 @@ import {
 import { segmentIds, segmentPath } from "./segment-files.ts"
 
 const SEGMENT_LIMIT = 64 * 1024 * 1024
+const SEGMENT_LIMIT_LEAST = 4 * 1024 * 1024
+/** A segment is emptied as a whole, which takes room: on a small disk it is no more than this part. */
+const DISK_SHARE = 1 / 32
 /** A dead segment that is still being filled is given up from this size on. */
 const RETIRE_BYTES = 1024 * 1024
 const OPEN_FILES = 128
@@ -89,6 +93,7 @@ export class Segments implements Disposable {
   readonly #save: Query<[number, number]>
   readonly #drop: Query<[number]>
   readonly #select: Query<[], [number, number]>
+  readonly #limit: number
   #current = 0
   /** Where the current segment ends; 0 when that is not known. */
   #tail = 0
@@ -100,6 +105,7 @@ export class Segments implements Disposable {
     this.#uuid = uuid
     this.#counters = counters
     this.#readOnly = readOnly
+    this.#limit = limitFor(directory)
     this.#save = db.query("INSERT OR REPLACE INTO segment (id, live) VALUES (?, ?)")
     this.#drop = db.query("DELETE FROM segment WHERE id = ?")
     this.#select = db.query("SELECT id, live FROM segment")
@@ -201,7 +207,7 @@ export class Segments implements Disposable {
   }
 
   #makeRoom(): void {
-    if (this.#isFull || this.#tail >= SEGMENT_LIMIT) this.#startSegment()
+    if (this.#isFull || this.#tail >= this.#limit) this.#startSegment()
   }
 
   #setIovec(index: number, header: Buffer, payload: Buffer): void {
@@ -387,6 +393,11 @@ export class Segments implements Disposable {
   [Symbol.dispose](): void {
     for (const id of [...this.#files.keys()]) this.close(id)
   }
+}
+
+function limitFor(directory: string): number {
+  const { blocks, bsize } = statfsSync(directory)
+  return Math.min(SEGMENT_LIMIT, Math.max(SEGMENT_LIMIT_LEAST, blocks * bsize * DISK_SHARE))
 }
 
 /** A failed append has written nothing that anything points to. */

@@ -17,7 +17,7 @@ import { Cleaner, type LogSpace } from "./cleaner.ts"
 import { Contents } from "./contents.ts"
 import { Copies } from "./copies.ts"
 import { Counters } from "./counters.ts"
-import { Database } from "./database.ts"
+import { Database, type Query } from "./database.ts"
 import { Dentries } from "./dentries.ts"
 import { Inode, InodeFlag, S_IFDIR } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
@@ -25,7 +25,7 @@ import { Journal } from "./journal.ts"
 import { segmentOf } from "./log-position.ts"
 import { migrate } from "./migrate.ts"
 import { recoverFromPowerCut } from "./recovery.ts"
-import { Reserve } from "./reserve.ts"
+import { RESERVE_BYTES, Reserve } from "./reserve.ts"
 import { syncDirectory } from "./segment-files.ts"
 import { Segments } from "./segments.ts"
 import { Snapshots } from "./snapshots.ts"
@@ -65,8 +65,13 @@ export interface Space {
   readonly inodes: number
 }
 
-/** A WAL this long (4 KiB pages) is folded back by the serving thread: the worker's passive checkpoints can't reset it. */
+/** A WAL this long is folded back by the serving thread: the worker's passive checkpoints can't reset it. */
+const PAGE_BYTES = 4096
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024
+/** On a full disk it must not eat up the room that is left. */
+const TIGHT_WAL_BYTES = 4 * 1024 * 1024
+/** ... and neither must the cleaner. */
+const TIGHT_CLEANING_MARGIN = 8 * 1024 * 1024
 const COMMITS_BETWEEN_CHECKS = 32
 /** So many unlinked inodes wait at most. */
 const BURY_AT = 512
@@ -91,6 +96,8 @@ export class Store implements Disposable {
   readonly #cleaner: Cleaner
   readonly #logSynced: () => number
   readonly #onLogEnd: (end: number) => void
+  /** Pages of the database, those that wait in the WAL included. */
+  readonly #pages: Query<[], [number]>
   #journal: Journal | undefined
   readonly #deadSegments: number[] = []
   /** Emptied in the transaction that is not committed yet. */
@@ -113,6 +120,7 @@ export class Store implements Disposable {
     if (identity === undefined) throw new Fault("corrupt", `${directory}/${META} has no store record`)
     const [uuid, seedA, seedB] = identity
     this.uuid = uuid
+    this.#pages = db.query("SELECT page_count FROM pragma_page_count")
     this.counters = new Counters(db)
     this.trees = new Trees(db)
     this.inodes = new Inodes(db, this.counters, this.trees)
@@ -238,6 +246,16 @@ export class Store implements Disposable {
     this.#transactions.runHousekeeping(change)
   }
 
+  /** To be called before a change that takes room. Throws "no-space" while the room that there is is kept for deleting. */
+  requireRoom(): void {
+    this.#transactions.requireRoom()
+  }
+
+  /** The disk is full: what room there is is kept for deleting. */
+  get isTight(): boolean {
+    return this.#transactions.isTight
+  }
+
   /** See `Transactions.catchUp`. */
   catchUp(): void {
     this.#transactions.catchUp()
@@ -280,6 +298,8 @@ export class Store implements Disposable {
         this.#deadSegments.push(...this.#emptied.splice(0))
         this.#commits += 1
       },
+      debt: () =>
+        Math.max(0, (this.#pages.get()?.[0] ?? 0) * PAGE_BYTES - statSync(join(this.directory, META)).size),
     }
   }
 
@@ -344,17 +364,17 @@ export class Store implements Disposable {
   tidy(): void {
     this.settle()
     this.inodes.trim()
-    if (this.#commits < COMMITS_BETWEEN_CHECKS) return
+    if (this.#commits < COMMITS_BETWEEN_CHECKS && !this.isTight) return
     this.#commits = 0
     const wal = statSync(`${this.#db.path}-wal`, { throwIfNoEntry: false })
-    if ((wal?.size ?? 0) > WAL_LIMIT_BYTES) this.checkpointInline()
+    if ((wal?.size ?? 0) > (this.isTight ? TIGHT_WAL_BYTES : WAL_LIMIT_BYTES)) this.checkpointInline()
   }
 
   /** Folds the WAL into the database and lets it start again; data goes to the disk before what points to it. */
   checkpointInline(): void {
     this.#segments.syncAll(segmentOf(this.#logSynced()))
     // A long reader (fsck, a backup) must not keep programs waiting: the WAL grows on, and it is tried again.
-    this.#db.withoutWaiting(() => this.#db.checkpoint("RESTART"))
+    this.#db.withoutWaiting(() => this.#db.checkpoint(this.isTight ? "TRUNCATE" : "RESTART"))
   }
 
   /** Live and dead bytes of the log, complete segments only. */
@@ -364,6 +384,7 @@ export class Store implements Disposable {
 
   /** Whether the log holds so much that is dead that cleaning it pays, or all of it was asked for. */
   get isCleaningDue(): boolean {
+    this.#cleaner.room = this.isTight ? new Reserve(this.directory).room - TIGHT_CLEANING_MARGIN : Infinity
     return this.#cleaner.isWanted || this.#cleaner.isDue
   }
 
@@ -401,7 +422,7 @@ export class Store implements Disposable {
     const disk = statfsSync(this.directory)
     return {
       usedBytes: this.counters.bytes,
-      availableBytes: disk.bavail * disk.bsize,
+      availableBytes: Math.max(0, disk.bavail * disk.bsize - (this.isTight ? RESERVE_BYTES : 0)),
       totalBytes: disk.blocks * disk.bsize,
       inodes: this.counters.inodes,
     }

@@ -20,6 +20,8 @@ export interface Participant {
   /** Number of the last committed batch. */
   readonly batch: () => number
   readonly committed: () => void
+  /** Bytes by which the database will grow when the WAL is folded back. */
+  readonly debt: () => number
 }
 
 export interface Batching {
@@ -53,7 +55,10 @@ export class Transactions {
   #mustRedo = false
   /** How often memory was rebuilt from the last commit. */
   #redone = 0
-  /** The disk is full: every request is committed before its answer, so that ENOSPC reaches the right program. */
+  /**
+   * The disk is full, the reserve perhaps given back: what room is left belongs to deleting. Every request is committed before its
+   * answer, and none that takes room begins (`requireRoom`).
+   */
   #isTight = false
   #commits = 0
 
@@ -75,6 +80,19 @@ export class Transactions {
 
   get isReplaying(): boolean {
     return this.#isReplaying
+  }
+
+  /** See `#isTight`. */
+  get isTight(): boolean {
+    return this.#isTight
+  }
+
+  /** To be called before a change that takes room: throws "no-space" while what room there is is kept for deleting. */
+  requireRoom(): void {
+    if (!this.#isTight || this.#isReplaying) return
+    if (this.#batching?.reserve.takeIfThereIsRoom(this.#participant.debt()) !== true)
+      throw new Fault("no-space", "the disk below the store is full", { isClean: true })
+    this.#isTight = false
   }
 
   /** The request that the next changes belong to: `length` bytes that must stay as they are until `endRequest`. */
@@ -245,8 +263,11 @@ export class Transactions {
     this.#batching?.journal.restart()
     this.#participant.committed()
     this.#commits += 1
+    const reserve = this.#batching?.reserve
     if (this.#isTight && this.#commits % COMMITS_BETWEEN_LOOKS === 0)
-      this.#isTight = this.#batching?.reserve.take() !== true
+      this.#isTight = reserve?.takeIfThereIsRoom(this.#participant.debt()) !== true
+    // Folding the WAL back takes room too. Once it can't be, nothing is ever given back.
+    else if (!this.#isTight) this.#isTight = reserve?.isShort(this.#participant.debt) === true
   }
 
   #rollback(): void {

@@ -40,6 +40,8 @@ export interface MountOptions {
   readonly flags?: readonly string[]
   readonly initFlags?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
+  /** Where the store is to be made; beside the mount point unless told otherwise. */
+  readonly store?: string
   /** After so many seconds the watchdog aborts the connection. */
   readonly limitSeconds?: number
 }
@@ -124,7 +126,7 @@ export class Mount implements Target {
   constructor(base: string, options: MountOptions) {
     this.#base = base
     this.#options = options
-    this.store = join(base, "store")
+    this.store = options.store ?? join(base, "store")
     this.mountpoint = join(base, "mount")
     this.scratch = join(base, "scratch")
     this.work = join(this.mountpoint, "workspaces", `test-${randomUUID().slice(0, 8)}`)

@@ -1,0 +1,11 @@
+/** Disks that are larger, and slower to fill, are for test/slow. */
+import { test } from "vitest"
+import { fillAndGoOn } from "../faults/fill.ts"
+import { requireFuse, skipIf } from "../helpers/requirements.ts"
+import { requireDisk } from "../helpers/small-disk.ts"
+
+for (const kind of ["tmpfs", "ext4"] as const)
+  test(`on ${kind}, programs fill the disk, delete, and go on; nothing of what succeeded is lost`, async (context) => {
+    skipIf(context, requireFuse(), requireDisk(kind))
+    await fillAndGoOn(kind)
+  })

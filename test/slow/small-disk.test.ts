@@ -1,0 +1,10 @@
+import { test } from "vitest"
+import { fillAndGoOn } from "../faults/fill.ts"
+import { requireFuse, skipIf } from "../helpers/requirements.ts"
+import { requireDisk } from "../helpers/small-disk.ts"
+
+for (const kind of ["xfs", "btrfs"] as const)
+  test(`on ${kind}, programs fill the disk, delete, and go on; nothing of what succeeded is lost`, async (context) => {
+    skipIf(context, requireFuse(), requireDisk(kind))
+    await fillAndGoOn(kind)
+  })
