@@ -75,8 +75,8 @@ export class Cleaning {
       this.#store.commit()
       if (moved > 0) return
     } catch (thrown) {
-      if (!(thrown instanceof Fault && thrown.kind === "no-space")) throw thrown
-      this.#log.error("cleaning waits: it needs room to copy to", { reason: describe(thrown) })
+      if (!(thrown instanceof Fault && (thrown.kind === "no-space" || thrown.kind === "io"))) throw thrown
+      this.#log.error("cleaning waits: the disk takes no copies", { reason: describe(thrown) })
       this.#nextLook = performance.now() + RETRY_MS
     }
     this.#isActive = false

@@ -1,6 +1,7 @@
 /** What makes commits durable, for whichever thread does it: the log first, then the WAL that names its records. */
 import { closeSync, existsSync, fdatasyncSync, openSync } from "node:fs"
 import { join } from "node:path"
+import { Fault } from "../core/fault.ts"
 import { segmentOf } from "../store/log-position.ts"
 import { segmentPath, syncDirectory } from "../store/segment-files.ts"
 import { META, SEGMENTS } from "../store/store.ts"
@@ -22,15 +23,34 @@ export class Disk {
     return this.#walPath
   }
 
-  /** Everything that was committed before the call is on the disk when it returns. */
+  /**
+   * Everything that was committed before the call is on the disk when it returns. Once that has failed it goes on failing,
+   * until what the disk did not take has been written again (`Store.makeGood`).
+   */
   sync(): void {
-    this.syncLog()
-    this.#wal ??= existsSync(this.#walPath) ? openSync(this.#walPath, "r") : undefined
-    if (this.#wal !== undefined) fdatasyncSync(this.#wal)
+    this.#surely(() => {
+      this.#syncLog()
+      this.#wal ??= existsSync(this.#walPath) ? openSync(this.#walPath, "r") : undefined
+      if (this.#wal !== undefined) fdatasyncSync(this.#wal)
+    })
   }
 
   /** The records of all commits so far are on the disk. */
   syncLog(): void {
+    this.#surely(() => this.#syncLog())
+  }
+
+  #surely(sync: () => void): void {
+    if (this.#memory.isInDoubt) throw new Fault("io", "the disk failed to keep what was written")
+    try {
+      sync()
+    } catch (thrown) {
+      this.#memory.isInDoubt = true
+      throw thrown
+    }
+  }
+
+  #syncLog(): void {
     const [from, to] = [this.#memory.logSynced, this.#memory.logEnd]
     if (to <= from) return
     for (let id = Math.max(1, segmentOf(from)); id <= segmentOf(to); id += 1)

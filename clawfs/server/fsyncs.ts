@@ -60,6 +60,10 @@ export class Fsyncs {
     }
   }
 
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0
+  }
+
   /** A request was served. */
   onRequest(): void {
     if (this.#waiting.length === 0) return

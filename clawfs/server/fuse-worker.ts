@@ -7,7 +7,7 @@ import { setPriority } from "node:os"
 import { parentPort, workerData } from "node:worker_threads"
 import { present } from "../core/assert.ts"
 import { E } from "../core/errno.ts"
-import { Fault, Rebuilt, describe } from "../core/fault.ts"
+import { Fault, Rebuilt, describe, kindOfThrown, type FaultKind } from "../core/fault.ts"
 import { Log } from "../core/log.ts"
 import type { Environment } from "../fs/environment.ts"
 import { FileSystem } from "../fs/filesystem.ts"
@@ -26,6 +26,7 @@ import { CpuLatency } from "../sys/cpu-latency.ts"
 import { WakeUp } from "../sys/wake-up.ts"
 import { Cleaning } from "./cleaning.ts"
 import { Desk } from "./desk.ts"
+import { Good } from "./good.ts"
 import { Fsyncs } from "./fsyncs.ts"
 import { ServerFd, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
 import { Replayer } from "./replayer.ts"
@@ -40,7 +41,7 @@ const REQUESTS_BETWEEN_TIDY = 1024
 const REMOVAL_SLICE = 256
 const REQUESTS_ON_FULL_DISK = 64
 
-const { config, sync, orders: given } = workerData as WorkerData
+const { config, sync, wake, orders: given } = workerData as WorkerData
 const orders = present(given, "orders")
 const main = present(parentPort, "parent port")
 const log = new Log("fuse", { level: config.logLevel })
@@ -136,7 +137,7 @@ function serve(): void {
   if (!config.readOnly) recover(fs, env, memory)
   report({ kind: "opened" })
   using latency = config.powerSave ? undefined : new CpuLatency(log)
-  const channel = new Channel(ServerFd.FUSE, log, { latency, wake: new WakeUp(orders.wake) })
+  const channel = new Channel(ServerFd.FUSE, log, { latency, wake: new WakeUp(wake) })
   const protocol = new Protocol(fs, channel.request, channel.reply, {
     writeback: config.writeback,
     openIsAsked: config.openIsAsked,
@@ -155,7 +156,8 @@ function serve(): void {
   if (memory.agreement !== undefined) report({ kind: "serving" })
   const [cleaning, removal] = [new Cleaning(env.store, memory, log), new Removal(env)]
   const desk = new Desk(orders.port, treeMethods(env, removal), cleaning, log)
-  loop(channel, protocol, { memory, env, fs, fsyncs, cleaning, removal, desk })
+  const good = new Good(env.store, memory, log)
+  loop(channel, protocol, { memory, env, fs, fsyncs, cleaning, removal, desk, good })
   fs.settle()
   env.store[Symbol.dispose]()
   report({ kind: "closed" })
@@ -169,16 +171,22 @@ interface Served {
   readonly cleaning: Cleaning
   readonly removal: Removal
   readonly desk: Desk
+  readonly good: Good
 }
 
 function loop(channel: Channel, protocol: Protocol, served: Served): void {
-  const { memory, env, fs, fsyncs, cleaning, removal, desk } = served
+  const { memory, env, fs, fsyncs, cleaning, removal, desk, good } = served
   let isQuiet = false
-  const onDrained = (): void => fsyncs.flush()
+  const onDrained = (): void => {
+    if (fsyncs.isWaiting) good.make()
+    fsyncs.flush()
+  }
   // The batch is committed where the stream of requests pauses; the rest can wait for a longer pause.
   const onQuiet = (): number => {
     desk.take()
     if (!commit(env)) return QUIET_MS
+    const wait = good.make()
+    if (wait !== undefined) return wait
     if (env.store.isTight) tidy(served)
     if (removal.mayHaveWork && removeSome(removal)) return 0
     const pause = cleaning.onQuiet()
@@ -222,16 +230,24 @@ function removeSome(removal: Removal): boolean {
   }
 }
 
-/** Ends the batch; false when the disk is full: the journal keeps it, and it is tried again. */
+/** Ends the batch; false when the disk is full or fails: the journal keeps it, and it is tried again. */
 function commit(env: Environment): boolean {
   try {
     env.store.commit()
+    isCommitTold = false
     return true
   } catch (thrown) {
-    if (!(thrown instanceof Fault && thrown.kind === "no-space")) throw thrown
+    const kind = thrown instanceof Fault ? thrown.kind : kindOfThrown(thrown)
+    if (!OF_THE_DISK.includes(kind)) throw thrown
+    if (kind !== "no-space" && !isCommitTold) log.error("commit failed", { reason: describe(thrown) })
+    isCommitTold = true
     return false
   }
 }
+
+let isCommitTold = false
+/** What a disk does to a commit. SQLite takes a page that it can't read for a damaged one. */
+const OF_THE_DISK: readonly FaultKind[] = ["no-space", "io", "read-only", "corrupt"]
 
 /** Access times and unlinked inodes must not end the server: a full disk delays them, that is all. */
 function settle(fs: FileSystem): void {

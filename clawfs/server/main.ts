@@ -53,7 +53,8 @@ class Server {
     const orders = new MessageChannel()
     this.#syncPort = channel.port1
     this.#orders = new Orders(orders.port1, log)
-    const data = { config, sync: channel.port2, orders: { port: orders.port2, wake: this.#orders.wakeFd } }
+    const wake = this.#orders.wakeFd
+    const data = { config, sync: channel.port2, wake, orders: { port: orders.port2 } }
     this.#fuse = this.#start("./fuse-worker.js", data)
     this.#fuse.on("exit", (code) => log.info("serving thread ended", { code }))
   }
@@ -75,7 +76,7 @@ class Server {
   #onReport(report: WorkerReport): void {
     switch (report.kind) {
       case "opened":
-        this.#sync = this.#start("./sync-worker.js", { config, sync: this.#syncPort })
+        this.#sync = this.#start("./sync-worker.js", { config, sync: this.#syncPort, wake: this.#orders.wakeFd })
         break
       case "serving":
         tell({ kind: "serving" })

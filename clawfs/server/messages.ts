@@ -28,6 +28,8 @@ export interface ServerConfig {
 export interface WorkerData {
   readonly config: ServerConfig
   readonly sync: MessagePort
+  /** Ends the serving thread's sleep: the eventfd's number. */
+  readonly wake: number
   /** The serving thread's alone. */
   readonly orders?: OrdersData
 }
@@ -35,7 +37,6 @@ export interface WorkerData {
 /** Main thread → serving thread, which sleeps in poll(2): a message, then a signal on the eventfd `wake`. */
 export interface OrdersData {
   readonly port: MessagePort
-  readonly wake: number
 }
 
 export type Order =

@@ -36,6 +36,7 @@ const Word = {
   LOG_DEAD: 34,
   /** Words again. */
   CLEANED: 36,
+  IN_DOUBT: 37,
   OPCODES: 64,
   IN_FLIGHT: 256,
   LISTINGS: 768,
@@ -206,6 +207,18 @@ export class SessionMemory implements Disposable {
 
   countCleaned(): void {
     this.#words[Word.CLEANED] = this.cleaned + 1
+  }
+
+  /**
+   * A sync has failed, and what it was for has not been written again since: no fsync may succeed. Outlives the server, as the
+   * kernel's page cache does.
+   */
+  get isInDoubt(): boolean {
+    return Atomics.load(this.#words, Word.IN_DOUBT) === 1
+  }
+
+  set isInDoubt(value: boolean) {
+    Atomics.store(this.#words, Word.IN_DOUBT, value ? 1 : 0)
   }
 
   get orphans(): number {

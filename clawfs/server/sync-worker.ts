@@ -22,6 +22,7 @@ import {
   type WorkerData,
   type WorkerReport,
 } from "./messages.ts"
+import { WakeUp } from "../sys/wake-up.ts"
 import { Disk } from "./disk.ts"
 import { SessionMemory } from "./session-memory.ts"
 
@@ -29,7 +30,7 @@ const TICK_MS = 100
 /** A longer WAL is folded back into the database. */
 const CHECKPOINT_BYTES = 4 * 1024 * 1024
 
-const { config, sync } = workerData as WorkerData
+const { config, sync, wake } = workerData as WorkerData
 const main = present(parentPort, "parent port")
 const log = new Log("sync", { level: config.logLevel })
 const memory = new SessionMemory(ServerFd.MEMORY)
@@ -83,9 +84,19 @@ function checkpoint(): void {
   try {
     pin.query("SELECT 1 FROM state").get()
     disk.syncLog()
-    checkpointer.checkpoint("PASSIVE")
+    copy(checkpointer)
   } finally {
     pin.rollback()
+  }
+}
+
+/** SQLite syncs the WAL first: if that fails, nobody else would be told of it again. */
+function copy(database: Database): void {
+  try {
+    database.checkpoint("PASSIVE")
+  } catch (thrown) {
+    memory.isInDoubt = true
+    throw thrown
   }
 }
 
@@ -97,7 +108,11 @@ function tick(): void {
     isFailing = false
   } catch (thrown) {
     // Tried again at every tick; told once.
-    if (!isFailing) log.error("background flush failed", { reason: describe(thrown) })
+    if (!isFailing) {
+      log.error("background flush failed", { reason: describe(thrown) })
+      // The serving thread may sleep, and has something to write again.
+      new WakeUp(wake).signal()
+    }
     isFailing = true
   }
 }

@@ -89,13 +89,21 @@ export class Database implements Disposable {
     return translated(this.path, () => this.#handle.pragma(text, { simple: true }))
   }
 
-  /** The result row of `wal_checkpoint`: frames in the WAL and frames copied; -1 when another one is running. */
-  checkpoint(mode: "PASSIVE" | "RESTART" | "TRUNCATE"): { frames: number; copied: number } {
+  /**
+   * The result row of `wal_checkpoint`: whether it was kept from its end, frames in the WAL and frames copied; -1 when another
+   * one is running.
+   */
+  checkpoint(mode: "NOOP" | "PASSIVE" | "RESTART" | "TRUNCATE"): {
+    isBusy: boolean
+    frames: number
+    copied: number
+  } {
     const rows = translated(this.path, () => this.#handle.pragma(`wal_checkpoint(${mode})`)) as {
+      busy: number
       log: number
       checkpointed: number
     }[]
-    return { frames: rows[0]?.log ?? -1, copied: rows[0]?.checkpointed ?? -1 }
+    return { isBusy: rows[0]?.busy !== 0, frames: rows[0]?.log ?? -1, copied: rows[0]?.checkpointed ?? -1 }
   }
 
   /** Whatever `work` finds locked is given up at once instead of waited for. */

@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, rmSync, statSync, statfsSync } from "node:fs"
 import { join } from "node:path"
-import { kindOfThrown } from "../core/fault.ts"
+import { Fault, kindOfThrown } from "../core/fault.ts"
 import { fallocate } from "../sys/libc.ts"
 
 /** More than the pages that the largest batch can dirty. */
@@ -70,6 +70,26 @@ export class Reserve {
       rmSync(this.#path, { force: true })
     } catch (cause) {
       if (kindOfThrown(cause) === "bug") throw cause
+    }
+  }
+}
+
+/**
+ * SQLite needs two files beside the database, and says of a disk without room for them only that it can't open them. The
+ * reserve is for that too: files can only be deleted once the store is open.
+ */
+export function openOnFullDisk<T>(directory: string, open: () => T): T {
+  try {
+    return open()
+  } catch (thrown) {
+    if (!(thrown instanceof Fault && (thrown.kind === "no-space" || thrown.kind === "io"))) throw thrown
+    const reserve = new Reserve(directory)
+    reserve.give()
+    try {
+      return open()
+    } catch (again) {
+      if (!(again instanceof Fault && again.kind === "io") || reserve.take()) throw again
+      throw new Fault("no-space", "the disk below the store is full", { cause: again })
     }
   }
 }

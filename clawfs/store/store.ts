@@ -25,8 +25,9 @@ import { Journal } from "./journal.ts"
 import { segmentOf } from "./log-position.ts"
 import { migrate } from "./migrate.ts"
 import { recoverFromPowerCut } from "./recovery.ts"
-import { RESERVE_BYTES, Reserve } from "./reserve.ts"
+import { RESERVE_BYTES, Reserve, openOnFullDisk } from "./reserve.ts"
 import { syncDirectory } from "./segment-files.ts"
+import { requireWholeWal, rewriteLog } from "./rewrite.ts"
 import { Segments } from "./segments.ts"
 import { Snapshots } from "./snapshots.ts"
 import { Trees } from "./trees.ts"
@@ -377,6 +378,20 @@ export class Store implements Disposable {
     this.#db.withoutWaiting(() => this.#db.checkpoint(this.isTight ? "TRUNCATE" : "RESTART"))
   }
 
+  /**
+   * After a failed sync: what the disk may not have is written once more, from the page cache, and synced. A failed sync marks
+   * pages as clean, so the next one would claim success for bytes that are on no disk. Throws while the disk still fails, or
+   * when the bytes are not whole any more; then nothing that was not synced before may be called durable.
+   */
+  makeGood(): void {
+    this.settle()
+    rewriteLog(join(this.directory, SEGMENTS), this.uuid, this.#logSynced(), this.logEnd)
+    requireWholeWal(this.#db)
+    // What the WAL holds gets into the database, which is synced itself.
+    if (this.#db.withoutWaiting(() => this.#db.checkpoint("TRUNCATE")).isBusy)
+      throw new Fault("busy", "a reader keeps the WAL from being folded back")
+  }
+
   /** Live and dead bytes of the log, complete segments only. */
   get logSpace(): LogSpace {
     return this.#cleaner.space()
@@ -436,26 +451,6 @@ export class Store implements Disposable {
     this.#journal?.[Symbol.dispose]()
     this.#segments[Symbol.dispose]()
     this.#db[Symbol.dispose]()
-  }
-}
-
-/**
- * SQLite needs two files beside the database, and says of a disk without room for them only that it can't open them. The
- * reserve is for that too: files can only be deleted once the store is open.
- */
-function openOnFullDisk<T>(directory: string, open: () => T): T {
-  try {
-    return open()
-  } catch (thrown) {
-    if (!(thrown instanceof Fault && (thrown.kind === "no-space" || thrown.kind === "io"))) throw thrown
-    const reserve = new Reserve(directory)
-    reserve.give()
-    try {
-      return open()
-    } catch (again) {
-      if (!(again instanceof Fault && again.kind === "io") || reserve.take()) throw again
-      throw new Fault("no-space", "the disk below the store is full", { cause: again })
-    }
   }
 }
 

@@ -4,8 +4,9 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
 
-const HEADER = 32
-const FRAME_HEADER = 24
+/** Lengths in bytes: of the file's header, and of that before each page. */
+export const WAL_HEADER = 32
+export const FRAME_HEADER = 24
 const MAGIC_LITTLE = 0x377f0682
 const MAGIC_BIG = 0x377f0683
 
@@ -36,14 +37,14 @@ export class Wal {
   /** Undefined for a file that SQLite would ignore as a whole. */
   static read(path: string): Wal | undefined {
     const bytes = readWhole(path)
-    if (bytes === undefined || bytes.length < HEADER) return undefined
+    if (bytes === undefined || bytes.length < WAL_HEADER) return undefined
     const magic = bytes.readUInt32BE(0)
     if (magic !== MAGIC_LITTLE && magic !== MAGIC_BIG) return undefined
     const pageSize = bytes.readUInt32BE(8)
     if (pageSize < 512 || pageSize > 65_536 || (pageSize & (pageSize - 1)) !== 0) return undefined
     const sum = new Checksum(bytes, magic === MAGIC_BIG)
-    sum.add(0, HEADER - 8)
-    if (!sum.equals(HEADER - 8)) return undefined
+    sum.add(0, WAL_HEADER - 8)
+    if (!sum.equals(WAL_HEADER - 8)) return undefined
     return new Wal(bytes, pageSize, commitsOf(bytes, pageSize, sum))
   }
 
@@ -72,7 +73,7 @@ function commitsOf(bytes: Buffer, pageSize: number, sum: Checksum): Commit[] {
   const commits: Commit[] = []
   const salts = bytes.subarray(16, 24)
   let frames: Frame[] = []
-  for (let at = HEADER; at + FRAME_HEADER + pageSize <= bytes.length; at += FRAME_HEADER + pageSize) {
+  for (let at = WAL_HEADER; at + FRAME_HEADER + pageSize <= bytes.length; at += FRAME_HEADER + pageSize) {
     const page = bytes.readUInt32BE(at)
     if (page === 0 || !bytes.subarray(at + 8, at + 16).equals(salts)) break
     sum.add(at, 8)
