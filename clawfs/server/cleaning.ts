@@ -74,6 +74,7 @@ export class Cleaning {
       const moved = this.#store.clean(SLICE_BYTES)
       this.#store.commit()
       if (moved > 0) return
+      this.#store.shrinkFiles()
     } catch (thrown) {
       if (!(thrown instanceof Fault && (thrown.kind === "no-space" || thrown.kind === "io"))) throw thrown
       this.#log.error("cleaning waits: the disk takes no copies", { reason: describe(thrown) })
@@ -84,6 +85,7 @@ export class Cleaning {
   }
 
   #finish(): void {
+    this.#memory.freeBytes = this.#store.freeBytes
     this.#memory.setLogSpace(this.#store.logSpace)
     for (; this.#ordered > 0; this.#ordered -= 1) this.#memory.countCleaned()
   }

@@ -37,6 +37,8 @@ const Word = {
   /** Words again. */
   CLEANED: 36,
   IN_DOUBT: 37,
+  /** A double. */
+  FREE_BYTES: 38,
   OPCODES: 64,
   IN_FLIGHT: 256,
   LISTINGS: 768,
@@ -198,6 +200,15 @@ export class SessionMemory implements Disposable {
   setLogSpace(space: { live: number; dead: number }): void {
     this.#doubles[Word.LOG_LIVE / 2] = space.live
     this.#doubles[Word.LOG_DEAD / 2] = space.dead
+  }
+
+  /** Bytes of the database that hold nothing, as of the last look. */
+  get freeBytes(): number {
+    return this.#doubles[Word.FREE_BYTES / 2] ?? 0
+  }
+
+  set freeBytes(value: number) {
+    this.#doubles[Word.FREE_BYTES / 2] = value
   }
 
   /** How many orders to clean the log have been carried out, modulo 2^32. */

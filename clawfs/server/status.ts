@@ -24,6 +24,9 @@ export interface Status {
   readonly bytes: { readonly used: number; readonly available: number }
   /** Complete segments of the log: bytes that files need and bytes that can come back; orders to clean that are done. */
   readonly log: { readonly liveBytes: number; readonly deadBytes: number; readonly cleaned: number }
+  /** Bytes of `meta.db` that hold nothing; whether a sync has failed that was not made good since. */
+  readonly database: { readonly freeBytes: number }
+  readonly isSyncFailing: boolean
   /** Inodes that the kernel holds. */
   readonly lookups: number
   readonly protocol: { readonly minor: number; readonly flags: readonly string[]; readonly resend: boolean }
@@ -56,6 +59,8 @@ export function statusOf(config: ServerConfig, memory: SessionMemory): Status {
     inodes: { used: inodes, orphans: memory.orphans },
     bytes: { used: bytes, available: disk.bavail * disk.bsize },
     log: { liveBytes: memory.logSpace.live, deadBytes: memory.logSpace.dead, cleaned: memory.cleaned },
+    database: { freeBytes: memory.freeBytes },
+    isSyncFailing: memory.isInDoubt,
     lookups: memory.lookups,
     protocol: {
       minor: agreement?.minor ?? 0,

@@ -38,6 +38,8 @@ export class Database implements Disposable {
         readonly: options.readonly ?? false,
         fileMustExist: options.create !== true,
       })
+      // Before the first page is written, or it has no effect.
+      if (options.create === true) handle.pragma("auto_vacuum = INCREMENTAL")
       if (options.create === true) handle.pragma("journal_mode = WAL")
       handle.pragma("synchronous = NORMAL")
       handle.pragma("wal_autocheckpoint = 0")

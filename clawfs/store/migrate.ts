@@ -39,6 +39,20 @@ export function migrate(db: Database, options: { readOnly: boolean }): void {
       throw thrown
     }
   })
+  if (!isNew) makeShrinkable(db)
+}
+
+/** Stores of earlier versions can't give free pages back: the file is written anew, which takes as much room again. */
+function makeShrinkable(db: Database): void {
+  if (Number(db.pragma("auto_vacuum")) !== 0) return
+  db.pragma("auto_vacuum = INCREMENTAL")
+  try {
+    db.execute("VACUUM")
+    db.checkpoint("TRUNCATE")
+  } catch (thrown) {
+    // Without room for that the store works as before.
+    if (!(thrown instanceof Fault && thrown.kind === "no-space")) throw thrown
+  }
 }
 
 /** `meta.db.v3`: a whole, consistent copy, made anew for every attempt; it gets its name when it is complete. */

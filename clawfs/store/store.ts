@@ -4,7 +4,7 @@
  * acknowledged. docs/FORMAT.md describes the files.
  */
 import { randomBytes } from "node:crypto"
-import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, statSync } from "node:fs"
+import { existsSync, mkdirSync, rmSync, statfsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import { present } from "../core/assert.ts"
@@ -17,13 +17,15 @@ import { Cleaner, type LogSpace } from "./cleaner.ts"
 import { Contents } from "./contents.ts"
 import { Copies } from "./copies.ts"
 import { Counters } from "./counters.ts"
-import { Database, type Query } from "./database.ts"
+import { Database } from "./database.ts"
 import { Dentries } from "./dentries.ts"
+import { FreePages } from "./free-pages.ts"
 import { Inode, InodeFlag, S_IFDIR } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
 import { Journal } from "./journal.ts"
 import { segmentOf } from "./log-position.ts"
 import { migrate } from "./migrate.ts"
+import { META, SEGMENTS, requireEmpty, requireStore } from "./place.ts"
 import { recoverFromPowerCut } from "./recovery.ts"
 import { RESERVE_BYTES, Reserve, openOnFullDisk } from "./reserve.ts"
 import { syncDirectory } from "./segment-files.ts"
@@ -34,8 +36,7 @@ import { Trees } from "./trees.ts"
 import { Transactions, type Moment, type Participant } from "./transactions.ts"
 import { Symlinks, Xattrs } from "./xattrs.ts"
 
-export const META = "meta.db"
-export const SEGMENTS = "segments"
+export { META, SEGMENTS }
 
 export interface StoreOptions {
   readonly readOnly?: boolean
@@ -67,9 +68,8 @@ export interface Space {
 }
 
 /** A WAL this long is folded back by the serving thread: the worker's passive checkpoints can't reset it. */
-const PAGE_BYTES = 4096
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024
-/** On a full disk it must not eat up the room that is left. */
+/** On a full disk it must not eat up the room that is left; and one that stays so long after cleaning is cut. */
 const TIGHT_WAL_BYTES = 4 * 1024 * 1024
 /** ... and neither must the cleaner. */
 const TIGHT_CLEANING_MARGIN = 8 * 1024 * 1024
@@ -97,8 +97,7 @@ export class Store implements Disposable {
   readonly #cleaner: Cleaner
   readonly #logSynced: () => number
   readonly #onLogEnd: (end: number) => void
-  /** Pages of the database, those that wait in the WAL included. */
-  readonly #pages: Query<[], [number]>
+  readonly #freePages: FreePages
   #journal: Journal | undefined
   readonly #deadSegments: number[] = []
   /** Emptied in the transaction that is not committed yet. */
@@ -121,7 +120,7 @@ export class Store implements Disposable {
     if (identity === undefined) throw new Fault("corrupt", `${directory}/${META} has no store record`)
     const [uuid, seedA, seedB] = identity
     this.uuid = uuid
-    this.#pages = db.query("SELECT page_count FROM pragma_page_count")
+    this.#freePages = new FreePages(db)
     this.counters = new Counters(db)
     this.trees = new Trees(db)
     this.inodes = new Inodes(db, this.counters, this.trees)
@@ -299,8 +298,7 @@ export class Store implements Disposable {
         this.#deadSegments.push(...this.#emptied.splice(0))
         this.#commits += 1
       },
-      debt: () =>
-        Math.max(0, (this.#pages.get()?.[0] ?? 0) * PAGE_BYTES - statSync(join(this.directory, META)).size),
+      debt: () => Math.max(0, this.#freePages.databaseBytes - statSync(join(this.directory, META)).size),
     }
   }
 
@@ -372,10 +370,10 @@ export class Store implements Disposable {
   }
 
   /** Folds the WAL into the database and lets it start again; data goes to the disk before what points to it. */
-  checkpointInline(): void {
+  checkpointInline(mode: "RESTART" | "TRUNCATE" = this.isTight ? "TRUNCATE" : "RESTART"): void {
     this.#segments.syncAll(segmentOf(this.#logSynced()))
     // A long reader (fsck, a backup) must not keep programs waiting: the WAL grows on, and it is tried again.
-    this.#db.withoutWaiting(() => this.#db.checkpoint(this.isTight ? "TRUNCATE" : "RESTART"))
+    this.#db.withoutWaiting(() => this.#db.checkpoint(mode))
   }
 
   /**
@@ -400,12 +398,13 @@ export class Store implements Disposable {
   /** Whether the log holds so much that is dead that cleaning it pays, or all of it was asked for. */
   get isCleaningDue(): boolean {
     this.#cleaner.room = this.isTight ? new Reserve(this.directory).room - TIGHT_CLEANING_MARGIN : Infinity
-    return this.#cleaner.isWanted || this.#cleaner.isDue
+    return this.#cleaner.isWanted || this.#cleaner.isDue || this.#freePages.isDue
   }
 
   /** Every dead byte is to come back: `clean` goes on until there is none that pays. */
   cleanAll(): void {
     this.#cleaner.wantAll()
+    this.#freePages.wantAll()
   }
 
   /** Moves up to `bytes` live bytes out of segments that are mostly dead; 0: there was nothing to do. Then `commit`. */
@@ -413,8 +412,21 @@ export class Store implements Disposable {
     let moved = 0
     this.housekeep(() => {
       moved = this.#cleaner.step(bytes)
+      if (moved === 0) moved = this.#freePages.step(bytes)
     })
     return moved
+  }
+
+  /** Bytes of the database that hold nothing. */
+  get freeBytes(): number {
+    return this.#freePages.bytes
+  }
+
+  /** Cuts the files of the database to what they hold, if the WAL is long. Commits, and may wait for the disk. */
+  shrinkFiles(): void {
+    this.settle()
+    if ((statSync(`${this.#db.path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > TIGHT_WAL_BYTES)
+      this.checkpointInline("TRUNCATE")
   }
 
   /** Segments that commits have emptied, to be deleted once those commits are durable; each is told once. */
@@ -451,34 +463,6 @@ export class Store implements Disposable {
     this.#journal?.[Symbol.dispose]()
     this.#segments[Symbol.dispose]()
     this.#db[Symbol.dispose]()
-  }
-}
-
-function requireStore(directory: string): void {
-  const meta = join(directory, META)
-  if (existsSync(meta) && existsSync(join(directory, SEGMENTS))) return
-  if (!existsSync(directory)) {
-    throw new Fault("not-found", `there is no store at ${directory}`, {
-      hint: `make one: clawfs init ${directory}`,
-    })
-  }
-  throw new Fault(
-    "invalid",
-    `${directory} is not a ClawFS store (no ${existsSync(meta) ? SEGMENTS : META} in it)`,
-    {
-      hint: "name the directory that clawfs init made",
-    },
-  )
-}
-
-function requireEmpty(directory: string): void {
-  const stat = statSync(directory, { throwIfNoEntry: false })
-  if (stat === undefined) return
-  if (!stat.isDirectory()) throw new Fault("invalid", `${directory} is not a directory`)
-  if (existsSync(join(directory, META)))
-    throw new Fault("exists", `${directory} already holds a ClawFS store`)
-  if (readdirSync(directory).length > 0) {
-    throw new Fault("not-empty", `${directory} is not empty`, { hint: "name a new or an empty directory" })
   }
 }
 
