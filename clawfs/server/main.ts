@@ -76,7 +76,11 @@ class Server {
   #onReport(report: WorkerReport): void {
     switch (report.kind) {
       case "opened":
-        this.#sync = this.#start("./sync-worker.js", { config, sync: this.#syncPort, wake: this.#orders.wakeFd })
+        this.#sync = this.#start("./sync-worker.js", {
+          config,
+          sync: this.#syncPort,
+          wake: this.#orders.wakeFd,
+        })
         break
       case "serving":
         tell({ kind: "serving" })
