@@ -6,7 +6,7 @@
 -- "Claw" in ASCII: file(1) and a wrong database are told apart by it.
 PRAGMA application_id = 0x436c6177;
 -- How many steps have been run: the version of the format.
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 -- What makes this store different from any other. One row, written once.
 CREATE TABLE store (
@@ -148,3 +148,12 @@ CREATE TABLE snapshot (
   inodes  INTEGER NOT NULL, -- inodes in the copy
   bytes   INTEGER NOT NULL  -- sum of their `alloc` when it was made
 ) STRICT;
+
+-- Snapshots that are made by the clock.
+CREATE TABLE snapshot_schedule (
+  name  TEXT PRIMARY KEY,  -- what the names of its snapshots begin with
+  path  BLOB NOT NULL,     -- the directory, from the root of the filesystem
+  every INTEGER NOT NULL,  -- seconds between two of them
+  keep  INTEGER NOT NULL,  -- how many are kept
+  next  INTEGER NOT NULL   -- when the next one is due, seconds since 1970
+) STRICT, WITHOUT ROWID;

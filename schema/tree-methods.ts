@@ -17,6 +17,11 @@ export const TREE_PARAMS = {
   "snapshot.list": z.strictObject({}),
   "snapshot.delete": z.strictObject({ name }),
   "snapshot.restore": z.strictObject({ name, path, isForced: z.boolean() }),
+  "snapshot.schedule": z.strictObject({ name, path, every: z.int(), keep: z.int() }),
+  "snapshot.unschedule": z.strictObject({ name }),
+  "snapshot.schedules": z.strictObject({}),
+  /** Makes what is due: the daemon asks for it every so often. */
+  "snapshot.tick": z.strictObject({}),
   clone: z.strictObject({ source: path, target: path }),
 } as const
 
@@ -36,4 +41,15 @@ export interface SnapshotRow {
   readonly source: number
   readonly inodes: number
   readonly bytes: number
+}
+
+/** A schedule as the socket's answers and `--json` show it. */
+export interface ScheduleRow {
+  readonly name: string
+  readonly path: string
+  /** Seconds. */
+  readonly every: number
+  readonly keep: number
+  /** Seconds since 1970. */
+  readonly next: number
 }

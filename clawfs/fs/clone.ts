@@ -22,6 +22,7 @@ export interface Cloned {
 export function clone(env: Environment, source: Buffer, target: Buffer): Cloned {
   const { store } = env
   if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
+  store.requireRoom()
   const from = find(env, source)
   const { directory, name } = findPlace(env, target)
   if (store.dentries.find(directory.ino, name) !== undefined)

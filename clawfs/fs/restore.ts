@@ -37,6 +37,7 @@ export function restore(
 ): Restored {
   const { store } = env
   if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
+  store.requireRoom()
   const snapshot = findSnapshot(env, name)
   const source = sourceOf(env, snapshot, path)
   if (!isForced) {

@@ -38,6 +38,7 @@ export function createSnapshot(
 ): Made {
   const { store } = env
   if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
+  store.requireRoom()
   if (!NAME.test(name))
     throw new Fault(
       "invalid",

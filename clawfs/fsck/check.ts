@@ -44,6 +44,7 @@ const TABLES = [
   "shared",
   "tree",
   "snapshot",
+  "snapshot_schedule",
 ]
 const MOST_MESSAGES = 20
 

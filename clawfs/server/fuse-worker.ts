@@ -155,7 +155,7 @@ function serve(): void {
   if (config.restarts > 0) takeOver(memory)
   if (memory.agreement !== undefined) report({ kind: "serving" })
   const [cleaning, removal] = [new Cleaning(env.store, memory, log), new Removal(env)]
-  const desk = new Desk(orders.port, treeMethods(env, removal), cleaning, log)
+  const desk = new Desk(orders.port, treeMethods(env, removal, log), cleaning, log)
   const good = new Good(env.store, memory, log)
   loop(channel, protocol, { memory, env, fs, fsyncs, cleaning, removal, desk, good })
   fs.settle()

@@ -24,6 +24,8 @@ import { statusOf } from "./status.ts"
 /** The serving thread's heap: bounded, so that garbage is collected before the process grows. */
 const HEAP_MB = 192
 const FLUSH_TIMEOUT_MS = 30_000
+/** How often it is looked for scheduled snapshots that are due. */
+const SCHEDULE_TICK_MS = 15_000
 
 const config = JSON.parse(present(process.argv[2], "configuration")) as ServerConfig
 const log = new Log("server", { level: config.logLevel })
@@ -184,6 +186,12 @@ async function start(): Promise<void> {
   const { treeHandlers } = await import("./tree-requests.ts")
   for (const [method, handler] of treeHandlers((name, params) => server.run(name, params)))
     handlers.set(method, handler)
+  const tick = (): void => {
+    server
+      .run("snapshot.tick", {})
+      .catch((thrown: unknown) => log.error("scheduled snapshots failed", { reason: describe(thrown) }))
+  }
+  setInterval(tick, SCHEDULE_TICK_MS).unref()
   server.control = await api.ControlServer.listen(
     shortSocketPath(config.store, CONTROL_SOCKET),
     handlers,

@@ -1,18 +1,21 @@
 /** What the control socket may ask of the tree; carried out by the serving thread (`Desk`). */
-import type { SnapshotRow, TreeMethod, TreeParams } from "../../schema/tree-methods.ts"
+import type { ScheduleRow, SnapshotRow, TreeMethod, TreeParams } from "../../schema/tree-methods.ts"
+import type { Log } from "../core/log.ts"
 import { clone } from "../fs/clone.ts"
 import type { Environment } from "../fs/environment.ts"
 import type { Removal } from "../fs/removal.ts"
 import { restore } from "../fs/restore.ts"
+import { removeSchedule, runSchedules, setSchedule } from "../fs/schedules.ts"
 import { createSnapshot, deleteSnapshot } from "../fs/snapshots.ts"
 import { NOTHING_STALE } from "../fuse/notify.ts"
+import type { Schedule } from "../store/schedules.ts"
 import type { Snapshot } from "../store/snapshots.ts"
 import type { Method, Outcome } from "./desk.ts"
 
 /** The main thread has checked the parameters (`tree-requests.ts`). */
 type Methods = { readonly [M in TreeMethod]: (params: TreeParams<M>) => Outcome }
 
-export function treeMethods(env: Environment, removal: Removal): ReadonlyMap<string, Method> {
+export function treeMethods(env: Environment, removal: Removal, log: Log): ReadonlyMap<string, Method> {
   const methods: Methods = {
     "snapshot.create": ({ name, path, isWritable }) => {
       const { snapshot, stale } = createSnapshot(env, { name, path: Buffer.from(path), isWritable })
@@ -31,6 +34,20 @@ export function treeMethods(env: Environment, removal: Removal): ReadonlyMap<str
       const { restored, removed, stale } = restore(env, { name, path: Buffer.from(path), isForced })
       return { value: { restored, removed }, stale }
     },
+    "snapshot.schedule": ({ name, path, every, keep }) => ({
+      value: rowOf(setSchedule(env, { name, path: Buffer.from(path), every, keep })),
+      stale: NOTHING_STALE,
+    }),
+    "snapshot.unschedule": ({ name }) => {
+      removeSchedule(env, name)
+      return { value: {}, stale: NOTHING_STALE }
+    },
+    "snapshot.schedules": () => ({ value: env.store.schedules.all().map(rowOf), stale: NOTHING_STALE }),
+    "snapshot.tick": () => {
+      const { made, removed, stale } = runSchedules(env, log)
+      if (removed > 0) removal.order()
+      return { value: { made, removed }, stale }
+    },
     clone: ({ source, target }) => {
       const { copied, stale } = clone(env, Buffer.from(source), Buffer.from(target))
       return { value: { inodes: copied.inodes, bytes: copied.bytes }, stale }
@@ -43,4 +60,8 @@ function shown(env: Environment, snapshot: Snapshot): SnapshotRow {
   const { name, path, created, root, source, inodes, bytes } = snapshot
   const isWritable = !env.store.trees.isReadOnly(root)
   return { name, path: path.toString(), created, isWritable, root, source, inodes, bytes }
+}
+
+function rowOf({ name, path, every, keep, next }: Schedule): ScheduleRow {
+  return { name, path: path.toString(), every, keep, next }
 }

@@ -30,6 +30,7 @@ import { recoverFromPowerCut } from "./recovery.ts"
 import { RESERVE_BYTES, Reserve, openOnFullDisk } from "./reserve.ts"
 import { syncDirectory } from "./segment-files.ts"
 import { requireWholeWal, rewriteLog } from "./rewrite.ts"
+import { Schedules } from "./schedules.ts"
 import { Segments } from "./segments.ts"
 import { Snapshots } from "./snapshots.ts"
 import { Trees } from "./trees.ts"
@@ -90,6 +91,7 @@ export class Store implements Disposable {
   readonly trees: Trees
   readonly copies: Copies
   readonly snapshots: Snapshots
+  readonly schedules: Schedules
   readonly readOnly: boolean
   readonly #db: Database
   readonly #segments: Segments
@@ -131,6 +133,7 @@ export class Store implements Disposable {
     this.contents = new Contents(db, this.#segments, this.counters, this.trees)
     this.copies = new Copies(db, this.counters, this.inodes, this.trees)
     this.snapshots = new Snapshots(db)
+    this.schedules = new Schedules(db)
     this.#cleaner = new Cleaner(db, this.#segments, options.log)
     this.#transactions = new Transactions(db, this.#participant(), options.onMoment ?? (() => undefined))
   }

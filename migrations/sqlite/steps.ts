@@ -7,13 +7,21 @@ import * as logPosition from "./0002-log-position.ts"
 import * as extentPlace from "./0003-extent-place.ts"
 import * as treesAndBodies from "./0004-trees-and-bodies.ts"
 import * as snapshots from "./0005-snapshots.ts"
+import * as snapshotSchedules from "./0006-snapshot-schedules.ts"
 
 export interface Step {
   readonly name: string
   readonly sql: string
 }
 
-export const STEPS: readonly Step[] = [initial, logPosition, extentPlace, treesAndBodies, snapshots]
+export const STEPS: readonly Step[] = [
+  initial,
+  logPosition,
+  extentPlace,
+  treesAndBodies,
+  snapshots,
+  snapshotSchedules,
+]
 
 export const SCHEMA_VERSION = STEPS.length
 

@@ -110,6 +110,21 @@ test("what is different is told, and brought back where it is", async () => {
   expect((await clawfs(["unmount", scene.mnt])).code).toBe(0)
 })
 
+test("a schedule makes one at once, and is told and removed", async () => {
+  const { scene, workspace, snapshots } = await made()
+  const say = async (...args: string[]): Promise<string> => said(await clawfs(["snapshot", ...args]), scene)
+  expect(await say("schedule", "hourly", workspace, "--every", "1h", "--keep", "2")).toBe("exit 0")
+  expect(readdirSync(snapshots)).toEqual([expect.stringMatching(/^hourly@/)])
+  expect(await say("schedules", workspace)).toMatch(
+    /^exit 0\nhourly: every 1h, keeps 2, next at .* \(UTC\), of \/workspaces\/site$/,
+  )
+  expect(await say("unschedule", "hourly", workspace)).toBe("exit 0")
+  expect(await say("schedules", workspace)).toBe("exit 0")
+  expect(await say("schedule", "h", workspace, "--every", "soon", "--keep", "2")).toContain("exit 64")
+  expect(await say("schedule", "h", workspace, "--every", "1h")).toContain("exit 64")
+  expect((await clawfs(["unmount", scene.mnt])).code).toBe(0)
+})
+
 test("what can't be done is said in one sentence", async () => {
   const { scene, workspace } = await made()
   const say = async (...args: string[]): Promise<string> => said(await clawfs(args), scene)

@@ -5,17 +5,28 @@ import { ExitCode } from "../exit-code.ts"
 const options = {
   writable: { type: "boolean", help: "create: the snapshot can be written to" },
   yes: { type: "boolean", short: "y", help: "restore: also over what was changed since" },
+  every: { type: "string", value: "TIME", help: "schedule: how often, such as 10m, 1h, 1d or 1w" },
+  keep: { type: "string", value: "N", help: "schedule: how many are kept; older ones are deleted" },
   json: { type: "boolean", help: "print JSON" },
 } as const
 
 export type SnapshotInvocation = Invocation<typeof options>
 
-export const ACTIONS = ["create", "list", "diff", "restore", "delete"] as const
+export const ACTIONS = [
+  "create",
+  "list",
+  "diff",
+  "restore",
+  "delete",
+  "schedule",
+  "unschedule",
+  "schedules",
+] as const
 
 export const snapshot = command({
   name: "snapshot",
   summary: "keep directories as they are now",
-  usage: "create|list|diff|restore|delete [NAME] [PATH]",
+  usage: "[options] ACTION [NAME] [PATH]",
   description: `
 A snapshot is a directory as it was at one instant, with all that is below it: at /.snapshots/NAME on
 the mount, which listings of the root leave out. Making one copies names and attributes, not contents: a
@@ -30,6 +41,10 @@ permissions, narrowed where a directory above the original kept people out.
   restore NAME PATH        makes PATH, which lies in what the snapshot is of, what it was; asks before
                            changes that were made since are lost
   delete NAME [DIRECTORY]  takes the name away; what it held goes in the background
+  schedule NAME DIRECTORY --every TIME --keep N
+                           makes one now and then, under the name NAME@DATE, while the store is mounted
+  unschedule NAME [PATH]   makes no more of them; those that are there stay
+  schedules [PATH]         shows the schedules of the mount
 
 Without a directory, the working directory is meant.`,
   operands: [
@@ -47,6 +62,7 @@ ls /clawfs/.snapshots/before-update
 clawfs snapshot list /clawfs
 clawfs snapshot diff before-update /clawfs/workspaces/site
 clawfs snapshot restore before-update /clawfs/workspaces/site/index.html
+clawfs snapshot schedule hourly /clawfs/workspaces --every 1h --keep 48
 clawfs snapshot delete before-update /clawfs`,
     },
   ],

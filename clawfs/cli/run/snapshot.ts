@@ -31,6 +31,10 @@ export async function runSnapshot(invocation: SnapshotInvocation): Promise<ExitC
       return await restore(invocation, rest)
     case "delete":
       return await remove(named(rest))
+    case "schedule":
+    case "unschedule":
+    case "schedules":
+      return await (await import("./schedule.ts")).runSchedule(invocation)
     default: {
       const similar = closest(action, ACTIONS)
       throw new UsageError(
