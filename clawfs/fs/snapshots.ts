@@ -48,13 +48,15 @@ export function createSnapshot(
     throw new Fault("exists", `there is a snapshot "${name}" already`)
   const source = find(env, path)
   if (!source.isDirectory) throw new Fault("invalid", "only directories can be snapshotted")
-  const before = homeOf(env)
-  if (source === before) throw new Fault("invalid", "the directory of the snapshots can't be snapshotted")
+  if (source === homeOf(env))
+    throw new Fault("invalid", "the directory of the snapshots can't be snapshotted")
+  // On its own: a copy of the root is to leave it out, and knows only what has been written.
+  if (homeOf(env) === undefined) store.transactAlone(() => makeHome(env))
   const snapshot = store.transactAlone(() => {
-    const home = before ?? makeHome(env)
+    const home = present(homeOf(env), "directory of the snapshots")
     const copied = store.copies.copy(source, {
       ...{ parent: home.ino, tree: home.ino, isTree: true, isReadOnly: !isWritable },
-      except: source.ino === ROOT_NODE ? before : undefined,
+      except: source.ino === ROOT_NODE ? home : undefined,
     })
     const root = present(store.inodes.get(copied.root), "top of the copy")
     const { uid, mode } = source
@@ -115,7 +117,7 @@ export function homeOf(env: Environment): Inode | undefined {
   return home !== undefined && home.tree === home.ino ? home : undefined
 }
 
-function makeHome(env: Environment): Inode {
+function makeHome(env: Environment): void {
   const { store } = env
   const root = store.root()
   if (store.dentries.find(ROOT_NODE, SNAPSHOTS) !== undefined)
@@ -126,7 +128,6 @@ function makeHome(env: Environment): Inode {
   store.trees.save({ id: home.ino, parent: 0, flags: TreeFlag.READ_ONLY, ...none })
   store.inodes.insert(home)
   enter(env, root, SNAPSHOTS, home)
-  return home
 }
 
 /** Names a directory; `directory` may be a read-only tree. */

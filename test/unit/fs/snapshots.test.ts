@@ -51,6 +51,14 @@ function treeAt(path: string): unknown[] {
 }
 
 describe("a snapshot", () => {
+  test("of the root leaves out the directory of the snapshots, the first one too", () => {
+    snap("first", "/")
+    expect(fs.has(".snapshots/first/.snapshots")).toBe(false)
+    expect(fs.at(".snapshots/first").nlink).toBe(4)
+    fs.store.settle()
+    expect(brokenInvariants(fs.directory)).toEqual([])
+  })
+
   test("shows what was there, whatever is done afterwards", () => {
     const before = treeAt("a/deep")
     const inode = fs.at("a/file")
