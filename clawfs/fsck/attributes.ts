@@ -1,10 +1,10 @@
 /** Columns of table `inode` that must be right on their own, whatever else is in the store. */
 import { S_IFMT, USER_FLAGS, InodeFlag } from "../store/inode.ts"
 import { DT_DIR, NO_TYPE, typeOf } from "./inode-index.ts"
-import { SAFE_LIMIT } from "./scan.ts"
+import { INO_LIMIT, SAFE_LIMIT } from "./scan.ts"
 
 export const INODE_COLUMNS = `ino, mode, nlink, uid, gid, rdev, size, alloc, flags, parent, inline_offset, inline_length,
-  atime, atime_nanos, mtime, mtime_nanos, ctime, ctime_nanos, btime, btime_nanos`
+  atime, atime_nanos, mtime, mtime_nanos, ctime, ctime_nanos, btime, btime_nanos, tree, body`
 
 export interface InodeRow {
   readonly ino: number
@@ -23,6 +23,10 @@ export interface InodeRow {
   readonly inlineLength: number
   /** Seconds and nanoseconds of four times. */
   readonly times: readonly number[]
+  /** Whose contents it has: the key in `inline` and `extent`. Its own number when the column says 0. */
+  readonly body: number
+  /** The column. */
+  readonly bodyColumn: number
 }
 
 export const DT_REG = 8
@@ -52,7 +56,9 @@ export function inodeOfRow(row: readonly number[]): InodeRow {
     parent: row[9] ?? 0,
     inlineOffset: row[10] ?? 0,
     inlineLength: row[11] ?? 0,
-    times: row.slice(12),
+    times: row.slice(12, 20),
+    body: row[21] === 0 ? ino : (row[21] ?? ino),
+    bodyColumn: row[21] ?? 0,
   }
 }
 
@@ -65,7 +71,13 @@ export interface Problem {
 
 /** What is wrong with the row alone. */
 export function problemsOf(inode: InodeRow): Problem[] {
-  return [...ownerProblems(inode), ...sizeProblems(inode), ...kindProblems(inode), ...timeProblems(inode)]
+  return [
+    ...ownerProblems(inode),
+    ...sizeProblems(inode),
+    ...kindProblems(inode),
+    ...timeProblems(inode),
+    ...bodyProblems(inode),
+  ]
 }
 
 function isCount(value: number, limit = SAFE_LIMIT): boolean {
@@ -111,6 +123,12 @@ function kindProblems({ mode, type, rdev, parent }: InodeRow): Problem[] {
   if (type !== DT_DIR && parent !== 0)
     problems.push({ message: `a parent (inode ${parent}) with ${what}`, column: "parent", value: 0 })
   return problems
+}
+
+function bodyProblems({ ino, bodyColumn: body }: InodeRow): Problem[] {
+  if (body === ino)
+    return [{ message: `body ${body} is its own number, noted as 0`, column: "body", value: 0 }]
+  return isCount(body, INO_LIMIT) ? [] : [{ message: `body ${body} can't be` }]
 }
 
 function timeProblems({ times }: InodeRow): Problem[] {

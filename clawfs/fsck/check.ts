@@ -1,6 +1,7 @@
 /** All checks in their order: one pass over the tables, then over the files. */
 import { Fault, describe } from "../core/fault.ts"
 import type { Database } from "../store/database.ts"
+import { checkBodies } from "./bodies.ts"
 import { checkDirectories } from "./directories.ts"
 import { Findings, printable, type PathFinder } from "./finding.ts"
 import { checkInodes } from "./inodes.ts"
@@ -13,6 +14,7 @@ import { numberOf } from "./scan.ts"
 import { checkSegmentFiles, checkSegmentRows } from "./segments.ts"
 import { checkSequence, checkTotals } from "./totals.ts"
 import { checkTree } from "./tree.ts"
+import { checkTrees } from "./trees.ts"
 
 export interface CheckOptions {
   readonly directory: string
@@ -158,6 +160,8 @@ class Run {
     checkNames(pass)
     checkTree(pass)
     checkInodes(pass)
+    checkBodies(pass)
+    checkTrees(pass)
     checkSegmentRows(pass)
     checkTotals(pass)
     this.#pass = pass

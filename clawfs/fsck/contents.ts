@@ -1,4 +1,4 @@
-/** One inode's bytes as the tables describe them: the inline piece and the extents, their places and their sum. */
+/** A body's bytes as the tables and one of its inodes describe them: inline piece and extents, their places and sum. */
 import { INLINE_MAX } from "../store/inline.ts"
 import { PERMISSIONS, S_IFREG } from "../store/inode.ts"
 import { storedBytes } from "../store/extents.ts"
@@ -14,23 +14,37 @@ interface Range {
   readonly length: number
 }
 
-/** Checks what an inode stores; returns how much that is, for its `alloc`. `inlineRow`: length of its row in `inline`. */
-export function checkContents(
-  pass: Pass,
-  inode: InodeRow,
-  inlineRow: number | undefined,
-  extents: Iterable<ExtentRow>,
-): number {
-  const checker = new ContentsChecker(pass, inode, inlineRow)
-  for (const extent of extents) checker.extent(extent)
+/** What an inode says of its contents. */
+export type ContentsRow = Pick<
+  InodeRow,
+  "ino" | "mode" | "type" | "size" | "alloc" | "inlineOffset" | "inlineLength" | "body"
+>
+
+/** What it says when everything is mended that can be. */
+export type Settled = Pick<InodeRow, "size" | "alloc" | "inlineOffset" | "inlineLength">
+
+export interface BodyRows {
+  /** Length of the row in `inline`; undefined without one. */
+  readonly inline: number | undefined
+  readonly extents: Iterable<ExtentRow>
+}
+
+/**
+ * Checks what an inode says of its contents against the rows of its body. Of a body that several inodes have, those rows
+ * count once: `isCounted` is false for the others.
+ */
+export function checkContents(pass: Pass, inode: ContentsRow, rows: BodyRows, isCounted = true): Settled {
+  const checker = new ContentsChecker(pass, inode, rows.inline, isCounted)
+  for (const extent of rows.extents) checker.extent(extent)
   return checker.finish()
 }
 
 class ContentsChecker {
   readonly #pass: Pass
-  readonly #inode: InodeRow
+  readonly #inode: ContentsRow
   /** Length of the row in `inline`; undefined without one. */
   readonly #row: number | undefined
+  readonly #isCounted: boolean
   #extents = 0
   /** Where the extent before ends. */
   #end = 0
@@ -39,15 +53,16 @@ class ContentsChecker {
   /** The first extent that lies where the inline piece does. */
   #overlap: Range | undefined
 
-  constructor(pass: Pass, inode: InodeRow, row: number | undefined) {
+  constructor(pass: Pass, inode: ContentsRow, row: number | undefined, isCounted: boolean) {
     this.#pass = pass
     this.#inode = inode
     this.#row = row
+    this.#isCounted = isCounted
   }
 
   extent(row: ExtentRow): void {
-    const [ino, offset, length, segment, position, record, skip] = row
-    this.#pass.totals.extents += 1
+    const [body, offset, length, segment, position, record, skip, plain, sequence] = row
+    if (this.#isCounted) this.#pass.totals.extents += 1
     const range = { offset, length }
     const problem = problemOfExtent(row)
     if (problem !== undefined) this.#report("extent", problem, undefined, range)
@@ -60,10 +75,11 @@ class ContentsChecker {
       this.#end = Math.max(this.#end, offset + length)
     }
     if (segment !== 0) this.#use(row, problem === undefined)
-    else if (position !== 0 || record !== 0 || skip !== 0) {
-      const sql = "UPDATE extent SET position = 0, record = 0, skip = 0 WHERE body = ? AND offset = ?"
+    else if ([position, record, skip, plain, sequence].some((value) => value !== 0)) {
+      const sql = `UPDATE extent SET position = 0, record = 0, skip = 0, plain = 0, sequence = 0
+        WHERE body = ? AND offset = ?`
       this.#report("extent", "an unwritten extent with a place in the log", () =>
-        change(this.#pass.db, sql, ino, offset),
+        change(this.#pass.db, sql, body, offset),
       )
     }
   }
@@ -71,17 +87,16 @@ class ContentsChecker {
   #use(row: ExtentRow, isSound: boolean): void {
     const [, offset, length, segment, position, record, skip, plain] = row
     if (!isSegment(segment)) return
+    if (isSound) this.#writtenEnd = Math.max(this.#writtenEnd, offset + length)
+    if (!this.#isCounted) return
     const use = this.#pass.use.get(segment) ?? { live: 0, end: 0 }
     use.live += Math.max(0, storedBytes({ length, record, skip, plain }))
-    if (isSound) {
-      use.end = Math.max(use.end, position + RECORD_HEADER + record)
-      this.#writtenEnd = Math.max(this.#writtenEnd, offset + length)
-    }
+    if (isSound) use.end = Math.max(use.end, position + RECORD_HEADER + record)
     this.#pass.use.set(segment, use)
   }
 
-  finish(): number {
-    const { ino, type, size } = this.#inode
+  finish(): Settled {
+    const { type, size } = this.#inode
     const [offset, length] = this.#inline()
     const isSound = length >= 0 && length <= INLINE_MAX && offset >= 0 && offset + length < SAFE_LIMIT
     if (!isSound) this.#report("inline", `an inline piece of ${length} bytes at ${offset} can't be`)
@@ -91,34 +106,39 @@ class ContentsChecker {
         this.#report("extent", "an extent overlaps the inline piece", undefined, this.#overlap)
     }
     const stored = this.#extents + Math.max(0, length)
-    if (type !== DT_REG && (stored > 0 || this.#row !== undefined)) this.#misfit(stored)
-    const end = this.#writtenEnd
-    if (type === DT_REG && end > size) {
-      // What lies behind the end would come back when the file grows; that it was cut off on purpose can't be.
-      this.#report("inode", `size ${size}, but there are contents up to ${end}`, () =>
-        change(this.#pass.db, "UPDATE inode SET size = ? WHERE ino = ?", end, ino),
-      )
+    if (type !== DT_REG && (stored > 0 || this.#row !== undefined))
+      reportMisfit(this.#pass, this.#inode, this.#inode.alloc === stored && stored > 0)
+    return {
+      size: type === DT_REG ? this.#size(this.#writtenEnd) : size,
+      alloc: this.#alloc(stored),
+      inlineOffset: offset,
+      inlineLength: length,
     }
-    return stored
   }
 
-  /** Contents of something that is no file. If the inode counts them, and no names are in it, it was one. */
-  #misfit(stored: number): void {
-    const { ino, mode, alloc } = this.#inode
-    const { db, index } = this.#pass
-    const isFile = alloc === stored && stored > 0 && index.isFilled[index.find(ino)] !== 1
-    const value = S_IFREG | (mode & PERMISSIONS)
-    const repair = (): void => change(db, "UPDATE inode SET mode = ? WHERE ino = ?", value, ino)
-    this.#report(
-      "inode",
-      `mode 0o${mode.toString(8)}, and has contents of a file`,
-      isFile ? repair : undefined,
+  #size(end: number): number {
+    const { ino, size } = this.#inode
+    if (end <= size) return size
+    // What lies behind the end would come back when the file grows; that it was cut off on purpose can't be.
+    const isMended = this.#report("inode", `size ${size}, but there are contents up to ${end}`, () =>
+      change(this.#pass.db, "UPDATE inode SET size = ? WHERE ino = ?", end, ino),
     )
+    return isMended ? end : size
+  }
+
+  #alloc(stored: number): number {
+    const { ino, type, alloc } = this.#inode
+    // Contents of something that is no file are told; what it says of them is a trace of what it was.
+    if (alloc === stored || (type !== DT_REG && stored !== 0)) return alloc
+    const repair = (): void => change(this.#pass.db, "UPDATE inode SET alloc = ? WHERE ino = ?", stored, ino)
+    const message = `alloc ${alloc}, but ${stored} bytes are stored`
+    const isMended = this.#report("inode", message, Number.isSafeInteger(stored) ? repair : undefined)
+    return isMended ? stored : alloc
   }
 
   /** Compares the row in `inline` with what the inode says of it; returns place and length of the piece from now on. */
   #inline(): readonly [offset: number, length: number] {
-    const { ino, inlineOffset, inlineLength } = this.#inode
+    const { body, inlineOffset, inlineLength } = this.#inode
     const { db } = this.#pass
     const row = this.#row ?? 0
     // A place that can't be: what belongs there can't be told.
@@ -131,7 +151,7 @@ class ContentsChecker {
         "inline",
         message,
         () => {
-          change(db, "DELETE FROM inline WHERE body = ?", ino)
+          change(db, "DELETE FROM inline WHERE body = ?", body)
           this.#place(0, 0)
         },
         range,
@@ -148,8 +168,8 @@ class ContentsChecker {
       "leftover",
       `${row - Math.max(0, inlineLength)} bytes in table inline belong to nothing`,
       () => {
-        if (inlineLength <= 0) change(db, "DELETE FROM inline WHERE body = ?", ino)
-        else change(db, "UPDATE inline SET data = substr(data, 1, ?) WHERE body = ?", inlineLength, ino)
+        if (inlineLength <= 0) change(db, "DELETE FROM inline WHERE body = ?", body)
+        else change(db, "UPDATE inline SET data = substr(data, 1, ?) WHERE body = ?", inlineLength, body)
       },
     )
     return [inlineOffset, inlineLength]
@@ -188,4 +208,14 @@ class ContentsChecker {
       ...(range === undefined ? {} : { range }),
     })
   }
+}
+
+/** Contents of something that is no file. If the inode counts them (`isCounting`), and no names are in it, it was one. */
+export function reportMisfit({ db, findings, index }: Pass, inode: ContentsRow, isCounting: boolean): void {
+  const { ino, mode } = inode
+  const value = S_IFREG | (mode & PERMISSIONS)
+  const repair = (): void => change(db, "UPDATE inode SET mode = ? WHERE ino = ?", value, ino)
+  const isFile = isCounting && index.isFilled[index.find(ino)] !== 1
+  const message = `mode 0o${mode.toString(8)}, and has contents of a file`
+  findings.add({ kind: "inode", ino, message, ...(isFile ? { repair } : {}) })
 }

@@ -50,7 +50,7 @@ export function insertDirectory(db: Database, ino: number): void {
   change(
     db,
     `INSERT INTO inode (${INODE_COLUMNS}) VALUES (?, ${S_IFDIR | 0o700}, 2, 0, 0, 0, ${DIRECTORY_SIZE}, 0, 0, ${ROOT_NODE}, 0, 0,
-      ${now}, 0, ${now}, 0, ${now}, 0, ${now}, 0)`,
+      ${now}, 0, ${now}, 0, ${now}, 0, ${now}, 0, 0, 0)`,
     ino,
   )
 }

@@ -32,8 +32,10 @@ export function problemOfExtent(row: ExtentRow): string | undefined {
   if (!isSegment(segment)) return `an extent lies in segment ${segment}, which can't be`
   if (position < SEGMENT_HEADER || position >= U32)
     return `an extent lies at position ${position}, which can't be`
-  if (record < 1 || record > RECORD_MAX + ENCODING_GROWTH || plain < 0 || plain > RECORD_MAX)
-    return `an extent lies in a record of ${record} bytes, which can't be`
+  const most = plain === 0 ? RECORD_MAX : RECORD_MAX + ENCODING_GROWTH
+  if (record < 1 || record > most) return `an extent lies in a record of ${record} bytes, which can't be`
+  if (plain < 0 || plain > RECORD_MAX)
+    return `an extent lies in a record of ${plain} decoded bytes, which can't be`
   const decoded = plain === 0 ? record : plain
   if (skip < 0 || skip + length > decoded) return `an extent leaves its record of ${decoded} bytes`
   if (sequence < 0 || sequence >= SAFE_LIMIT) return `an extent names record ${sequence}, which can't be`

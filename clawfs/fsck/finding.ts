@@ -17,6 +17,10 @@ export type FindingKind =
   | "xattr"
   | "inline"
   | "extent"
+  /** How many inodes have the same contents. */
+  | "shared"
+  /** A directory with properties of its own, or what is in it. */
+  | "tree"
   /** Bytes of a file that can't be read. */
   | "contents"
   | "segment"
@@ -134,6 +138,12 @@ export class Findings {
       kept.draft.repairFile()
       kept.isRepaired = true
     }
+  }
+
+  /** So many have been added. */
+  get count(): number {
+    const { errors, notes, repaired } = this.#omitted
+    return this.#kept.length + errors + notes + repaired
   }
 
   get hasFileRepairs(): boolean {

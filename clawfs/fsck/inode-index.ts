@@ -1,5 +1,5 @@
 /**
- * What the checks must know of all inodes at once, in typed arrays: some 45 bytes each. An inode is named by its place in
+ * What the checks must know of all inodes at once, in typed arrays: some 55 bytes each. An inode is named by its place in
  * them, which is in the order of inode numbers.
  */
 import { ROOT_NODE } from "../core/brand.ts"
@@ -21,6 +21,9 @@ export function typeOf(mode: number): number {
   return TYPES.includes(type) ? type : NO_TYPE
 }
 
+/** See `InodeIndex.home`. */
+export const Home = { SAME: 1, OTHER: 2 } as const
+
 export class InodeIndex {
   readonly size: number
   readonly ino: Float64Array
@@ -36,6 +39,12 @@ export class InodeIndex {
   readonly subdirectories: Uint32Array
   /** Directories: there are entries in it. */
   readonly isFilled: Uint8Array
+  /** Its contents are those of another number than its own. */
+  readonly isElsewhere: Uint8Array
+  /** The tree that it says it is in. */
+  readonly tree: Float64Array
+  /** Whether names lie in directories of that tree, and of others: bits of `Home`. */
+  readonly home: Uint8Array
   /** The key of the first name that was found: its directory (0: none), and its cookie. */
   readonly nameParent: Float64Array
   readonly nameCookie: Float64Array
@@ -49,16 +58,21 @@ export class InodeIndex {
     this.names = new Uint32Array(most)
     this.subdirectories = new Uint32Array(most)
     this.isFilled = new Uint8Array(most)
+    this.isElsewhere = new Uint8Array(most)
+    this.tree = new Float64Array(most)
+    this.home = new Uint8Array(most)
     this.nameParent = new Float64Array(most)
     this.nameCookie = new Float64Array(most)
     let at = 0
-    for (const row of rowsOf<[number, number, number, number]>(db, ALL, [0])) {
+    for (const row of rowsOf<[number, number, number, number, number, number]>(db, ALL, [0])) {
       if (at === most) break
-      const [ino, mode, nlink, parent] = row
+      const [ino, mode, nlink, parent, tree, body] = row
       this.ino[at] = ino
       this.type[at] = typeOf(mode)
       this.isUnlinked[at] = nlink === 0 ? 1 : 0
       this.parent[at] = parent
+      this.tree[at] = tree
+      this.isElsewhere[at] = body === 0 || body === ino ? 0 : 1
       at += 1
       onRow()
     }
@@ -91,4 +105,5 @@ export class InodeIndex {
   }
 }
 
-const ALL = `SELECT ino, mode, nlink, parent FROM inode WHERE ino > ? AND ino < ${INO_LIMIT} ORDER BY ino LIMIT ${PAGE}`
+const ALL = `SELECT ino, mode, nlink, parent, tree, body FROM inode WHERE ino > ? AND ino < ${INO_LIMIT}
+  ORDER BY ino LIMIT ${PAGE}`

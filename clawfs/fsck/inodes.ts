@@ -1,8 +1,9 @@
 /** Table `inode`, row by row, in step with the tables that hang on it. */
 import { ROOT_NODE } from "../core/brand.ts"
 import type { Value } from "../store/database.ts"
-import { DT_LNK, DT_REG, INODE_COLUMNS, inodeOfRow, problemsOf, type InodeRow } from "./attributes.ts"
-import { checkContents } from "./contents.ts"
+import { DT_LNK, INODE_COLUMNS, inodeOfRow, problemsOf, type InodeRow } from "./attributes.ts"
+import { BodyTables, isUser } from "./body-tables.ts"
+import { checkContents, type BodyRows } from "./contents.ts"
 import { EXTENT_COLUMNS, type ExtentRow } from "./extent.ts"
 import { Steps, type Pass } from "./pass.ts"
 import { Companion, INO_LIMIT, PAGE, SAFE_LIMIT, change, numberOf, rowsOf } from "./scan.ts"
@@ -25,7 +26,10 @@ const XATTRS = `SELECT ino, name, length(value) FROM xattr WHERE (ino, name) > (
 const EXTENTS = `SELECT ${EXTENT_COLUMNS} FROM extent WHERE (body, offset) > (?, ?) AND +body < ${INO_LIMIT}
   AND +offset BETWEEN 0 AND ${SAFE_LIMIT - 1} ORDER BY body, offset LIMIT ${PAGE}`
 
-/** To be called when the index knows all names. */
+const COPIED = `SELECT DISTINCT body FROM inode WHERE body > ? AND body != 0 AND body < ${INO_LIMIT} AND body != ino
+  ORDER BY body LIMIT ${PAGE}`
+
+/** All but the contents of bodies that several inodes have. To be called when the index knows all names. */
 export function checkInodes(pass: Pass): void {
   new InodeChecker(pass).run()
 }
@@ -36,6 +40,9 @@ class InodeChecker {
   readonly #symlinks: Companion<SymlinkRow>
   readonly #xattrs: Companion<XattrRow>
   readonly #extents: Companion<ExtentRow>
+  /** Numbers of bodies that other inodes have than the one with that number. */
+  readonly #copied: Companion<[number]>
+  readonly #bodies: BodyTables
 
   constructor(pass: Pass) {
     this.#pass = pass
@@ -43,6 +50,8 @@ class InodeChecker {
     this.#symlinks = this.#companion("symlink", SYMLINKS, [0])
     this.#xattrs = this.#companion("xattr", XATTRS, [0, Buffer.alloc(0)])
     this.#extents = this.#companion("extent", EXTENTS, [0, 0])
+    this.#copied = new Companion(rowsOf<[number]>(pass.db, COPIED, [0]), () => undefined)
+    this.#bodies = new BodyTables(pass.db)
   }
 
   #companion<R extends [number, ...Value[]]>(table: Table, sql: string, first: Value[]): Companion<R> {
@@ -61,20 +70,72 @@ class InodeChecker {
   }
 
   #check(inode: InodeRow): void {
-    const { totals } = this.#pass
     const { ino, type } = inode
     for (const { message, column, value } of problemsOf(inode)) this.#column(inode, message, column, value)
     this.#links(inode)
-    const [inline] = [...this.#inline.of(ino)]
-    const stored = checkContents(this.#pass, inode, inline?.[1], this.#extents.of(ino))
+    this.#contents(inode)
     const [target] = [...this.#symlinks.of(ino)]
     if (type === DT_LNK || target !== undefined) checkTarget(this.#pass, inode, target)
     checkXattrs(this.#pass, inode, this.#xattrs.of(ino))
-    // Contents of something that is no file are told; what it says of them is a trace of what it was.
-    const isComparable = type === DT_REG || stored === 0
-    const isMended = inode.alloc !== stored && isComparable && this.#alloc(inode, stored)
-    totals.inodes += 1
-    totals.bytes += isMended ? stored : inode.alloc
+    this.#pass.totals.inodes += 1
+  }
+
+  #contents(inode: InodeRow): void {
+    const { totals } = this.#pass
+    const { ino, body } = inode
+    const isCopied = [...this.#copied.of(ino)].length > 0
+    if (body !== ino) {
+      // No scan of bodies meets a number that can't be.
+      if (body < 0 || body >= INO_LIMIT) totals.bytes += inode.alloc
+      if (!isCopied) this.#left(inode)
+      return
+    }
+    if (isCopied) return
+    const [inline] = [...this.#inline.of(ino)]
+    totals.bytes += checkContents(this.#pass, inode, {
+      inline: inline?.[1],
+      extents: this.#extents.of(ino),
+    }).alloc
+  }
+
+  /** Rows under the number of an inode that has another body: nobody reads them, unless that is what is wrong. */
+  #left(inode: InodeRow): void {
+    const { db, findings, totals } = this.#pass
+    const { ino, body } = inode
+    const [inline] = [...this.#inline.of(ino)]
+    let [count, stored] = [0, inline?.[1] ?? 0]
+    for (const [, , length] of this.#extents.of(ino)) {
+      count += 1
+      stored += length
+    }
+    if (inline === undefined && count === 0) return
+    const fits = stored === inode.alloc && (inline?.[1] ?? 0) === inode.inlineLength
+    // A copy that had this body would be counted: then these rows are what does not belong here.
+    const isWrong = this.#bodies.isEmpty(body) || !this.#bodies.isCounted(body)
+    if (fits && isUser(inode) && isWrong) {
+      const isMended = findings.add({
+        kind: "inode",
+        ino,
+        message: `body ${body}, but its contents are under its own number`,
+        repair: () => change(db, "UPDATE inode SET body = 0 WHERE ino = ?", ino),
+      })
+      if (!isMended) return
+      const rows: BodyRows = { inline: inline?.[1], extents: this.#bodies.extents(ino) }
+      totals.bytes += checkContents(this.#pass, { ...inode, body: ino }, rows).alloc
+      return
+    }
+    if (inline !== undefined) this.#leftover("inline", ino)
+    if (count > 0) this.#leftover("extent", ino)
+  }
+
+  #leftover(table: "inline" | "extent", ino: number): void {
+    const { db, findings } = this.#pass
+    findings.add({
+      kind: "leftover",
+      ino,
+      message: `rows in table ${table} have the number of inode ${ino}, whose contents are others`,
+      repair: () => change(db, `DELETE FROM ${table} WHERE body = ?`, ino),
+    })
   }
 
   #column({ ino }: InodeRow, message: string, column?: string, value?: number): void {
@@ -113,19 +174,9 @@ class InodeChecker {
     })
   }
 
-  #alloc({ ino, alloc }: InodeRow, stored: number): boolean {
-    const { db, findings } = this.#pass
-    const repair = (): void => change(db, "UPDATE inode SET alloc = ? WHERE ino = ?", stored, ino)
-    return findings.add({
-      kind: "inode",
-      ino,
-      message: `alloc ${alloc}, but ${stored} bytes are stored`,
-      ...(Number.isSafeInteger(stored) ? { repair } : {}),
-    })
-  }
-
   #stray(table: Table, ino: number): void {
     const { db, findings } = this.#pass
+    if (KEYS[table] === "body" && this.#bodies.isThatOfCopies(ino)) return
     findings.add({
       kind: "leftover",
       ino,
@@ -145,7 +196,8 @@ class InodeChecker {
       findings.add({ kind: "inode", message: `${inodes} inodes have a number that none can have` })
     for (const table of TABLES) {
       const key = KEYS[table]
-      const where = `${beyond(key)} AND ${key} NOT IN (SELECT ino FROM inode WHERE ${bad})`
+      const owners = `SELECT ino FROM inode WHERE ${bad} UNION SELECT body FROM inode WHERE body != 0 AND ${beyond("body")}`
+      const where = `${beyond(key)} AND ${key} NOT IN (${owners})`
       const rows = numberOf(db, `SELECT count(*) FROM ${table} WHERE ${where}`) ?? 0
       if (rows === 0) continue
       findings.add({

@@ -7,8 +7,13 @@ import { DT_DIR } from "./inode-index.ts"
 import type { Pass } from "./pass.ts"
 import { INO_LIMIT, change, numberOf } from "./scan.ts"
 
-const NAME = "lost+found"
+export const LOST_AND_FOUND = "lost+found"
 const MOST_NAMES = 100
+
+/** The inode of what has this name in the root. */
+export function inRoot({ db, identity }: Pass, name: string): number | undefined {
+  return new Dentries(db, identity.seedA, identity.seedB).find(ROOT_NODE, Buffer.from(name))?.ino
+}
 
 export class LostAndFound {
   readonly #pass: Pass
@@ -76,12 +81,14 @@ export class LostAndFound {
     const { db } = this.#pass
     const highest = numberOf(db, `SELECT max(ino) FROM inode WHERE ino < ${INO_LIMIT}`) ?? ROOT_NODE
     const counted = numberOf(db, "SELECT next_ino FROM state") ?? 0
-    return counted < INO_LIMIT ? Math.max(counted, highest + 1) : highest + 1
+    const bodies = `SELECT max(body) FROM inode WHERE body != 0 AND body < ${INO_LIMIT}`
+    const used = Math.max(highest, numberOf(db, bodies) ?? 0)
+    return counted < INO_LIMIT ? Math.max(counted, used + 1) : used + 1
   }
 
   #existing(): number | undefined {
     const { index } = this.#pass
-    const ino = this.#dentries.find(ROOT_NODE, Buffer.from(NAME))?.ino
+    const ino = this.#dentries.find(ROOT_NODE, Buffer.from(LOST_AND_FOUND))?.ino
     const at = ino === undefined ? -1 : index.find(ino)
     return at >= 0 && index.isDirectory(at) && index.nameParent[at] === ROOT_NODE ? ino : undefined
   }
@@ -93,7 +100,7 @@ export class LostAndFound {
     insertDirectory(db, ino)
     change(db, "UPDATE state SET next_ino = ?, inodes = inodes + 1", ino + 1)
     this.#countSubdirectory(ROOT_NODE, 1)
-    paths.note(ino, { parent: ROOT_NODE, cookie: this.#enter(ROOT_NODE, NAME, ino, DT_DIR) })
+    paths.note(ino, { parent: ROOT_NODE, cookie: this.#enter(ROOT_NODE, LOST_AND_FOUND, ino, DT_DIR) })
     return ino
   }
 }

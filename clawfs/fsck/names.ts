@@ -2,7 +2,7 @@
 import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import { Fault } from "../core/fault.ts"
 import { Dentries } from "../store/dentries.ts"
-import { NO_TYPE } from "./inode-index.ts"
+import { Home, NO_TYPE } from "./inode-index.ts"
 import { numberOf, PAGE, SAFE_LIMIT, change, rowsOf } from "./scan.ts"
 import { Steps, type Pass } from "./pass.ts"
 
@@ -113,6 +113,8 @@ class NameChecker {
     const { index } = this.#pass
     const [parent, cookie] = row
     index.isFilled[this.#parentAt] = 1
+    const isSame = index.tree[this.#parentAt] === index.tree[at]
+    index.home[at] = (index.home[at] ?? 0) | (isSame ? Home.SAME : Home.OTHER)
     if (index.isDirectory(at) && index.names[at] !== 0) return this.#second(row, at)
     index.names[at] = (index.names[at] ?? 0) + 1
     if (index.isDirectory(at)) add(index.subdirectories, this.#parentAt, 1)

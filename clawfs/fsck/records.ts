@@ -4,6 +4,7 @@
  */
 import { logPosition, positionOf, segmentOf } from "../store/log-position.ts"
 import { RECORD_HEADER } from "../store/record.ts"
+import { BodyTables } from "./body-tables.ts"
 import { EXTENT_COLUMNS, problemOfExtent, type ExtentRow } from "./extent.ts"
 import type { Pass } from "./pass.ts"
 import { INO_LIMIT, PAGE, SAFE_LIMIT, numberOf, rowsOf } from "./scan.ts"
@@ -18,7 +19,7 @@ const ALL = `SELECT ${EXTENT_COLUMNS} FROM extent WHERE (body, offset) > (?, ?) 
   AND +segment != 0 AND +offset BETWEEN 0 AND ${SAFE_LIMIT - 1} ORDER BY body, offset LIMIT ${PAGE}`
 
 interface Damage {
-  readonly ino: number
+  readonly body: number
   readonly offset: number
   length: number
   readonly how: string
@@ -41,10 +42,14 @@ class RecordChecker implements Disposable {
   readonly #total: number
   readonly #place = new Float64Array(BATCH)
   readonly #record = new Uint32Array(BATCH)
-  readonly #ino = new Float64Array(BATCH)
+  readonly #body = new Float64Array(BATCH)
   readonly #offset = new Float64Array(BATCH)
   readonly #length = new Uint32Array(BATCH)
   readonly #sequence = new Float64Array(BATCH)
+  readonly #plain = new Uint32Array(BATCH)
+  readonly #bodies: BodyTables
+  /** The body that was asked for last, and whether an inode has it. */
+  #asked = { body: 0, isRead: false }
   #count = 0
   #seen = 0
   #damages: Damage[] = []
@@ -53,23 +58,35 @@ class RecordChecker implements Disposable {
   constructor(pass: Pass) {
     this.#pass = pass
     this.#reader = new SegmentReader(pass)
+    this.#bodies = new BodyTables(pass.db)
     this.#total = numberOf(pass.db, "SELECT coalesce(sum(live), 0) FROM segment") ?? 0
   }
 
   take(row: ExtentRow): void {
-    const [ino, offset, length, segment, position, record, , , sequence] = row
-    // What is wrong with the row itself has been told, and what belongs to no inode will not be read.
-    if (problemOfExtent(row) !== undefined) return
-    if (!this.#pass.isOnline && this.#pass.index.find(ino) < 0) return
+    const [body, offset, length, segment, position, record, , plain, sequence] = row
+    // What is wrong with the row itself has been told, and what no inode has will not be read.
+    if (problemOfExtent(row) !== undefined || !this.#isRead(body)) return
     const at = this.#count
     this.#place[at] = logPosition(segment, position)
     this.#record[at] = record
-    this.#ino[at] = ino
+    this.#body[at] = body
     this.#offset[at] = offset
     this.#length[at] = length
     this.#sequence[at] = sequence
+    this.#plain[at] = plain
     this.#count += 1
     if (this.#count === BATCH) this.flush()
+  }
+
+  #isRead(body: number): boolean {
+    const { index, isOnline } = this.#pass
+    // The index is of an earlier moment then.
+    if (isOnline) return true
+    if (this.#asked.body === body) return this.#asked.isRead
+    const at = index.find(body)
+    const isRead = (at >= 0 && index.isElsewhere[at] !== 1) || this.#bodies.isThatOfCopies(body)
+    this.#asked = { body, isRead }
+    return isRead
   }
 
   flush(): void {
@@ -104,16 +121,21 @@ class RecordChecker implements Disposable {
 
   #verify(run: Uint32Array): void {
     const { totals } = this.#pass
-    let [last, lastLength, lastSequence] = [-1, -1, -1]
+    let [last, lastLength, lastSequence, lastPlain] = [-1, -1, -1, -1]
     let verdict: Verdict = { is: "gone" }
     for (const at of run) {
       const [place = 0, record = 0, sequence = 0] = [this.#place[at], this.#record[at], this.#sequence[at]]
-      if (place !== last || record !== lastLength || sequence !== lastSequence) {
-        ;[last, lastLength, lastSequence] = [place, record, sequence]
+      const plain = this.#plain[at] ?? 0
+      const isLast = place === last && record === lastLength && sequence === lastSequence
+      if (!isLast || plain !== lastPlain) {
+        ;[last, lastLength, lastSequence, lastPlain] = [place, record, sequence, plain]
         const [segment, position] = [segmentOf(place), positionOf(place)]
-        verdict = this.#reader.verify({ segment, position, length: record, sequence })
-        totals.records += 1
-        totals.recordBytes += record
+        verdict = this.#reader.verify({ segment, position, length: record, sequence, plain })
+        // Its parts may differ in what they say of it.
+        if (!isLast) {
+          totals.records += 1
+          totals.recordBytes += record
+        }
       }
       if (verdict.is === "whole") this.highest = Math.max(this.highest, verdict.sequence)
       else this.#note(at, place, verdict)
@@ -128,19 +150,19 @@ class RecordChecker implements Disposable {
       : verdict.is === "gone"
         ? `segment ${segment} is missing`
         : verdict.how
-    const [ino = 0, offset = 0, length = 0] = [this.#ino[at], this.#offset[at], this.#length[at]]
-    this.#damages.push({ ino, offset, length, how, healedBy: isHeader ? segment : 0, records: 1 })
+    const [body = 0, offset = 0, length = 0] = [this.#body[at], this.#offset[at], this.#length[at]]
+    this.#damages.push({ body, offset, length, how, healedBy: isHeader ? segment : 0, records: 1 })
   }
 
-  /** One finding for neighbours in one file. */
+  /** One finding for neighbours in one body, for each file that has it. */
   #report(): void {
     const damages = this.#damages.filter((damage) => !this.#pass.isOnline || this.#persists(damage))
-    damages.sort((a, b) => a.ino - b.ino || a.offset - b.offset)
+    damages.sort((a, b) => a.body - b.body || a.offset - b.offset)
     this.#damages = []
     let open: Damage | undefined
     for (const damage of damages) {
       const isNext =
-        open?.ino === damage.ino &&
+        open?.body === damage.body &&
         open.offset + open.length === damage.offset &&
         open.healedBy === damage.healedBy
       if (open !== undefined && isNext) {
@@ -155,27 +177,28 @@ class RecordChecker implements Disposable {
   }
 
   /** A server may have overwritten or removed those bytes, and deleted the segment, since the extent was read. */
-  #persists({ ino, offset }: Damage): boolean {
+  #persists({ body, offset }: Damage): boolean {
     const row = this.#pass.db
       .query<[number, number], ExtentRow>(
         `SELECT ${EXTENT_COLUMNS} FROM extent WHERE body = ? AND offset = ?`,
       )
-      .get(ino, offset)
+      .get(body, offset)
     if (row === undefined || row[3] === 0) return false
-    const [, , , segment, position, length, , , sequence] = row
-    return this.#reader.verify({ segment, position, length, sequence }).is !== "whole"
+    const [, , , segment, position, length, , plain, sequence] = row
+    return this.#reader.verify({ segment, position, length, sequence, plain }).is !== "whole"
   }
 
-  #tell({ ino, offset, length, how, healedBy, records }: Damage): void {
+  #tell({ body, offset, length, how, healedBy, records }: Damage): void {
     const also = records > 1 ? `, and ${records - 1} more` : ""
-    this.#pass.findings.add({
-      kind: "contents",
-      ino,
-      range: { offset, length },
-      message: `can't be read: ${how}${also}`,
-      // The finding about the segment has the repair.
-      ...(healedBy === 0 || this.#pass.isOnline ? {} : { repairFile: () => undefined }),
-    })
+    for (const { ino } of this.#bodies.users(body))
+      this.#pass.findings.add({
+        kind: "contents",
+        ino,
+        range: { offset, length },
+        message: `can't be read: ${how}${also}`,
+        // The finding about the segment has the repair.
+        ...(healedBy === 0 || this.#pass.isOnline ? {} : { repairFile: () => undefined }),
+      })
   }
 
   [Symbol.dispose](): void {

@@ -65,8 +65,11 @@ export class SegmentReader implements Disposable {
     }
   }
 
-  /** Judges the record at `position`, whose payload should have `length` bytes; `sequence` 0: whichever. */
-  verify({ segment: id, position, length, sequence }: RecordRead): Verdict {
+  /**
+   * Judges the record at `position`, whose payload should have `length` bytes; `sequence` 0: whichever. `plain`: how many
+   * bytes the extent says it has when it is decoded, 0: it is stored as it is.
+   */
+  verify({ segment: id, position, length, sequence, plain }: RecordRead & { plain: number }): Verdict {
     this.#open(id)
     if (this.#fd === undefined) return { is: "gone" }
     if (this.#header === "foreign") return { is: "damaged", how: `segment ${id} is that of another store` }
@@ -81,6 +84,11 @@ export class SegmentReader implements Disposable {
     try {
       const payload = this.#buffer.subarray(at + RECORD_HEADER, at + size)
       const found = verifyRecord(header, payload, { segment: id, position, sequence })
+      if ((found.flags === 0) !== (plain === 0) || (plain !== 0 && plain !== found.plain))
+        return {
+          is: "damaged",
+          how: `record at segment ${id} position ${position} is encoded in another way`,
+        }
       return this.#header === "sound"
         ? { is: "whole", sequence: found.sequence }
         : { is: "behind a damaged header" }

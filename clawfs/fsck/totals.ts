@@ -29,7 +29,10 @@ export function checkTotals(pass: Pass): void {
     })
     return
   }
-  const highest = index.size === 0 ? 1 : (index.ino[index.size - 1] ?? 1)
+  const highestIno = index.size === 0 ? 1 : (index.ino[index.size - 1] ?? 1)
+  // Bodies have numbers of the same kind.
+  const bodies = `SELECT max(body) FROM inode WHERE body != 0 AND body < ${INO_LIMIT}`
+  const highest = Math.max(highestIno, numberOf(db, bodies) ?? 0)
   compare(pass, "inodes", state.inodes, totals.inodes)
   if (Number.isSafeInteger(totals.bytes)) compare(pass, "bytes", state.bytes, totals.bytes)
   if (state.nextIno <= highest || state.nextIno >= INO_LIMIT) {

@@ -8,6 +8,8 @@ export interface Damage {
   readonly stays?: true
   /** Names that are there after the repair. */
   readonly leaves?: readonly string[]
+  /** What is true after the repair, in SQL. */
+  readonly holds?: readonly string[]
 }
 
 const inode = (name: string): string => `(SELECT ino FROM dentry WHERE name = CAST('${name}' AS BLOB))`
@@ -295,6 +297,31 @@ const contents: Readonly<Record<string, Damage>> = {
   "an unwritten extent with a place": {
     sql: `UPDATE extent SET position = 64 WHERE body = ${inode("reserved")}`,
     finds: /^extent \/reserved: an unwritten extent with a place in the log$/,
+  },
+  "an unwritten extent with a record": {
+    sql: `UPDATE extent SET sequence = 3 WHERE body = ${inode("reserved")}`,
+    finds: /^extent \/reserved: an unwritten extent with a place in the log$/,
+  },
+  "the decoded length of a record that is not encoded": {
+    sql: `UPDATE extent SET plain = 131072 WHERE body = ${inode("deep")} AND offset = 0`,
+    finds: /^contents \/dir\/sub\/deep 0\+131072: can't be read: .* is encoded in another way$/,
+    stays: true,
+  },
+  "a decoded length that can't be": {
+    sql: `UPDATE extent SET plain = -1 WHERE body = ${inode("deep")} AND offset = 0`,
+    finds:
+      /^extent \/dir\/sub\/deep 0\+131072: an extent lies in a record of -1 decoded bytes, which can't be$/,
+    stays: true,
+  },
+  "the number of the record that an extent means": {
+    sql: `UPDATE extent SET sequence = sequence + 1 WHERE body = ${inode("deep")} AND offset = 0`,
+    finds: /^contents \/dir\/sub\/deep 0\+131072: can't be read: .* is not the one that was written last$/,
+    stays: true,
+  },
+  "the number of a record that can't be": {
+    sql: `UPDATE extent SET sequence = -1 WHERE body = ${inode("deep")} AND offset = 0`,
+    finds: /^extent \/dir\/sub\/deep 0\+131072: an extent names record -1, which can't be$/,
+    stays: true,
   },
   "contents of a FIFO": {
     sql: `INSERT INTO extent VALUES (${inode("fifo")}, 0, 5, 0, 0, 0, 0, 0, 0)`,

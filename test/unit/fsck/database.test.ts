@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { brokenInvariants } from "../support/invariants.ts"
 import { temporaryStore } from "../support/temporary.ts"
 import { damages, entry, set } from "./damages.ts"
+import { expectMendedOrTold } from "./mending.ts"
 import { Sample, errors, textOf } from "./sample.ts"
 
 let sample: Sample
@@ -29,32 +29,8 @@ test("a store is clean when it is new, and when it has something of everything",
 })
 
 describe("what is damaged is found, and mended or told again:", () => {
-  test.each(Object.entries(damages))("%s", (_name, { sql, finds, stays, leaves = [] }) => {
-    using copy = sample.copy()
-    const before = new Set(copy.rows<[number]>("SELECT ino FROM inode WHERE ino > 0").map(([ino]) => ino))
-    copy.execute(sql)
-    const found = copy.check()
-    const texts = errors(found)
-    expect(
-      texts.some((text) => finds.test(text)),
-      texts.join("\n"),
-    ).toBe(true)
-    expect(copy.check()).toEqual(found)
-    const repaired = copy.repair()
-    const after = copy.check()
-    expect(errors(repaired).sort()).toEqual(errors(after).sort())
-    expect(after.findings.filter(({ repairable }) => repairable)).toEqual([])
-    if (stays !== true) {
-      expect(
-        copy.number("SELECT size FROM inode JOIN dentry USING (ino) WHERE name = CAST('deep' AS BLOB)"),
-      ).toBe(200_000)
-      expect(after.findings.map(textOf)).toEqual([])
-      expect(brokenInvariants(copy.directory)).toEqual([])
-      expect(existsSync(join(copy.directory, "meta.db.fsck-1"))).toBe(true)
-    } else expect(errors(after).some((text) => finds.test(text))).toBe(true)
-    for (const name of leaves) expect(copy.number(`SELECT count(*) FROM dentry WHERE ${entry(name)}`)).toBe(1)
-    // No inode is ever taken away.
-    for (const ino of before) expect(copy.number(`SELECT count(*) FROM inode WHERE ino = ${ino}`)).toBe(1)
+  test.each(Object.entries(damages))("%s", (_name, damage) => {
+    expectMendedOrTold(sample, damage)
   })
 })
 

@@ -12,7 +12,7 @@ import { temporary, type Temporary } from "../support/temporary.ts"
 /** FALLOC_FL_KEEP_SIZE */
 const KEEP_SIZE = 1
 
-function fill(fs: TestFileSystem): void {
+export function fill(fs: TestFileSystem): void {
   const file = (path: string, bytes: number): number => {
     const { ino } = ok(fs.mknod(path))
     const data = Buffer.alloc(bytes, path)
@@ -59,6 +59,11 @@ export class Sample implements Disposable {
   static make(): Sample {
     using fs = new TestFileSystem()
     fill(fs)
+    return Sample.of(fs)
+  }
+
+  /** What is in a store that is served; it must be settled. */
+  static of(fs: TestFileSystem): Sample {
     const sample = new Sample(fs.directory)
     using db = new Database(join(sample.directory, META))
     db.checkpoint("TRUNCATE")
@@ -105,8 +110,8 @@ export class Sample implements Disposable {
     closeSync(fd)
   }
 
-  check(): FsckResult {
-    return fsck({ directory: this.directory, isOnline: false, repair: false })
+  check(isOnline = false): FsckResult {
+    return fsck({ directory: this.directory, isOnline, repair: false })
   }
 
   repair(): FsckResult {

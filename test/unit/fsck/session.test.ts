@@ -3,19 +3,25 @@ import { closeSync, openSync, statSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
 import { Fault } from "../../../clawfs/core/fault.ts"
+import { clone } from "../../../clawfs/fs/clone.ts"
+import { Removal } from "../../../clawfs/fs/removal.ts"
+import { createSnapshot, deleteSnapshot } from "../../../clawfs/fs/snapshots.ts"
 import { fsck } from "../../../clawfs/fsck/fsck.ts"
 import { META } from "../../../clawfs/store/store.ts"
 import { TestFileSystem } from "../support/filesystem.ts"
 import { Random, runs, seed } from "../support/random.ts"
 import { Sample, textOf } from "./sample.ts"
 
+/** Kinds of faults that say that something can't be copied. */
+const REFUSALS: readonly string[] = ["not-found", "exists", "invalid", "read-only"]
 const NAMES = ["a", "b", "c", "d", "e"] as const
 
 const PAGE = 4096
 
 /** Does something to some path; what is refused does no harm. */
 function step(fs: TestFileSystem, random: Random): void {
-  const path = (): string => `/${random.pick(NAMES)}${random.below(2) === 0 ? "" : `/${random.pick(NAMES)}`}`
+  const path = (): string =>
+    `/${random.below(8) === 0 ? `.snapshots/${random.pick(NAMES)}/` : ""}${random.pick(NAMES)}${random.below(2) === 0 ? "" : `/${random.pick(NAMES)}`}`
   const act = [
     () => fs.mkdir(path()),
     () => fs.mknod(path()),
@@ -37,9 +43,26 @@ function step(fs: TestFileSystem, random: Random): void {
       ),
     () => fs.fs.setxattr(fs.request(fs.at(path()).ino), Buffer.from("user.x"), random.bytes(20), 0, 0),
     () => fs.fs.removexattr(fs.request(fs.at(path()).ino), Buffer.from("user.x")),
+    () => clone(fs.env, Buffer.from(path()), Buffer.from(path())),
+    () => snapshot(fs, random, path()),
     () => fs.fs.copyFileRange(fs.request(fs.at(path()).ino), copyRange(fs, path(), random)),
   ] as const
   act[random.below(act.length)]?.()
+}
+
+/** Makes a snapshot, or deletes it if there is one of that name; what is left of deleted ones goes later, in parts. */
+function snapshot(fs: TestFileSystem, random: Random, path: string): void {
+  const name = random.pick(NAMES)
+  if (fs.store.snapshots.find(name) === undefined)
+    createSnapshot(fs.env, { name, path: Buffer.from(path), isWritable: random.below(2) === 0 })
+  else deleteSnapshot(fs.env, name)
+  if (random.below(2) === 0) new Removal(fs.env).slice(1 + random.below(20))
+}
+
+/** The path does not lead to anything, or to something else than what is needed. */
+function expectRefusal(thrown: unknown): void {
+  if (thrown instanceof Fault && REFUSALS.includes(thrown.kind)) return
+  expect(String(thrown)).toMatch(/unexpected E/)
 }
 
 function copyRange(
@@ -54,13 +77,13 @@ function copyRange(
 test("a store is clean at every moment of a random session", () => {
   using fs = new TestFileSystem()
   const random = new Random(seed)
+  let snapshots = 0
   for (let round = 0; round < runs(15); round += 1) {
     for (let i = 0; i < 150; i += 1) {
       try {
         step(fs, random)
       } catch (thrown) {
-        // The path does not lead to anything.
-        expect(String(thrown)).toMatch(/unexpected E/)
+        expectRefusal(thrown)
       }
       if (random.below(200) === 0) fs.restart()
     }
@@ -69,7 +92,9 @@ test("a store is clean at every moment of a random session", () => {
     const { findings, totals } = fsck({ directory: fs.directory, isOnline: true, repair: false })
     expect(findings.map(textOf)).toEqual([])
     expect(totals.names).toBeGreaterThan(0)
+    snapshots += fs.store.snapshots.all().length
   }
+  expect(snapshots).toBeGreaterThan(0)
   const { totals } = fsck({ directory: fs.directory, isOnline: false, repair: false })
   expect(totals.records).toBeGreaterThan(10)
 })

@@ -63,8 +63,11 @@ function contents(tables: Tables): string[] {
   )
   const bodies = new Map<number, { alloc: number; users: number }>()
   for (const { ino = 0, mode = 0, alloc = 0, at = 0, length = 0, other = 0 } of inodes) {
-    // Of others than files it says what they were copied from.
-    if ((mode & S_IFMT) !== S_IFREG) continue
+    // Of others it only says what they were copied from.
+    if ((mode & S_IFMT) !== S_IFREG) {
+      if (alloc !== 0 || length !== 0) broken.push(`inode ${ino}: no file, and has contents`)
+      continue
+    }
     const body = other === 0 ? ino : other
     const known = bodies.get(body) ?? { alloc, users: 0 }
     if (known.alloc !== alloc) broken.push(`inode ${ino}: alloc is not that of others with its contents`)
@@ -182,7 +185,8 @@ function trees(tables: Tables): string[] {
   for (const { ino } of tables.rows(
     "i.ino AS ino",
     `dentry d JOIN inode i ON i.ino = d.ino JOIN inode p ON p.ino = d.parent
-     WHERE i.tree != p.tree AND i.tree != i.ino`,
+     WHERE i.tree != p.tree AND i.tree != i.ino AND p.ino NOT IN
+       (SELECT ino FROM dentry WHERE parent = 1 AND name = CAST('lost+found' AS BLOB))`,
   ))
     broken.push(`inode ${ino} is in another tree than its directory`)
   return broken
