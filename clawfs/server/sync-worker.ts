@@ -46,8 +46,11 @@ let syncedCommits = -1
 let syncedAt = performance.now()
 let scheduled = false
 
-/** Makes everything that was committed before the call durable. */
-function syncAll(): void {
+/** The commits that emptied them are durable. */
+const deletable: number[] = []
+
+/** Makes everything that was committed before the call durable. `isLast`: nobody comes after us to delete anything. */
+function syncAll(isLast = false): void {
   const commits = memory.commits
   const gone = dead.splice(0)
   if (commits !== syncedCommits) {
@@ -55,7 +58,12 @@ function syncAll(): void {
     syncedCommits = commits
   }
   syncedAt = performance.now()
-  for (const id of gone) rmSync(segmentPath(segments, id), { force: true })
+  deletable.push(...gone)
+  if (!memory.isHeld || isLast) deleteSegments()
+}
+
+function deleteSegments(): void {
+  for (const id of deletable.splice(0)) rmSync(segmentPath(segments, id), { force: true })
 }
 
 /** Every fsync that has come in while the disk was busy is answered by one flush. */
@@ -157,7 +165,7 @@ main.on("message", ({ id, last }: FlushRequest) => {
     main.postMessage(report)
   }
   try {
-    syncAll()
+    syncAll(last)
     if (last) closeDatabase()
     answer()
   } catch (thrown) {
