@@ -1,6 +1,7 @@
 /** Every command, in the order of the overview. */
 import type { Command } from "./command.ts"
 import { clone } from "./commands/clone.ts"
+import { backup } from "./commands/backup.ts"
 import { completion } from "./commands/completion.ts"
 import { doctor } from "./commands/doctor.ts"
 import { fsck } from "./commands/fsck.ts"
@@ -9,6 +10,7 @@ import { init } from "./commands/init.ts"
 import { installService } from "./commands/install-service.ts"
 import { mount } from "./commands/mount.ts"
 import { snapshot } from "./commands/snapshot.ts"
+import { restore } from "./commands/restore.ts"
 import { status } from "./commands/status.ts"
 import { unmount } from "./commands/unmount.ts"
 
@@ -21,6 +23,8 @@ export const COMMANDS: readonly Command[] = [
   clone,
   gc,
   fsck,
+  backup,
+  restore,
   doctor,
   installService,
   completion,
