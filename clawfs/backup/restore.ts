@@ -7,11 +7,12 @@ import { createHash } from "node:crypto"
 import { join } from "node:path"
 import type { BackupManifest } from "../../schema/backup-manifest.ts"
 import { Fault } from "../core/fault.ts"
-import { fsck, requireVersion, type FsckResult } from "../fsck/fsck.ts"
+import { fsck, type FsckResult } from "../fsck/fsck.ts"
 import type { OnProgress } from "../fsck/pass.ts"
 import { Database } from "../store/database.ts"
+import { migrate } from "../store/migrate.ts"
 import { segmentPath, syncDirectory } from "../store/segment-files.ts"
-import { META, SEGMENTS } from "../store/store.ts"
+import { META, SEGMENTS, STORE_VERSION } from "../store/store.ts"
 import { avoidCopyOnWrite } from "../sys/nocow.ts"
 import { stateOf } from "./database-copy.ts"
 import { OpenFile, copyDurably, isDirectory, readText, sha256Of, writeDurably } from "./files.ts"
@@ -81,6 +82,7 @@ class Run {
     this.#requireDatabase()
     this.#begin()
     copyFile(join(this.#generation.path, META), join(store, META_NEW))
+    this.#upgrade()
     const verifier = this.#segments(onProgress)
     const damaged = { pieces: verifier.pieces, files: verifier.files, first: verifier.damages }
     if (damaged.pieces > 0 && !partial) {
@@ -113,6 +115,12 @@ class Run {
   /** Small files lie in the database without checksums of their own: it must be what was written, byte for byte. */
   #requireDatabase(): void {
     const { path, manifest } = this.#generation
+    if (manifest.schema > STORE_VERSION.schema)
+      throw new Fault(
+        "unsupported",
+        `the backup has store format ${manifest.schema}, this clawfs knows up to ${STORE_VERSION.schema}`,
+        { hint: "install a newer clawfs" },
+      )
     const meta = join(path, META)
     using file = OpenFile.open(meta)
     const isWhole = file?.size === manifest.meta.bytes && sha256Of(file) === manifest.meta.sha256
@@ -134,10 +142,17 @@ class Run {
     if (!isDirectory(this.#target)) mkdirSync(this.#target, { mode: 0o700 })
   }
 
+  /** An older clawfs may have made the backup. */
+  #upgrade(): void {
+    const meta = join(this.#options.store, META_NEW)
+    using db = new Database(meta)
+    migrate(db, { readOnly: false })
+    rmSync(`${meta}.v${this.#generation.manifest.schema}`, { force: true })
+  }
+
   /** Copies and verifies all segments. Those that an earlier run has copied are only verified. */
   #segments(onProgress: OnProgress): { pieces: number; files: number; damages: Damage[] } {
     using db = new Database(join(this.#options.store, META_NEW), { readonly: true })
-    requireVersion(db)
     const { uuid, segments } = stateOf(db)
     const verifier = new Verifier(db, Buffer.from(uuid, "hex"))
     const lengths = new Map(this.#generation.manifest.segments.map(({ id, bytes }) => [id, bytes]))

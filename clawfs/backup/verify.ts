@@ -5,6 +5,7 @@ import { printable } from "../fsck/finding.ts"
 import type { Database, Query } from "../store/database.ts"
 import { SEGMENT_HEADER, decodeSegmentHeader } from "../store/log-scan.ts"
 import { RECORD_HEADER, verifyRecord } from "../store/record.ts"
+import type { RecordRead } from "../store/segments.ts"
 
 /** Bytes of a file that can't be read. */
 export interface Damage {
@@ -24,8 +25,9 @@ const DEEPEST = 4096
 
 export class Verifier {
   readonly #uuid: Buffer
-  readonly #records: Query<[number], [number, number]>
+  readonly #records: Query<[number], [number, number, number]>
   readonly #pointers: Query<[number, number], [number, number, number]>
+  readonly #inodes: Query<[number, number], [number]>
   readonly #names: Query<[number], [number, Buffer]>
   readonly #damages: Omit<Damage, "path">[] = []
   readonly #hit = new Set<number>()
@@ -36,10 +38,13 @@ export class Verifier {
   constructor(db: Database, uuid: Buffer) {
     this.#uuid = uuid
     this.#records = db.query(
-      "SELECT DISTINCT position, record FROM extent WHERE segment = ? AND segment != 0 ORDER BY position",
+      "SELECT DISTINCT position, record, sequence FROM extent WHERE segment = ? AND segment != 0 ORDER BY position",
     )
     this.#pointers = db.query(
-      "SELECT ino, offset, length FROM extent WHERE segment = ? AND position = ? AND segment != 0",
+      "SELECT body, offset, length FROM extent WHERE segment = ? AND position = ? AND segment != 0",
+    )
+    this.#inodes = db.query(
+      "SELECT ino FROM inode WHERE ino = ? AND body IN (0, ino) UNION SELECT ino FROM inode WHERE body = ? AND body != 0",
     )
     this.#names = db.query("SELECT parent, name FROM dentry WHERE ino = ? LIMIT 1")
   }
@@ -51,8 +56,9 @@ export class Verifier {
   problemsOf(id: number, bytes: Buffer | undefined): Map<number, string> {
     const problems = new Map<number, string>()
     const general = this.#problemOfHeader(id, bytes)
-    for (const [position, length] of this.#records.all(id)) {
-      const problem = general ?? problemOfRecord(bytes ?? Buffer.alloc(0), id, position, length)
+    for (const [position, length, sequence] of this.#records.all(id)) {
+      const record = { segment: id, position, length, sequence }
+      const problem = general ?? problemOfRecord(bytes ?? Buffer.alloc(0), record)
       if (problem !== undefined) problems.set(position, problem)
     }
     return problems
@@ -70,11 +76,17 @@ export class Verifier {
   /** Takes down which files are hit by these problems of a segment. */
   note(id: number, problems: ReadonlyMap<number, string>): void {
     for (const [position, message] of problems)
-      for (const [ino, offset, length] of this.#pointers.all(id, position)) {
-        this.count += 1
-        this.#hit.add(ino)
-        if (this.#damages.length < MOST_DAMAGES) this.#damages.push({ ino, offset, length, message })
-      }
+      for (const [body, offset, length] of this.#pointers.all(id, position))
+        this.#noteBody(body, { offset, length, message })
+  }
+
+  /** Every file that has these contents is hit. */
+  #noteBody(body: number, piece: Pick<Damage, "offset" | "length" | "message">): void {
+    for (const [ino] of this.#inodes.all(body, body)) {
+      this.count += 1
+      this.#hit.add(ino)
+      if (this.#damages.length < MOST_DAMAGES) this.#damages.push({ ino, ...piece })
+    }
   }
 
   /** How many files are hit. */
@@ -105,12 +117,12 @@ export class Verifier {
   }
 }
 
-function problemOfRecord(bytes: Buffer, id: number, position: number, length: number): string | undefined {
-  const end = position + RECORD_HEADER + length
-  if (end > bytes.length) return `segment ${id} ends at ${bytes.length}`
+function problemOfRecord(bytes: Buffer, record: RecordRead): string | undefined {
+  const { segment, position, length } = record
+  const payload = position + RECORD_HEADER
+  if (payload + length > bytes.length) return `segment ${segment} ends at ${bytes.length}`
   try {
-    const payload = position + RECORD_HEADER
-    verifyRecord(bytes.subarray(position, payload), bytes.subarray(payload, end), id, position)
+    verifyRecord(bytes.subarray(position, payload), bytes.subarray(payload, payload + length), record)
     return undefined
   } catch (thrown) {
     if (thrown instanceof Fault && thrown.kind === "corrupt") return describe(thrown)

@@ -1,5 +1,4 @@
 import {
-  appendFileSync,
   chmodSync,
   cpSync,
   existsSync,
@@ -10,13 +9,11 @@ import {
   rmSync,
   statSync,
   symlinkSync,
-  truncateSync,
   writeFileSync,
 } from "node:fs"
 import { join } from "node:path"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { BackupManifest } from "../../../schema/backup-manifest.ts"
-import { restore } from "../../../clawfs/backup/restore.ts"
 import { META, SEGMENTS, Store } from "../../../clawfs/store/store.ts"
 import { Sample, errors } from "../fsck/sample.ts"
 import { fillSegment, makeFile, writeFile } from "../support/files.ts"
@@ -261,6 +258,23 @@ describe("a store that is damaged", () => {
     expect(picture(target)).toEqual(picture(pristine.directory))
   })
 
+  test("names every file that has the damaged contents", async () => {
+    const [big, small] = [sample.ino("big"), sample.ino("small")]
+    sample.execute(`UPDATE inode SET body = ${big} WHERE ino = ${small};
+      INSERT INTO shared (body, refs) VALUES (${big}, 2)`)
+    damage()
+    const { damaged } = await back(sample.directory, directory)
+    expect([...new Set(damaged.first.map(({ path }) => path))].sort()).toEqual(["/big", "/copy", "/small"])
+  })
+
+  test("is one, too, where an older record lies in the place of a newer one", async () => {
+    sample.execute(`UPDATE extent SET sequence = sequence + 1 WHERE body = ${sample.ino("one")}`)
+    const { damaged } = await back(sample.directory, directory)
+    expect(damaged.first.map(({ message }) => message.replace(/\d+/g, "N"))).toEqual([
+      "record at segment N position N is not the one that was written last",
+    ])
+  })
+
   test("tells a name that a terminal would obey as text", async () => {
     using fs = temporaryStore()
     const file = makeFile(fs.store)
@@ -273,100 +287,6 @@ describe("a store that is damaged", () => {
     flip(join(fs.directory, SEGMENTS, FIRST), 500)
     const { damaged } = await back(fs.directory, directory)
     expect(damaged.first.map(({ path }) => path)).toEqual(["/a\\x0a\\x1b[31mred"])
-  })
-})
-
-describe("a backup that is damaged", () => {
-  test("is made whole by reading all of it", async () => {
-    await back(sample.directory, directory)
-    flip(newest(SEGMENTS, FIRST), 300)
-    await back(sample.directory, directory, { readsAll: true })
-    expect(bring(directory, target).proof?.counts.errors).toBe(0)
-    expect(picture(target)).toEqual(picture(sample.directory))
-  })
-
-  test("is refused with the names of the files, and nothing is left of the attempt", async () => {
-    await back(sample.directory, directory)
-    const segment = newest(SEGMENTS, FIRST)
-    const whole = readFileSync(segment)
-    for (const harm of [
-      () => flip(segment, 64 + 80 + 1000),
-      () => truncateSync(segment, whole.length - 1),
-      () => rmSync(segment),
-      () => flip(segment, 3),
-    ]) {
-      harm()
-      for (const existed of [false, true]) {
-        if (existed) mkdirSync(target)
-        const { proof, damaged } = bring(directory, target)
-        expect(proof).toBeUndefined()
-        expect(damaged.files).toBeGreaterThan(0)
-        expect(existsSync(target) ? readdirSync(target) : []).toEqual([])
-        rmSync(target, { recursive: true, force: true })
-      }
-      writeFileSync(segment, whole)
-    }
-    expect(bring(directory, target).proof?.counts.errors).toBe(0)
-  })
-
-  test("gives what is whole, if that is wanted", async () => {
-    await back(sample.directory, directory)
-    flip(newest(SEGMENTS, FIRST), 64 + 80 + 1000)
-    const { proof, damaged } = bring(directory, target, true)
-    expect(damaged.files).toBe(2)
-    expect(new Set(proof?.findings.map(({ kind, path }) => `${kind} ${path ?? "?"}`))).toEqual(
-      new Set(["contents /big", "contents /copy"]),
-    )
-  })
-
-  test("is refused for any byte of its database", async () => {
-    await back(sample.directory, directory)
-    const meta = newest(META)
-    const size = statSync(meta).size
-    for (let position = 0; position < size; position += Math.floor(size / 23)) {
-      flip(meta, position)
-      expect(await refusal(() => bring(directory, target))).toMatch(
-        /^corrupt: the backup is damaged: .*meta.db/,
-      )
-      flip(meta, position)
-    }
-    appendFileSync(meta, "x")
-    expect(await refusal(() => bring(directory, target))).toMatch(/^corrupt: /)
-    expect(existsSync(target)).toBe(false)
-  })
-})
-
-describe("a restore", () => {
-  test("never touches a store, nor a directory with something in it", async () => {
-    await back(sample.directory, directory)
-    using other = temporaryStore()
-    expect(await refusal(() => bring(directory, other.directory))).toMatch(
-      /^exists: .* holds a ClawFS store$/,
-    )
-    mkdirSync(target)
-    writeFileSync(join(target, "letter"), "dear")
-    expect(await refusal(() => bring(directory, target))).toMatch(/^not-empty: /)
-    expect(readdirSync(target)).toEqual(["letter"])
-  })
-
-  test("goes on where an earlier one was killed, of this backup only", async () => {
-    await back(sample.directory, directory)
-    const whole = join(place.path, "whole")
-    bring(directory, whole)
-    const onProgress = (): never => {
-      throw new Error("killed")
-    }
-    expect(() => restore({ backup: directory, store: target, partial: false, onProgress })).toThrow("killed")
-    expect(readdirSync(target).sort()).toEqual([META + ".restore", "restore.json", SEGMENTS])
-    // Killed in the middle of a segment, behind one, and before the last rename.
-    writeFileSync(join(target, SEGMENTS, "00000001.seg.new"), "half")
-    cpSync(join(whole, SEGMENTS, FIRST), join(target, SEGMENTS, FIRST))
-    await back(sample.directory, directory)
-    expect(await refusal(() => bring(directory, target))).toMatch(/^exists: another backup is being restored/)
-    const [first = ""] = generations(directory)
-    expect(bring(join(directory, first), target).proof?.counts.errors).toBe(0)
-    expect(picture(target)).toEqual(picture(sample.directory))
-    expect(await refusal(() => bring(join(directory, first), target))).toMatch(/^exists: /)
   })
 })
 
