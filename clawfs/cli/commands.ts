@@ -11,6 +11,7 @@ import { installService } from "./commands/install-service.ts"
 import { mount } from "./commands/mount.ts"
 import { snapshot } from "./commands/snapshot.ts"
 import { restore } from "./commands/restore.ts"
+import { salvage } from "./commands/salvage.ts"
 import { status } from "./commands/status.ts"
 import { unmount } from "./commands/unmount.ts"
 
@@ -25,6 +26,7 @@ export const COMMANDS: readonly Command[] = [
   fsck,
   backup,
   restore,
+  salvage,
   doctor,
   installService,
   completion,
