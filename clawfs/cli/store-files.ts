@@ -162,5 +162,5 @@ function checkLength(meta: string, header: Buffer): void {
 }
 
 function damaged(meta: string, how: string): Fault {
-  return new Fault("corrupt", `${meta} is damaged: ${how}`, { hint: "restore a backup (clawfs restore), or see what clawfs salvage can save" })
+  return new Fault("corrupt", `${meta} is damaged: ${how}`, { hint: "restore the store from a backup" })
 }
