@@ -19,6 +19,8 @@ const TYPES = [0o140000, S_IFLNK, S_IFREG, 0o060000, S_IFDIR, 0o020000, 0o010000
 const ID_LIMIT = 2 ** 32
 const NANOS = 1_000_000_000
 const LOST_AND_FOUND = "lost+found"
+/** The hidden directory of the snapshots; what comes back of them are ordinary directories, and can be seen. */
+const [SNAPSHOTS, SALVAGED_SNAPSHOTS] = [".snapshots", "snapshots"]
 
 type Row = Readonly<Record<string, number>>
 
@@ -149,7 +151,9 @@ export class Rebuild {
   *#tree(top: Directory): Generator<Step> {
     const waiting = [top]
     for (let directory = waiting.pop(); directory !== undefined; directory = waiting.pop()) {
-      for (const [name, ino] of this.#entries.all(directory.ino)) {
+      for (const [given, ino] of this.#entries.all(directory.ino)) {
+        const isHome = directory.ino === ROOT_NODE && given.toString("latin1") === SNAPSHOTS
+        const name = isHome ? this.#freeName(directory.made, SALVAGED_SNAPSHOTS) : given
         const place = { parent: directory.made, name, path: below(directory.path, name) }
         if (!this.#isFree(place)) {
           // Two candidates knew it under this name, or no file can have it; it keeps its contents.

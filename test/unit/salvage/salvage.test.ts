@@ -286,6 +286,12 @@ test("copies that share their contents go on sharing them", () => {
   expect(counts.bytes).toBeLessThan(1_000_000)
 })
 
+test("snapshots come back as ordinary directories", () => {
+  sample.execute("UPDATE dentry SET name = CAST('.snapshots' AS BLOB) WHERE name = CAST('dir' AS BLOB)")
+  save()
+  expect(bytesOf(target, "snapshots", "one")).toEqual(bytesOf(pristine.directory, "dir", "one"))
+})
+
 test("names that no file can have, and directories in a circle, end in lost+found", () => {
   const [dir, sub, small] = [sample.ino("dir"), sample.ino("sub"), sample.ino("small")]
   sample.execute(`UPDATE dentry SET name = x'2e2e' WHERE ino = ${small};
