@@ -22,10 +22,10 @@ that migrations and repairs have left (meta.db.vN, meta.db.fsck-N) and from a ba
 the segments: every record says which file it belongs to, where in it, and how new it is. So contents
 that are newer than the database are found too. Small files, up to 16 KiB, lie in the database alone.
 
-What has lost its name is in /lost+found, as inode-N. Each line that is shown is a file that is not whole:
+What has lost its name is in /lost+found, as inode-N. Each line shown is a file that is not whole:
 
-  part  some bytes are lost and read as zeroes, or the log alone tells where they belong: they may have
-        been overwritten or deleted since
+  part  some bytes are lost and read as zeroes, or the log alone tells where they belong: they may
+        have been overwritten or deleted since
   lost  only the name is known
 
 Where there is a good backup, clawfs restore is better. Limits of directories are not kept, and files
@@ -47,10 +47,7 @@ clawfs salvage --backup /mnt/disk/clawfs-backup /var/lib/clawfs /var/lib/clawfs.
     [ExitCode.OK, "everything was recovered whole, as the newest database has it"],
     [ExitCode.NO, "a new store is made, but not everything is whole or new; it says what"],
     [ExitCode.USAGE, "wrong usage"],
-    [
-      ExitCode.DATA,
-      "nothing in STORE can be read; DIR is no backup of it; TARGET would lie on a ClawFS mount",
-    ],
+    [ExitCode.DATA, "nothing in STORE can be read; DIR is no backup of it; TARGET is a bad place"],
     [ExitCode.MISSING, "STORE or DIR does not exist"],
     [ExitCode.UNAVAILABLE, "a backup of a newer version"],
     [ExitCode.CANNOT_CREATE, "TARGET is a file, or not empty"],
