@@ -48,6 +48,8 @@ let scheduled = false
 
 /** The commits that emptied them are durable. */
 const deletable: number[] = []
+/** The disk is full: programs go before a backup, which takes a newer moment if it misses a segment. */
+let isPressed = false
 
 /** Makes everything that was committed before the call durable. `isLast`: nobody comes after us to delete anything. */
 function syncAll(isLast = false): void {
@@ -59,10 +61,11 @@ function syncAll(isLast = false): void {
   }
   syncedAt = performance.now()
   deletable.push(...gone)
-  if (!memory.isHeld || isLast) deleteSegments()
+  if (!memory.isHeld || isPressed || isLast) deleteSegments()
 }
 
 function deleteSegments(): void {
+  isPressed = false
   for (const id of deletable.splice(0)) rmSync(segmentPath(segments, id), { force: true })
 }
 
@@ -141,7 +144,10 @@ sync.on("message", (message: SyncMessage) => {
     dead.push(...message.segments)
     // Freed once the commits that emptied them are durable, even if nothing else is written.
     syncedCommits = -1
-    if (message.isUrgent) syncedAt = -Infinity
+    if (message.isUrgent) {
+      syncedAt = -Infinity
+      isPressed = true
+    }
     return
   }
   waiting.push(...message.requests)
