@@ -14,6 +14,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/fuse": ["clawfs/core", "clawfs/sys"],
   "clawfs/store": ["clawfs/core", "clawfs/sys", "schema", "migrations"],
   "clawfs/fsck": ["clawfs/core", "clawfs/sys", "clawfs/store", "schema"],
+  "clawfs/backup": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "schema"],
+  "clawfs/salvage": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "clawfs/backup", "schema"],
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/server": [
@@ -32,6 +34,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
       "clawfs/store",
       "clawfs/fs",
       "clawfs/fsck",
+      "clawfs/backup",
+      "clawfs/salvage",
       "clawfs/api",
       "clawfs/server",
     ],

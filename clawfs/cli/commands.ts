@@ -1,5 +1,6 @@
 /** Every command, in the order of the overview. */
 import type { Command } from "./command.ts"
+import { backup } from "./commands/backup.ts"
 import { clone } from "./commands/clone.ts"
 import { completion } from "./commands/completion.ts"
 import { doctor } from "./commands/doctor.ts"
@@ -8,6 +9,8 @@ import { gc } from "./commands/gc.ts"
 import { init } from "./commands/init.ts"
 import { installService } from "./commands/install-service.ts"
 import { mount } from "./commands/mount.ts"
+import { restore } from "./commands/restore.ts"
+import { salvage } from "./commands/salvage.ts"
 import { snapshot } from "./commands/snapshot.ts"
 import { status } from "./commands/status.ts"
 import { unmount } from "./commands/unmount.ts"
@@ -21,6 +24,9 @@ export const COMMANDS: readonly Command[] = [
   clone,
   gc,
   fsck,
+  backup,
+  restore,
+  salvage,
   doctor,
   installService,
   completion,

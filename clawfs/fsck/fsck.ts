@@ -3,13 +3,14 @@
  * sums, rows that belong to nothing, names without an inode, inodes without a name. What a damaged record held stays
  * damaged, and is told by file and byte range.
  */
-import { closeSync, existsSync, renameSync, rmSync, statSync } from "node:fs"
+import { closeSync, existsSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Fault } from "../core/fault.ts"
 import { Database } from "../store/database.ts"
 import { lockStore } from "../store/lock.ts"
 import { recoverFromPowerCut } from "../store/recovery.ts"
 import { syncDirectory } from "../store/segment-files.ts"
+import { removeEmptySqliteFiles, sqliteFilesOf } from "../store/sqlite-files.ts"
 import { META, STORE_VERSION } from "../store/store.ts"
 import { check, mend, type CheckOptions, type Outcome } from "./check.ts"
 import { printable, type Counts, type Finding } from "./finding.ts"
@@ -47,7 +48,8 @@ const MOST_PASSES = 8
  */
 export function fsck(options: FsckOptions): FsckResult {
   const lock = options.isOnline ? undefined : lockStore(options.directory, "clawfs fsck")
-  const before = filesOfSqlite(options.directory)
+  const meta = join(options.directory, META)
+  const before = sqliteFilesOf(meta)
   try {
     return options.repair ? repaired(options) : checked(options)
   } catch (thrown) {
@@ -56,7 +58,7 @@ export function fsck(options: FsckOptions): FsckResult {
     throw new Fault("corrupt", printable(Buffer.from(thrown.message)), { cause: thrown, hint: RESTORE })
   } finally {
     if (lock !== undefined) {
-      tidy(options.directory, before)
+      removeEmptySqliteFiles(meta, before)
       closeSync(lock)
     }
   }
@@ -199,26 +201,13 @@ function sum(a: Counts, b: Counts): Counts {
   return { errors: a.errors + b.errors, notes: a.notes + b.notes, repaired: a.repaired + b.repaired }
 }
 
-function requireVersion(db: Database): void {
+/** Throws "unsupported" for a database of another version than this program's. */
+export function requireVersion(db: Database): void {
   const version = Number(db.pragma("user_version"))
   const { schema } = STORE_VERSION
   if (version === schema) return
   const isNewer = version > schema
-  throw new Fault("unsupported", `the store has format ${version}, this clawfs checks format ${schema}`, {
+  throw new Fault("unsupported", `the store has format ${version}, this clawfs works with format ${schema}`, {
     hint: isNewer ? "install a newer clawfs" : "mount it once: that brings it to the present format",
   })
-}
-
-const SQLITE_FILES = ["-wal", "-shm"]
-
-function filesOfSqlite(directory: string): string[] {
-  return SQLITE_FILES.filter((suffix) => existsSync(join(directory, META + suffix)))
-}
-
-/** A connection that only reads leaves its files behind, empty: a store that was closed has none. */
-function tidy(directory: string, before: readonly string[]): void {
-  const wal = statSync(join(directory, `${META}-wal`), { throwIfNoEntry: false })?.size ?? 0
-  if (wal > 0) return
-  for (const suffix of SQLITE_FILES)
-    if (!before.includes(suffix)) rmSync(join(directory, META + suffix), { force: true })
 }

@@ -17,6 +17,7 @@ import { adoptOrphans } from "../fs/orphans.ts"
 import { Removal } from "../fs/removal.ts"
 import { VirtualFiles } from "../fs/virtual.ts"
 import { CLOSED, Channel, invalidateAttributes, requestResend, sendMessage } from "../fuse/channel.ts"
+import { NOTHING_STALE } from "../fuse/notify.ts"
 import { NOTHING, Protocol, type Replay } from "../fuse/protocol.ts"
 import { standaloneReply } from "../fuse/reply.ts"
 import { hasResend } from "../fuse/session.ts"
@@ -25,7 +26,7 @@ import type { Moment } from "../store/transactions.ts"
 import { CpuLatency } from "../sys/cpu-latency.ts"
 import { WakeUp } from "../sys/wake-up.ts"
 import { Cleaning } from "./cleaning.ts"
-import { Desk } from "./desk.ts"
+import { Desk, type Method, type Outcome } from "./desk.ts"
 import { Good } from "./good.ts"
 import { Fsyncs } from "./fsyncs.ts"
 import { ServerFd, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
@@ -155,7 +156,11 @@ function serve(): void {
   if (config.restarts > 0) takeOver(memory)
   if (memory.agreement !== undefined) report({ kind: "serving" })
   const [cleaning, removal] = [new Cleaning(env.store, memory, log), new Removal(env)]
-  const desk = new Desk(orders.port, treeMethods(env, removal, log), cleaning, log)
+  const methods = new Map<string, Method>([
+    ...treeMethods(env, removal, log),
+    ["commit", () => commitNow(env)],
+  ])
+  const desk = new Desk(orders.port, methods, cleaning, log)
   const good = new Good(env.store, memory, log)
   loop(channel, protocol, { memory, env, fs, fsyncs, cleaning, removal, desk, good })
   fs.settle()
@@ -228,6 +233,12 @@ function removeSome(removal: Removal): boolean {
     if (!(thrown instanceof Rebuilt)) log.error("removing waits", { reason: describe(thrown) })
     return false
   }
+}
+
+/** Everything answered so far; a full disk is the caller's to hear of, and nothing is lost by it. */
+function commitNow(env: Environment): Outcome {
+  env.store.commit()
+  return { value: {}, stale: NOTHING_STALE }
 }
 
 /** Ends the batch; false when the disk is full or fails: the journal keeps it, and it is tried again. */

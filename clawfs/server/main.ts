@@ -26,6 +26,8 @@ const HEAP_MB = 192
 const FLUSH_TIMEOUT_MS = 30_000
 /** How often it is looked for scheduled snapshots that are due. */
 const SCHEDULE_TICK_MS = 15_000
+/** Seconds; who needs segments for longer asks again. */
+const LONGEST_HOLD = 120
 
 const config = JSON.parse(present(process.argv[2], "configuration")) as ServerConfig
 const log = new Log("server", { level: config.logLevel })
@@ -145,6 +147,13 @@ class Server {
     return this.#orders.run(method, params)
   }
 
+  /** Keeps every segment for so many seconds, however many servers come and go. */
+  hold(seconds: unknown): void {
+    if (typeof seconds !== "number" || !(seconds > 0) || seconds > LONGEST_HOLD)
+      throw new Fault("invalid", `"seconds" must be a number above 0 and up to ${LONGEST_HOLD}`)
+    this.#memory.hold(seconds)
+  }
+
   status(): unknown {
     return statusOf(config, this.#memory)
   }
@@ -175,7 +184,8 @@ async function start(): Promise<void> {
   const handlers = new Map<string, Handler>([
     ["status", () => server.status()],
     ["clean", () => server.clean()],
-    ["sync", async () => (await server.flush(), {})],
+    ["sync", async () => (await server.run("commit", {}), await server.flush(), {})],
+    ["hold", ({ seconds }) => (server.hold(seconds), {})],
   ])
   process.on("disconnect", () => void server.abandon())
   process.on("message", (message: { kind?: unknown }) => {

@@ -39,6 +39,8 @@ const Word = {
   IN_DOUBT: 37,
   /** A double. */
   FREE_BYTES: 38,
+  /** A double: seconds of the monotonic clock. */
+  HELD_UNTIL: 40,
   OPCODES: 64,
   IN_FLIGHT: 256,
   LISTINGS: 768,
@@ -232,6 +234,17 @@ export class SessionMemory implements Disposable {
     Atomics.store(this.#words, Word.IN_DOUBT, value ? 1 : 0)
   }
 
+  /** Whether somebody copies segments, a backup: until then none is deleted, by this server or the next one. */
+  get isHeld(): boolean {
+    return (this.#doubles[Word.HELD_UNTIL / 2] ?? 0) > monotonicSeconds()
+  }
+
+  /** No segment is deleted for so many seconds from now on. */
+  hold(seconds: number): void {
+    const until = monotonicSeconds() + seconds
+    this.#doubles[Word.HELD_UNTIL / 2] = Math.max(this.#doubles[Word.HELD_UNTIL / 2] ?? 0, until)
+  }
+
   get orphans(): number {
     return this.#get(Word.ORPHANS)
   }
@@ -282,4 +295,10 @@ export class SessionMemory implements Disposable {
   [Symbol.dispose](): void {
     this.#mapping[Symbol.dispose]()
   }
+}
+
+/** The same clock in every process of the machine, and nobody can set it. */
+function monotonicSeconds(): number {
+  const [seconds, nanos] = process.hrtime()
+  return seconds + nanos / 1e9
 }

@@ -46,8 +46,13 @@ let syncedCommits = -1
 let syncedAt = performance.now()
 let scheduled = false
 
-/** Makes everything that was committed before the call durable. */
-function syncAll(): void {
+/** The commits that emptied them are durable. */
+const deletable: number[] = []
+/** The disk is full: programs go before a backup, which takes a newer moment if it misses a segment. */
+let isPressed = false
+
+/** Makes everything that was committed before the call durable. `isLast`: nobody comes after us to delete anything. */
+function syncAll(isLast = false): void {
   const commits = memory.commits
   const gone = dead.splice(0)
   if (commits !== syncedCommits) {
@@ -55,7 +60,13 @@ function syncAll(): void {
     syncedCommits = commits
   }
   syncedAt = performance.now()
-  for (const id of gone) rmSync(segmentPath(segments, id), { force: true })
+  deletable.push(...gone)
+  if (!memory.isHeld || isPressed || isLast) deleteSegments()
+}
+
+function deleteSegments(): void {
+  isPressed = false
+  for (const id of deletable.splice(0)) rmSync(segmentPath(segments, id), { force: true })
 }
 
 /** Every fsync that has come in while the disk was busy is answered by one flush. */
@@ -133,7 +144,10 @@ sync.on("message", (message: SyncMessage) => {
     dead.push(...message.segments)
     // Freed once the commits that emptied them are durable, even if nothing else is written.
     syncedCommits = -1
-    if (message.isUrgent) syncedAt = -Infinity
+    if (message.isUrgent) {
+      syncedAt = -Infinity
+      isPressed = true
+    }
     return
   }
   waiting.push(...message.requests)
@@ -157,7 +171,7 @@ main.on("message", ({ id, last }: FlushRequest) => {
     main.postMessage(report)
   }
   try {
-    syncAll()
+    syncAll(last)
     if (last) closeDatabase()
     answer()
   } catch (thrown) {

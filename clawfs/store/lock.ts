@@ -15,17 +15,34 @@ const EWOULDBLOCK = 11
 export function lockStore(store: string, purpose: string): number {
   const path = join(store, "lock")
   const fd = openSync(path, "a+", 0o600)
-  if (flock(fd, LOCK_EX_NB) < 0) {
-    const errno = lastErrno()
-    closeSync(fd)
-    if (errno !== EWOULDBLOCK) throw new Fault("io", `can't lock ${path} (errno ${errno})`)
-    throw new Fault("busy", `the store ${store} is in use by ${holder(path)}`, {
-      hint: "unmount it first: clawfs unmount MOUNTPOINT",
-    })
-  }
+  requireLock(store, path, fd)
   ftruncateSync(fd, 0)
   writeSync(fd, `${JSON.stringify({ pid: process.pid, purpose, since: new Date().toISOString() })}\n`)
   return fd
+}
+
+/** Keeps writers out of a store that is only read, without writing into it. Undefined when it has no lock yet. */
+export function lockForReading(store: string): number | undefined {
+  const path = join(store, "lock")
+  let fd: number
+  try {
+    fd = openSync(path, "r")
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined
+    throw cause
+  }
+  requireLock(store, path, fd)
+  return fd
+}
+
+function requireLock(store: string, path: string, fd: number): void {
+  if (flock(fd, LOCK_EX_NB) === 0) return
+  const errno = lastErrno()
+  closeSync(fd)
+  if (errno !== EWOULDBLOCK) throw new Fault("io", `can't lock ${path} (errno ${errno})`)
+  throw new Fault("busy", `the store ${store} is in use by ${holder(path)}`, {
+    hint: "unmount it first: clawfs unmount MOUNTPOINT",
+  })
 }
 
 function holder(path: string): string {

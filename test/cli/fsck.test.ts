@@ -176,7 +176,7 @@ test("what is no store, of another version or in use is refused with one sentenc
   )
   sql(store, (db) => db.pragma("user_version = 1"))
   expect(await says(store)).toMatch(
-    /^exit 69\nclawfs: the store has format 1, this clawfs checks format \d+\nhint: mount it once: that brings it to the present format$/,
+    /^exit 69\nclawfs: the store has format 1, this clawfs works with format \d+\nhint: mount it once: that brings it to the present format$/,
   )
   sql(store, (db) => db.pragma("user_version = 999"))
   expect(await says(store)).toMatch(

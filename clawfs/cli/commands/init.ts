@@ -36,8 +36,7 @@ export const init = command({
   usage: "[options] STORE",
   description: `
 Makes a new, empty store in the directory STORE, which must be missing or empty. The store holds
-everything: back it up as a whole, while it is not mounted. It can't lie on a ClawFS mount or inside
-of another store.
+everything: clawfs backup copies it. It can't lie on a ClawFS mount or inside of another store.
 
 The root of the filesystem gets the directories of the ClawOS specification:
 

@@ -2,13 +2,13 @@
 import { Fault } from "../../core/fault.ts"
 import type { Finding } from "../../fsck/finding.ts"
 import { fsck, type FsckResult } from "../../fsck/fsck.ts"
-import type { OnProgress } from "../../fsck/pass.ts"
 import { isClawfs } from "../../sys/clawfs-mounts.ts"
 import type { FsckInvocation } from "../commands/fsck.ts"
 import { supervisorOf } from "../daemon.ts"
 import { ExitCode } from "../exit-code.ts"
 import { locate } from "../mountpoint.ts"
 import { humanBytes } from "../numbers.ts"
+import { ProgressLine } from "../progress.ts"
 import { inspectStore } from "../store-files.ts"
 import type { Terminal } from "../terminal.ts"
 
@@ -27,7 +27,7 @@ export function runFsck({ values, operands, terminal }: FsckInvocation): ExitCod
     )
   }
   const isOnline = mountpoint !== undefined
-  const progress = new ProgressLine(terminal)
+  const progress = new ProgressLine(terminal, "checking")
   let result: FsckResult
   try {
     result = fsck({ directory: store, isOnline, repair, onProgress: progress.show })
@@ -75,7 +75,8 @@ function show(result: FsckResult, { store, seconds, repair }: About, terminal: T
     terminal.note("bytes that can't be read must come from a backup; the rest of those files is whole")
 }
 
-function lineOf({ severity, repaired, path, range, message }: Finding): string {
+/** One finding, for people. */
+export function lineOf({ severity, repaired, path, range, message }: Finding): string {
   const place = [
     ...(path === undefined ? [] : [path]),
     ...(range === undefined ? [] : [`bytes ${range.offset} to ${range.offset + range.length - 1}`]),
@@ -96,39 +97,4 @@ function verdict({ counts: { errors, notes, repaired } }: FsckResult): string {
 
 function plural(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`
-}
-
-const LINE_MS = 2000
-const BAR_MS = 100
-const BAR = 30
-
-/** How far the check is: a bar where somebody looks on, a line now and then where the output is kept. */
-class ProgressLine {
-  readonly #terminal: Terminal
-  readonly #isSeen = process.stderr.isTTY
-  #shownAt = performance.now()
-  #isShown = false
-
-  constructor(terminal: Terminal) {
-    this.#terminal = terminal
-  }
-
-  readonly show: OnProgress = (what, done, total) => {
-    const now = performance.now()
-    if (now - this.#shownAt < (this.#isSeen ? BAR_MS : LINE_MS)) return
-    this.#shownAt = now
-    const part = total > 0 ? Math.min(1, done / total) : 0
-    const percent = total > 0 ? ` ${Math.floor(part * 100)} %` : ""
-    if (!this.#isSeen) {
-      this.#terminal.note(`checking: ${what}${percent}`)
-      return
-    }
-    const bar = "#".repeat(Math.round(part * BAR)).padEnd(BAR, ".")
-    process.stderr.write(`\r[${bar}] ${what}${percent}\u001b[K`)
-    this.#isShown = true
-  }
-
-  clear(): void {
-    if (this.#isShown) process.stderr.write("\r\u001b[K")
-  }
 }
