@@ -33,6 +33,7 @@ import { requireWholeWal, rewriteLog } from "./rewrite.ts"
 import { Schedules } from "./schedules.ts"
 import { Segments } from "./segments.ts"
 import { Snapshots } from "./snapshots.ts"
+import { Subtrees } from "./subtrees.ts"
 import { Trees } from "./trees.ts"
 import { Transactions, type Moment, type Participant } from "./transactions.ts"
 import { Symlinks, Xattrs } from "./xattrs.ts"
@@ -92,6 +93,7 @@ export class Store implements Disposable {
   readonly copies: Copies
   readonly snapshots: Snapshots
   readonly schedules: Schedules
+  readonly subtrees: Subtrees
   readonly readOnly: boolean
   readonly #db: Database
   readonly #segments: Segments
@@ -127,6 +129,7 @@ export class Store implements Disposable {
     this.trees = new Trees(db)
     this.inodes = new Inodes(db, this.counters, this.trees)
     this.dentries = new Dentries(db, seedA, seedB)
+    this.subtrees = new Subtrees(db, this.inodes, this.dentries, this.trees)
     this.xattrs = new Xattrs(db)
     this.symlinks = new Symlinks(db)
     this.#segments = new Segments(db, join(directory, SEGMENTS), uuid, this.counters, this.readOnly)
@@ -350,6 +353,16 @@ export class Store implements Disposable {
       if (inode.has(InodeFlag.HAS_XATTR)) this.xattrs.deleteAll(ino)
       this.inodes.delete(inode)
     }
+  }
+
+  /**
+   * Gives back what released inodes hold, for a request that needs it and has not changed anything; false when there are
+   * none. May throw `Rebuilt`.
+   */
+  reclaim(): boolean {
+    if (this.#dead.length === 0 || this.isReplaying) return false
+    this.#transactions.commitEarly()
+    return true
   }
 
   get hasWork(): boolean {

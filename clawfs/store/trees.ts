@@ -27,6 +27,11 @@ export interface Tree {
   usedInodes: number
 }
 
+export interface Amount {
+  readonly bytes: number
+  readonly inodes: number
+}
+
 type Row = [number, number, number, number, number, number, number, number]
 
 const COLUMNS = "id, parent, flags, key, limit_bytes, limit_inodes, used_bytes, used_inodes"
@@ -67,6 +72,13 @@ export class Trees {
     this.#changed.add(tree)
   }
 
+  /** One that nothing belongs to any more. */
+  delete(tree: Tree): void {
+    this.#rows.delete(tree.id)
+    this.#changed.delete(tree)
+    this.#delete.run(tree.id)
+  }
+
   isReadOnly(id: number): boolean {
     return ((this.get(id)?.flags ?? 0) & TreeFlag.READ_ONLY) !== 0
   }
@@ -74,6 +86,17 @@ export class Trees {
   /** The tree `id` and those around it, from the inside out. */
   *around(id: number): Generator<Tree> {
     for (let tree = this.get(id); tree !== undefined; tree = this.get(tree.parent)) yield tree
+  }
+
+  /** What the tree `id` may still take, as the tightest of the trees around says: below 0 where a limit was lowered. */
+  room(id: number): Amount {
+    const room = { bytes: Infinity, inodes: Infinity }
+    if (id === 0) return room
+    for (const { limitBytes, usedBytes, limitInodes, usedInodes } of this.around(id)) {
+      if (limitBytes > 0) room.bytes = Math.min(room.bytes, limitBytes - usedBytes)
+      if (limitInodes > 0) room.inodes = Math.min(room.inodes, limitInodes - usedInodes)
+    }
+    return room
   }
 
   /** Adds to (or takes from) what a tree and those around it hold. */
