@@ -3,6 +3,7 @@ import { Fault } from "../core/fault.ts"
 import type { Inode } from "../store/inode.ts"
 import type { Store } from "../store/store.ts"
 import type { Tree } from "../store/trees.ts"
+import { changeable, directoryAt, nameOf } from "./tree-tops.ts"
 
 /** Of one directory; limits of 0 are none. */
 export interface Quota {
@@ -71,28 +72,7 @@ function limited(store: Store, directory: Inode): Tree {
   throw new Fault("not-found", `${nameOf(store, directory.ino)} has no quota`)
 }
 
-/** The directory `ino`, as a request finds it. */
-function directoryAt(store: Store, ino: number): Inode {
-  const inode = store.inodes.get(ino)
-  if (inode === undefined || inode.nlink === 0) throw new Fault("not-found", "the directory is gone")
-  if (!inode.isDirectory) throw new Fault("invalid", "only a directory can have a quota")
-  return inode
-}
-
-function changeable(store: Store, ino: number): Inode {
-  if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
-  const directory = directoryAt(store, ino)
-  if (store.trees.isReadOnly(directory.tree))
-    throw new Fault("read-only", `${nameOf(store, ino)} is read-only, as all of a snapshot is`)
-  return directory
-}
-
 function quotaOf(store: Store, tree: Readonly<Tree>): Quota {
   const { limitBytes, usedBytes, limitInodes, usedInodes } = tree
   return { path: store.subtrees.pathOf(tree.id) ?? "", limitBytes, usedBytes, limitInodes, usedInodes }
-}
-
-function nameOf(store: Store, ino: number): string {
-  const path = store.subtrees.pathOf(ino)
-  return path === undefined || path === "" ? "the directory" : path
 }

@@ -14,6 +14,7 @@ import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts
 import { avoidCopyOnWrite } from "../sys/nocow.ts"
 import { now, pinClock, pinClockWhenRead } from "../sys/clock.ts"
 import { Cleaner, type LogSpace } from "./cleaner.ts"
+import { Compression, compressedCoding, compressedRecoding } from "./compression.ts"
 import { Contents } from "./contents.ts"
 import { Copies } from "./copies.ts"
 import { Counters } from "./counters.ts"
@@ -133,11 +134,12 @@ export class Store implements Disposable {
     this.xattrs = new Xattrs(db)
     this.symlinks = new Symlinks(db)
     this.#segments = new Segments(db, join(directory, SEGMENTS), uuid, this.counters, this.readOnly)
-    this.contents = new Contents(db, this.#segments, this.counters, this.trees)
+    const coding = compressedCoding(new Compression(this.trees))
+    this.contents = new Contents(db, this.#segments, this.counters, this.trees, coding)
     this.copies = new Copies(db, this.counters, this.inodes, this.trees)
     this.snapshots = new Snapshots(db)
     this.schedules = new Schedules(db)
-    this.#cleaner = new Cleaner(db, this.#segments, options.log)
+    this.#cleaner = new Cleaner(db, this.#segments, compressedRecoding, options.log)
     this.#transactions = new Transactions(db, this.#participant(), options.onMoment ?? (() => undefined))
   }
 

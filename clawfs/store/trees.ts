@@ -8,7 +8,32 @@ import type { Database, Query } from "./database.ts"
 export const TreeFlag = {
   /** Nothing in it changes: a snapshot. */
   READ_ONLY: 1,
+  /** New records are compressed; the level is in the bits of `LEVEL`. */
+  COMPRESS: 2,
+  /** New records are not compressed, although those of the tree around are. */
+  NO_COMPRESS: 4,
+  /** 1 to 9, shifted. */
+  LEVEL: 0x1f00,
 } as const
+
+const LEVEL_SHIFT = 8
+const COMPRESSION_FLAGS = TreeFlag.COMPRESS | TreeFlag.NO_COMPRESS | TreeFlag.LEVEL
+
+/** The level of the innermost of these trees that says something of compression; undefined: none. */
+export function compressionLevel(trees: Iterable<Readonly<Tree>>): number | undefined {
+  for (const { flags } of trees) {
+    if ((flags & TreeFlag.COMPRESS) !== 0) return (flags & TreeFlag.LEVEL) >>> LEVEL_SHIFT
+    if ((flags & TreeFlag.NO_COMPRESS) !== 0) return undefined
+  }
+  return undefined
+}
+
+/** Flags with another wish for compression: a level, none although the tree around compresses, or as that tree does. */
+export function withCompression(flags: number, wish: number | "none" | "as around"): number {
+  const others = flags & ~COMPRESSION_FLAGS
+  if (wish === "as around") return others
+  return others | (wish === "none" ? TreeFlag.NO_COMPRESS : TreeFlag.COMPRESS | (wish << LEVEL_SHIFT))
+}
 
 /** A row, as the server works with it. */
 export interface Tree {

@@ -191,7 +191,7 @@ describe("a quota is refused", () => {
 
   test("for what is no directory, and for one that has none to be shown or removed", () => {
     const a = file("top/a")
-    expect(() => setQuota(fs.store, a, { bytes: 1 })).toThrow("only a directory can have a quota")
+    expect(() => setQuota(fs.store, a, { bytes: 1 })).toThrow("this is not a directory")
     expect(() => setQuota(fs.store, 4711, { bytes: 1 })).toThrow("the directory is gone")
     for (const run of [showQuota, removeQuota])
       expect(() => run(fs.store, fs.at("top").ino)).toThrow("/top has no quota")
