@@ -2,12 +2,14 @@
 import type { Command } from "./command.ts"
 import { clone } from "./commands/clone.ts"
 import { completion } from "./commands/completion.ts"
+import { compress } from "./commands/compress.ts"
 import { doctor } from "./commands/doctor.ts"
 import { fsck } from "./commands/fsck.ts"
 import { gc } from "./commands/gc.ts"
 import { init } from "./commands/init.ts"
 import { installService } from "./commands/install-service.ts"
 import { mount } from "./commands/mount.ts"
+import { quota } from "./commands/quota.ts"
 import { snapshot } from "./commands/snapshot.ts"
 import { status } from "./commands/status.ts"
 import { unmount } from "./commands/unmount.ts"
@@ -19,6 +21,8 @@ export const COMMANDS: readonly Command[] = [
   status,
   snapshot,
   clone,
+  quota,
+  compress,
   gc,
   fsck,
   doctor,

@@ -43,6 +43,7 @@ function copyInto(env: Environment, source: Inode, directory: Inode, name: Buffe
     ...{ parent: directory.ino, tree: directory.tree, isTree: false, isReadOnly: false },
     except: homeOf(env),
   })
+  checkLimits(env, directory, copied)
   const snapshot = store.snapshots.of(source.ino)
   if (snapshot !== undefined) {
     const root = present(store.inodes.get(copied.root), "top of the copy")
@@ -54,4 +55,13 @@ function copyInto(env: Environment, source: Inode, directory: Inode, name: Buffe
   directory.touchContents(now())
   store.inodes.save(directory)
   return copied
+}
+
+/** A copy is charged in full, whatever it shares. Throws when a tree around can't hold it; then nothing is kept of it. */
+function checkLimits(env: Environment, directory: Inode, { bytes }: Copied): void {
+  const room = env.store.trees.room(directory.tree)
+  if (room.inodes >= 0 && (bytes === 0 || room.bytes >= 0)) return
+  throw new Fault("no-space", "the copy would exceed the quota of a directory that it would lie in", {
+    hint: "clawfs quota list shows them",
+  })
 }

@@ -7,7 +7,7 @@ import { changeable, directoryAt, nameOf } from "./tree-tops.ts"
 
 /** Of one directory; limits of 0 are none. */
 export interface Quota {
-  /** From the root of the store on: "/agents/a"; "" is the root. */
+  /** From the root of the filesystem: "/agents/a". */
   readonly path: string
   readonly limitBytes: number
   readonly usedBytes: number
@@ -74,5 +74,5 @@ function limited(store: Store, directory: Inode): Tree {
 
 function quotaOf(store: Store, tree: Readonly<Tree>): Quota {
   const { limitBytes, usedBytes, limitInodes, usedInodes } = tree
-  return { path: store.subtrees.pathOf(tree.id) ?? "", limitBytes, usedBytes, limitInodes, usedInodes }
+  return { path: nameOf(store, tree.id), limitBytes, usedBytes, limitInodes, usedInodes }
 }

@@ -20,10 +20,10 @@ export function changeable(store: Store, ino: number): Inode {
   return directory
 }
 
-/** For messages. */
+/** Where it lies, for people. */
 export function nameOf(store: Store, ino: number): string {
   const inode = store.inodes.get(ino)
   if (inode?.isDirectory !== true) return "this"
   const path = store.subtrees.pathOf(ino)
-  return path === undefined || path === "" ? "the root" : path
+  return path === undefined || path === "" ? "/" : path
 }
