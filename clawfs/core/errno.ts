@@ -50,7 +50,6 @@ export const E = {
   ENOTCONN: os.ENOTCONN,
   ETIMEDOUT: os.ETIMEDOUT,
   ESTALE: os.ESTALE,
-  EDQUOT: os.EDQUOT,
   E2BIG: os.E2BIG,
   EDQUOT: os.EDQUOT,
 } as Readonly<Record<ErrnoName, Errno>>
@@ -87,7 +86,6 @@ export type ErrnoName =
   | "ENOTCONN"
   | "ETIMEDOUT"
   | "ESTALE"
-  | "EDQUOT"
   | "E2BIG"
   | "EDQUOT"
 

@@ -35,7 +35,9 @@ export function refuseWrite(
 
 /** What has been deleted, but is still charged, is given back before anything is refused for want of it. */
 function unlessFits(env: Environment, fits: () => boolean): Errno | undefined {
-  return fits() || (env.store.reclaim() && fits()) ? undefined : E.EDQUOT
+  if (fits() || (env.store.reclaim() && fits())) return undefined
+  if (env.orphans.size > 0) env.refusals.early += 1
+  return E.EDQUOT
 }
 
 /** statfs(2) inside of a tree: the tightest of the limits around is what there is. Limits in blocks are rounded down. */
