@@ -7,6 +7,7 @@ import type { Copied } from "../store/copies.ts"
 import { now } from "../sys/clock.ts"
 import type { Environment } from "./environment.ts"
 import { find, findPlace, printable } from "./path.ts"
+import { withinLimits } from "./quota.ts"
 import { isWithin } from "./rename.ts"
 import { homeOf } from "./snapshots.ts"
 
@@ -32,7 +33,7 @@ export function clone(env: Environment, source: Buffer, target: Buffer): Cloned 
   if (!from.isDirectory && !from.isRegular && !from.isSymlink)
     throw new Fault("invalid", "only files, links and directories can be cloned")
   if (isWithin(env, directory, from)) throw new Fault("invalid", "a directory can't be cloned into itself")
-  const copied = store.transactAlone(() => copyInto(env, from, directory, name))
+  const copied = store.transactAlone(() => withinLimits(env, () => copyInto(env, from, directory, name)))
   return { copied, stale: { entries: [{ parent: directory.ino, name }], inodes: [directory.ino] } }
 }
 
@@ -43,7 +44,6 @@ function copyInto(env: Environment, source: Inode, directory: Inode, name: Buffe
     ...{ parent: directory.ino, tree: directory.tree, isTree: false, isReadOnly: false },
     except: homeOf(env),
   })
-  checkLimits(env, directory, copied)
   const snapshot = store.snapshots.of(source.ino)
   if (snapshot !== undefined) {
     const root = present(store.inodes.get(copied.root), "top of the copy")
@@ -55,13 +55,4 @@ function copyInto(env: Environment, source: Inode, directory: Inode, name: Buffe
   directory.touchContents(now())
   store.inodes.save(directory)
   return copied
-}
-
-/** A copy is charged in full, whatever it shares. Throws when a tree around can't hold it; then nothing is kept of it. */
-function checkLimits(env: Environment, directory: Inode, { bytes }: Copied): void {
-  const room = env.store.trees.room(directory.tree)
-  if (room.inodes >= 0 && (bytes === 0 || room.bytes >= 0)) return
-  throw new Fault("no-space", "the copy would exceed the quota of a directory that it would lie in", {
-    hint: "clawfs quota list shows them",
-  })
 }

@@ -14,7 +14,7 @@ import { countLookup, inodeOf, refusal, type Environment } from "./environment.t
 import * as file from "./file.ts"
 import { ioctl } from "./inode-flags.ts"
 import { dropPrivileges } from "./privileges.ts"
-import { withinLimits } from "./quota.ts"
+import { shownWithinLimits } from "./quota.ts"
 import { rename } from "./rename.ts"
 import type { VirtualFiles } from "./virtual.ts"
 import * as xattr from "./xattr.ts"
@@ -187,7 +187,7 @@ export class FileSystem implements Operations, Replay {
       nameMax: directory.NAME_MAX,
     }
     const tree = this.#env.store.inodes.get(request.node)?.tree ?? 0
-    return withinLimits(this.#env, tree, file.STATFS_BLOCK, whole)
+    return shownWithinLimits(this.#env, tree, file.STATFS_BLOCK, whole)
   }
 
   setxattr(request: InHeader, name: Buffer, value: Buffer, flags: number, aclFlags: number): Status {

@@ -3,6 +3,7 @@
  * refused with EDQUOT as a whole, and nothing has to be taken back. Everybody is bound, root too.
  */
 import { E, type Errno } from "../core/errno.ts"
+import { Fault } from "../core/fault.ts"
 import type { Statfs } from "../fuse/abi.ts"
 import { INLINE_MAX } from "../store/inline.ts"
 import type { Inode } from "../store/inode.ts"
@@ -40,8 +41,40 @@ function unlessFits(env: Environment, fits: () => boolean): Errno | undefined {
   return E.EDQUOT
 }
 
+/**
+ * Runs a change that is a transaction of its own (`transactAlone`) and whose growth is not known before. Throws, so that
+ * nothing is kept of it, where a tree has grown beyond a limit. `gone`: inodes that it leaves without a name, which do not
+ * count any more.
+ */
+export function withinLimits<T>(env: Environment, change: () => T, gone: readonly Inode[] = []): T {
+  const { trees } = env.store
+  const before = new Map([...trees.all()].map(({ id, ...used }) => [id, used]))
+  const result = change()
+  const freed = new Map<number, { bytes: number; inodes: number }>()
+  for (const inode of gone.filter(({ nlink }) => nlink === 0)) {
+    for (const { id } of trees.around(inode.tree)) {
+      const sum = freed.get(id) ?? { bytes: 0, inodes: 0 }
+      freed.set(id, { bytes: sum.bytes + inode.alloc, inodes: sum.inodes + 1 })
+    }
+  }
+  for (const { id, limitBytes, usedBytes, limitInodes, usedInodes } of trees.all()) {
+    const was = before.get(id)
+    const { bytes = 0, inodes = 0 } = freed.get(id) ?? {}
+    const isOver = (limit: number, used: number, usedBefore = 0): boolean =>
+      limit > 0 && used > Math.max(limit, usedBefore)
+    if (
+      isOver(limitBytes, usedBytes - bytes, was?.usedBytes) ||
+      isOver(limitInodes, usedInodes - inodes, was?.usedInodes)
+    )
+      throw new Fault("no-space", "that would exceed the quota of a directory", {
+        hint: "clawfs quota list shows them",
+      })
+  }
+  return result
+}
+
 /** statfs(2) inside of a tree: the tightest of the limits around is what there is. Limits in blocks are rounded down. */
-export function withinLimits(env: Environment, tree: number, block: number, whole: Statfs): Statfs {
+export function shownWithinLimits(env: Environment, tree: number, block: number, whole: Statfs): Statfs {
   const shown = { ...whole }
   for (const { limitBytes, usedBytes, limitInodes, usedInodes } of env.store.trees.around(tree)) {
     const blocks = Math.floor(limitBytes / block)

@@ -125,7 +125,7 @@ function makeHome(env: Environment): void {
   const home = newInode(store.counters.allocateIno(), HOME_MODE, root.uid, root.gid, 0)
   home.tree = home.ino
   const none = { key: 0, limitBytes: 0, limitInodes: 0, usedBytes: 0, usedInodes: 0 }
-  store.trees.save({ id: home.ino, parent: root.tree, flags: TreeFlag.READ_ONLY, ...none })
+  store.trees.save({ id: home.ino, parent: 0, flags: TreeFlag.READ_ONLY, ...none })
   store.inodes.insert(home)
   enter(env, root, SNAPSHOTS, home)
 }

@@ -1,6 +1,9 @@
 /** Limits of trees: nothing goes beyond them, nothing that fits is refused, and a refused operation has changed nothing. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { clone } from "../../../clawfs/fs/clone.ts"
 import { removeQuota, setQuota, showQuota, type Limits } from "../../../clawfs/fs/limits.ts"
+import { restore } from "../../../clawfs/fs/restore.ts"
+import { createSnapshot } from "../../../clawfs/fs/snapshots.ts"
 import { RenameFlag } from "../../../clawfs/fuse/abi.ts"
 import { TestFileSystem, ok, outcome } from "../support/filesystem.ts"
 import { brokenInvariants } from "../support/invariants.ts"
@@ -196,6 +199,31 @@ describe("a quota is refused", () => {
     for (const run of [showQuota, removeQuota])
       expect(() => run(fs.store, fs.at("top").ino)).toThrow("/top has no quota")
   })
+})
+
+test("clones, and what is restored, count in full, or change nothing", () => {
+  const [top, copy] = [Buffer.from("/top"), Buffer.from("/top/sub/copy")]
+  file("top/a", 1000)
+  file("top/b", LARGE)
+  createSnapshot(fs.env, { name: "s", path: top, isWritable: false })
+  limit("top", { bytes: 2000 + LARGE })
+  expect(clone(fs.env, Buffer.from("/top/a"), copy).copied.bytes).toBe(1000)
+  expect(used().bytes).toBe(2000 + LARGE)
+  const before = seen()
+  expect(() => clone(fs.env, Buffer.from("/top/a"), Buffer.from("/top/again"))).toThrow("exceed the quota")
+  expect(seen()).toEqual(before)
+  expect(fs.unlink("top/b")).toBe("OK")
+  limit("top", { bytes: 2000 + LARGE })
+  const held = fs.write(fs.at("top/a").ino, 0, "changed")
+  expect(held).toBe("OK")
+  // What was unlinked is still open.
+  const wanted = { name: "s", path: top, isForced: true }
+  limit("top", { bytes: 1000 + LARGE + LARGE - 1 })
+  expect(() => restore(fs.env, wanted)).toThrow("exceed the quota")
+  limit("top", { bytes: 1000 + LARGE + LARGE })
+  restore(fs.env, wanted)
+  expect(fs.has("top/sub/copy")).toBe(false)
+  expect(fs.read(fs.at("top/a").ino, { size: 7 })).toBe("xxxxxxx")
 })
 
 test("statfs shows the limit as the size, and the tightest of those around", () => {
