@@ -128,7 +128,7 @@ CREATE TABLE shared (
 CREATE TABLE tree (
   id           INTEGER PRIMARY KEY, -- inode number of the directory
   parent       INTEGER NOT NULL, -- the tree around this one; 0: none
-  flags        INTEGER NOT NULL, -- 1: read-only
+  flags        INTEGER NOT NULL, -- 1: read-only, 2: compressed, 4: not compressed; bits 8 to 12: the level
   key          INTEGER NOT NULL, -- encryption key; 0: none
   limit_bytes  INTEGER NOT NULL, -- most bytes it may hold; 0: as many as there is room for
   limit_inodes INTEGER NOT NULL, -- most inodes; 0: no limit

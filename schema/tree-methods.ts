@@ -9,6 +9,8 @@ const path = z.base64().transform((text, context): Uint8Array => {
   context.addIssue({ code: "custom", message: "no path" })
   return z.NEVER
 })
+/** 0: none. */
+const limit = z.int().nonnegative()
 const name = z.string().min(1).max(255)
 
 /** By the method's name. */
@@ -23,6 +25,13 @@ export const TREE_PARAMS = {
   /** Makes what is due: the daemon asks for it every so often. */
   "snapshot.tick": z.strictObject({}),
   clone: z.strictObject({ source: path, target: path }),
+  "quota.set": z.strictObject({ path, bytes: limit.optional(), inodes: limit.optional() }),
+  "quota.remove": z.strictObject({ path }),
+  "quota.show": z.strictObject({ path }),
+  "quota.list": z.strictObject({}),
+  "compress.set": z.strictObject({ path, level: z.int().min(1).max(9) }),
+  "compress.off": z.strictObject({ path }),
+  "compress.show": z.strictObject({ path }),
 } as const
 
 export type TreeMethod = keyof typeof TREE_PARAMS
@@ -52,4 +61,22 @@ export interface ScheduleRow {
   readonly keep: number
   /** Seconds since 1970. */
   readonly next: number
+}
+
+/** A directory's limits; 0: none. */
+export interface QuotaRow {
+  /** From the root of the filesystem; bytes that are no UTF-8 are replaced. */
+  readonly path: string
+  readonly limitBytes: number
+  readonly usedBytes: number
+  readonly limitInodes: number
+  readonly usedInodes: number
+}
+
+/** What holds for new files below a directory. */
+export interface CompressionRow {
+  /** Null: they are not compressed. */
+  readonly level: number | null
+  /** The innermost tree that the directory is in; 0: none. */
+  readonly tree: number
 }

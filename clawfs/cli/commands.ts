@@ -3,12 +3,14 @@ import type { Command } from "./command.ts"
 import { backup } from "./commands/backup.ts"
 import { clone } from "./commands/clone.ts"
 import { completion } from "./commands/completion.ts"
+import { compress } from "./commands/compress.ts"
 import { doctor } from "./commands/doctor.ts"
 import { fsck } from "./commands/fsck.ts"
 import { gc } from "./commands/gc.ts"
 import { init } from "./commands/init.ts"
 import { installService } from "./commands/install-service.ts"
 import { mount } from "./commands/mount.ts"
+import { quota } from "./commands/quota.ts"
 import { restore } from "./commands/restore.ts"
 import { salvage } from "./commands/salvage.ts"
 import { snapshot } from "./commands/snapshot.ts"
@@ -22,6 +24,8 @@ export const COMMANDS: readonly Command[] = [
   status,
   snapshot,
   clone,
+  quota,
+  compress,
   gc,
   fsck,
   backup,

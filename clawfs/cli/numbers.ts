@@ -14,6 +14,21 @@ export function seconds(
   throw new UsageError(`${command}: ${option} takes seconds, above 0 and up to ${most}, got "${text}"`)
 }
 
+const FACTORS = ["", "k", "m", "g", "t", "p"]
+
+/** "10G", "1.5 TiB" or "4096": bytes, units of 1024; at least 1. Undefined for anything else. */
+export function bytes(text: string): number | undefined {
+  const [, digits = "", unit = ""] = /^(\d+(?:\.\d+)?) ?([kmgtp]?)(?:i?b)?$/i.exec(text) ?? []
+  const value = Math.round(Number(digits) * 1024 ** FACTORS.indexOf(unit.toLowerCase()))
+  return digits !== "" && value >= 1 && Number.isSafeInteger(value) ? value : undefined
+}
+
+/** A whole number of 1 or more; undefined for anything else. */
+export function count(text: string): number | undefined {
+  const value = /^\d+$/.test(text) ? Number(text) : 0
+  return value >= 1 && Number.isSafeInteger(value) ? value : undefined
+}
+
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"] as const
 
 /** 1536 → "1.5 KiB". */

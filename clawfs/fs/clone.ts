@@ -7,6 +7,7 @@ import type { Copied } from "../store/copies.ts"
 import { now } from "../sys/clock.ts"
 import type { Environment } from "./environment.ts"
 import { find, findPlace, printable } from "./path.ts"
+import { withinLimits } from "./quota.ts"
 import { isWithin } from "./rename.ts"
 import { homeOf } from "./snapshots.ts"
 
@@ -32,7 +33,7 @@ export function clone(env: Environment, source: Buffer, target: Buffer): Cloned 
   if (!from.isDirectory && !from.isRegular && !from.isSymlink)
     throw new Fault("invalid", "only files, links and directories can be cloned")
   if (isWithin(env, directory, from)) throw new Fault("invalid", "a directory can't be cloned into itself")
-  const copied = store.transactAlone(() => copyInto(env, from, directory, name))
+  const copied = store.transactAlone(() => withinLimits(env, () => copyInto(env, from, directory, name)))
   return { copied, stale: { entries: [{ parent: directory.ino, name }], inodes: [directory.ino] } }
 }
 

@@ -29,6 +29,7 @@ import {
   wasCounted,
   type Environment,
 } from "./environment.ts"
+import { refuseInode } from "./quota.ts"
 
 export const NAME_MAX = 255
 /** As on ext4. */
@@ -111,7 +112,7 @@ function enter(env: Environment, directory: Inode, name: Buffer, inode: Inode): 
 export function create(env: Environment, request: InHeader, name: Buffer, creation: Creation): Result<Inode> {
   const directory = directoryOf(env, request.node)
   if (isErrno(directory)) return directory
-  const bad = checkNewName(env, directory, name)
+  const bad = checkNewName(env, directory, name) ?? refuseInode(env, directory.tree)
   if (bad !== undefined) return bad
   const type = (creation.mode & S_IFMT) === 0 ? S_IFREG : creation.mode & S_IFMT
   const inode = env.store.transact(
@@ -135,7 +136,7 @@ export function create(env: Environment, request: InHeader, name: Buffer, creati
 export function symlink(env: Environment, request: InHeader, name: Buffer, target: Buffer): Result<Inode> {
   const directory = directoryOf(env, request.node)
   if (isErrno(directory)) return directory
-  const bad = checkNewName(env, directory, name)
+  const bad = checkNewName(env, directory, name) ?? refuseInode(env, directory.tree)
   if (bad !== undefined) return bad
   const inode = env.store.transact(
     () => {
@@ -156,7 +157,7 @@ export function tmpfile(env: Environment, request: InHeader, creation: Creation)
   const directory = directoryOf(env, request.node)
   if (isErrno(directory)) return directory
   if (directory.nlink === 0) return E.ENOENT
-  const bad = refusal(env, directory)
+  const bad = refusal(env, directory) ?? refuseInode(env, directory.tree)
   if (bad !== undefined) return bad
   const inode = env.store.transact(
     () => {

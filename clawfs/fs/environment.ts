@@ -22,6 +22,8 @@ export interface Environment {
   readonly listings: Listings
   /** Inodes without a name that the kernel holds; they go when it forgets them. */
   readonly orphans: Set<NodeId>
+  /** How often a limit refused what would perhaps fit if the kernel forgot some of `orphans`. */
+  readonly refusals: { early: number }
   /** Inodes whose atime moved in memory and waits to be saved. */
   readonly accessed: Set<Inode>
   /** The kernel keeps dirty pages and their times (WRITEBACK_CACHE). */

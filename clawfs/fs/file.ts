@@ -11,6 +11,7 @@ import { touchAccessLazily } from "./access-time.ts"
 import { MAX_FILE_SIZE } from "./attributes.ts"
 import { inodeOf, refusal, type Environment } from "./environment.ts"
 import { dependsOnCaller, dropPrivileges } from "./privileges.ts"
+import { refuseGrowth, refuseWrite } from "./quota.ts"
 
 /** fallocate(2) */
 const FALLOC = { KEEP_SIZE: 1, PUNCH_HOLE: 2, ZERO_RANGE: 0x10 } as const
@@ -58,6 +59,8 @@ export function write(
   const inode = writableOf(env, request, offset, offset + data.length)
   if (isErrno(inode)) return inode
   if (data.length === 0) return OK
+  const full = refuseWrite(env, inode, offset, data.length)
+  if (full !== undefined) return full
   const killsPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0
   const store = (): void => {
     env.store.contents.write(inode, offset, data)
@@ -101,10 +104,11 @@ export function fallocate(
   return OK
 }
 
-/** A reservation that the disk could not hold is refused at once. */
+/** A reservation that the disk, or a tree's limit, could not hold is refused at once. */
 function checkSpace(env: Environment, inode: Inode, offset: number, end: number): Errno | undefined {
   const missing = env.store.contents.missing(inode, offset, end)
-  return missing > env.store.space().availableBytes ? E.ENOSPC : undefined
+  if (missing > env.store.space().availableBytes) return E.ENOSPC
+  return refuseGrowth(env, inode, () => missing)
 }
 
 export function lseek(
@@ -134,9 +138,14 @@ export function copyFileRange(
   const end = range.targetOffset + length
   const target = writableOf(env, { ...request, node: range.target }, range.targetOffset, end)
   if (isErrno(target)) return target
+  const { contents } = env.store
+  const full = refuseGrowth(env, target, () =>
+    contents.growthOfShare(source, range.offset, target, range.targetOffset, length),
+  )
+  if (full !== undefined) return full
   env.store.transact(
     () => {
-      env.store.contents.share(source, range.offset, target, range.targetOffset, length)
+      contents.share(source, range.offset, target, range.targetOffset, length)
       target.touchContents(now())
       env.store.inodes.save(target)
     },

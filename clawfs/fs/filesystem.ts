@@ -14,6 +14,7 @@ import { countLookup, inodeOf, refusal, type Environment } from "./environment.t
 import * as file from "./file.ts"
 import { ioctl } from "./inode-flags.ts"
 import { dropPrivileges } from "./privileges.ts"
+import { shownWithinLimits } from "./quota.ts"
 import { rename } from "./rename.ts"
 import type { VirtualFiles } from "./virtual.ts"
 import * as xattr from "./xattr.ts"
@@ -173,11 +174,11 @@ export class FileSystem implements Operations, Replay {
     return directory.readdir(this.#env, request, { cookie, keepsAtime }, packer)
   }
 
-  statfs(): Result<Statfs> {
+  statfs(request: InHeader): Result<Statfs> {
     const { usedBytes, availableBytes, totalBytes, inodes } = this.#env.store.space()
     // The disk below is shared with others: "free" is what this filesystem does not use, "available" what the disk has.
     const blocks = Math.floor(totalBytes / file.STATFS_BLOCK)
-    return {
+    const whole = {
       blocks,
       blocksFree: Math.max(0, blocks - Math.ceil(usedBytes / file.STATFS_BLOCK)),
       blocksAvailable: Math.floor(availableBytes / file.STATFS_BLOCK),
@@ -185,6 +186,8 @@ export class FileSystem implements Operations, Replay {
       filesFree: MAX_INODES - inodes,
       nameMax: directory.NAME_MAX,
     }
+    const tree = this.#env.store.inodes.get(request.node)?.tree ?? 0
+    return shownWithinLimits(this.#env, tree, file.STATFS_BLOCK, whole)
   }
 
   setxattr(request: InHeader, name: Buffer, value: Buffer, flags: number, aclFlags: number): Status {

@@ -8,6 +8,7 @@ import { S_IFCHR, type Inode } from "../store/inode.ts"
 import { now } from "../sys/clock.ts"
 import { NAME_MAX, born, checkRemoval, dropName, reap } from "./directory.ts"
 import { directoryOf, inodeOf, refusal, treeAround, type Environment } from "./environment.ts"
+import { refuseInode } from "./quota.ts"
 
 interface Side {
   readonly directory: Inode
@@ -35,6 +36,8 @@ export function rename(env: Environment, request: InHeader, name: Buffer, target
   if (bad !== undefined) return bad
   const exchanges = (flags & RenameFlag.EXCHANGE) !== 0
   if (!exchanges && move.to.inode === move.from.inode) return OK
+  const full = (flags & RenameFlag.WHITEOUT) === 0 ? undefined : refuseInode(env, move.from.directory.tree)
+  if (full !== undefined) return full
   env.store.transact(() => {
     if (exchanges) exchange(env, move)
     else replace(env, request, move, (flags & RenameFlag.WHITEOUT) !== 0)

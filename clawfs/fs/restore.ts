@@ -14,6 +14,7 @@ import { dropName, reap } from "./directory.ts"
 import type { Environment } from "./environment.ts"
 import { isHidden } from "./hidden.ts"
 import { find, findPlace, namesOf, printable } from "./path.ts"
+import { withinLimits } from "./quota.ts"
 import { findSnapshot } from "./snapshots.ts"
 
 export interface Restored {
@@ -48,7 +49,7 @@ export function restore(
       })
   }
   const restorer = new Restorer(env, snapshot, false)
-  store.transactAlone(() => restorer.run(source, path))
+  store.transactAlone(() => withinLimits(env, () => restorer.run(source, path), restorer.gone))
   for (const inode of restorer.gone) reap(env, inode)
   const { restored, removed, stale } = restorer
   return { restored, removed, stale }

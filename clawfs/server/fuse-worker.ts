@@ -31,6 +31,7 @@ import { Good } from "./good.ts"
 import { Fsyncs } from "./fsyncs.ts"
 import { ServerFd, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
 import { Replayer } from "./replayer.ts"
+import { SecondTries } from "./second-tries.ts"
 import { LOOKUP_BASE, SessionMemory } from "./session-memory.ts"
 import { statusText } from "./status.ts"
 import { treeMethods } from "./tree-methods.ts"
@@ -38,6 +39,8 @@ import { treeMethods } from "./tree-methods.ts"
 /** Access times and the rows of unlinked inodes are written after so long without a request. */
 const QUIET_MS = 1000
 const REQUESTS_BETWEEN_TIDY = 1024
+/** struct fuse_out_header */
+const REPLY_ERROR_AT = 4
 /** Names of a deleted snapshot in one slice: some 5 ms. */
 const REMOVAL_SLICE = 256
 const REQUESTS_ON_FULL_DISK = 64
@@ -79,6 +82,7 @@ function openEnvironment(memory: SessionMemory): [Environment, Fsyncs] {
     counted: memory.counted,
     listings: new Listings(memory.listings),
     orphans: new Set(),
+    refusals: { early: 0 },
     accessed: new Set(),
     writeback: memory.agreement?.writeback ?? config.writeback,
     invalidateAttributes: (node) => {
@@ -182,7 +186,24 @@ interface Served {
 function loop(channel: Channel, protocol: Protocol, served: Served): void {
   const { memory, env, fs, fsyncs, cleaning, removal, desk, good } = served
   let isQuiet = false
+  /** Answers the request in the channel's buffer, unless it is to be tried once more. */
+  const serve = (length: number, isLastTry: boolean): void => {
+    const { request } = channel
+    const opcode = request.readUInt32LE(4)
+    memory.begin(0, request.readUInt32LE(8), request.readUInt32LE(12))
+    env.refusals.early = 0
+    env.store.beginRequest(request, length)
+    const reply = protocol.handle(length)
+    env.store.endRequest()
+    const isRefused = env.refusals.early > 0 && channel.reply.readInt32LE(REPLY_ERROR_AT) + E.EDQUOT === 0
+    const isHeld = isRefused && !isLastTry && secondTries.hold(request.subarray(0, length))
+    if (reply !== NOTHING && !isHeld) channel.send(reply)
+    memory.end(0)
+    if (!isHeld) memory.countAnswer(opcode)
+  }
+  const secondTries = new SecondTries(memory, (bytes) => serve(bytes.copy(channel.request), true))
   const onDrained = (): void => {
+    secondTries.run()
     if (fsyncs.isWaiting) good.make()
     fsyncs.flush()
   }
@@ -210,15 +231,8 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     const length = channel.receive(onDrained, onQuiet)
     if (length === CLOSED) return
     isQuiet = false
-    const { request } = channel
-    const opcode = request.readUInt32LE(4)
-    memory.begin(0, request.readUInt32LE(8), request.readUInt32LE(12))
-    env.store.beginRequest(request, length)
-    const reply = protocol.handle(length)
-    env.store.endRequest()
-    if (reply !== NOTHING) channel.send(reply)
-    memory.end(0)
-    memory.countAnswer(opcode)
+    serve(length, false)
+    secondTries.onRequest()
     fsyncs.onRequest()
     if (fs.mustSettle) settle(fs)
     if (handled % (env.store.isTight ? REQUESTS_ON_FULL_DISK : REQUESTS_BETWEEN_TIDY) === 0) tidy(served)

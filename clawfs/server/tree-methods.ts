@@ -2,7 +2,10 @@
 import type { ScheduleRow, SnapshotRow, TreeMethod, TreeParams } from "../../schema/tree-methods.ts"
 import type { Log } from "../core/log.ts"
 import { clone } from "../fs/clone.ts"
+import { compressBelow, showCompression, stopCompressing } from "../fs/compressing.ts"
 import type { Environment } from "../fs/environment.ts"
+import { listQuotas, removeQuota, setQuota, showQuota } from "../fs/limits.ts"
+import { find } from "../fs/path.ts"
 import type { Removal } from "../fs/removal.ts"
 import { restore } from "../fs/restore.ts"
 import { removeSchedule, runSchedules, setSchedule } from "../fs/schedules.ts"
@@ -52,8 +55,27 @@ export function treeMethods(env: Environment, removal: Removal, log: Log): Reado
       const { copied, stale } = clone(env, Buffer.from(source), Buffer.from(target))
       return { value: { inodes: copied.inodes, bytes: copied.bytes }, stale }
     },
+    ...propertyMethods(env),
   }
   return new Map<string, Method>(Object.entries(methods))
+}
+
+type PropertyMethod = Extract<TreeMethod, `quota.${string}` | `compress.${string}`>
+
+/** Nothing of this is in the kernel's caches. */
+function propertyMethods(env: Environment): Pick<Methods, PropertyMethod> {
+  const { store } = env
+  const at = (path: Uint8Array): number => find(env, Buffer.from(path)).ino
+  const answer = (value: unknown): Outcome => ({ value, stale: NOTHING_STALE })
+  return {
+    "quota.set": ({ path, bytes, inodes }) => answer(setQuota(store, at(path), { bytes, inodes })),
+    "quota.remove": ({ path }) => answer(removeQuota(store, at(path))),
+    "quota.show": ({ path }) => answer(showQuota(store, at(path))),
+    "quota.list": () => answer(listQuotas(store)),
+    "compress.set": ({ path, level }) => answer(compressBelow(store, at(path), level)),
+    "compress.off": ({ path }) => answer(stopCompressing(store, at(path))),
+    "compress.show": ({ path }) => answer(showCompression(store, at(path))),
+  }
 }
 
 function shown(env: Environment, snapshot: Snapshot): SnapshotRow {

@@ -10,7 +10,8 @@ import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import type { Database, Query } from "./database.ts"
 import { storedBytes } from "./extents.ts"
-import type { RecordRead, Segments } from "./segments.ts"
+import { NO_NONCE, RECORD_HEADER, type RecordHeader } from "./record.ts"
+import type { Encode, RecordRead, Segments } from "./segments.ts"
 
 /** In the background, a segment with more live bytes than this part of it is left alone. */
 const MAX_LIVE = 0.8
@@ -18,6 +19,8 @@ const MAX_LIVE = 0.8
 const MIN_GAIN = 0.02
 /** So many dead bytes may always be there: a store that is used a little should not be copied around for them. */
 const SLACK_BYTES = 64 * 1024 * 1024
+/** A short record takes as long to move as so many bytes. */
+const RECORD_COST = 4096
 /** Above the slack, dead bytes may be this part of the live ones. */
 const SLACK_SHARE = 0.25
 
@@ -33,6 +36,22 @@ interface Pointer {
 
 type PointerRow = [number, number, number, number, number, number, number]
 
+/** The part of a decoded payload from `from` to `to` that something points to. */
+interface Run {
+  readonly from: number
+  to: number
+  readonly pointers: Pointer[]
+}
+
+/** Decodes a record of a body and encodes parts of it. */
+export interface Recoding {
+  decode(header: RecordHeader, payload: Buffer): Buffer
+  readonly encode: Encode
+}
+
+/** Undefined where that is not possible now: then only whole records are moved. */
+export type RecodingOf = (header: RecordHeader, body: number) => Recoding | undefined
+
 /** Of the segments that nothing is appended to. */
 export interface LogSpace {
   /** Bytes that extents point to; shared ones count for each. */
@@ -45,10 +64,14 @@ export class Cleaner {
   readonly #segments: Segments
   readonly #log: Log | undefined
   readonly #next: Query<[number, number], [number | null]>
+  readonly #records: Query<[number], [number]>
   readonly #pointers: Query<[number, number], PointerRow>
-  readonly #move: Query<[number, number, number, number, number, number]>
-  /** Segments with a damaged record: it stays where it is, for fsck to tell of. */
+  readonly #move: Query<[number, number, number, number, number, number, number]>
+  readonly #recodingOf: RecodingOf
+  /** Segments with a record that can't be moved: a damaged one, for fsck to tell of, or a part of one that can't be decoded. */
   readonly #stuck = new Set<number>()
+  /** By segment, as long as as much of it is live. */
+  readonly #headers = new Map<number, { live: number; bytes: number }>()
   #victim: number | undefined
   #position = 0
   #wantsAll = false
@@ -58,18 +81,20 @@ export class Cleaner {
    */
   room = Infinity
 
-  constructor(db: Database, segments: Segments, log?: Log) {
+  constructor(db: Database, segments: Segments, recodingOf: RecodingOf, log?: Log) {
     this.#segments = segments
+    this.#recodingOf = recodingOf
     this.#log = log
     this.#next = db.query(
       "SELECT min(position) FROM extent WHERE segment = ? AND position > ? AND segment != 0",
     )
+    this.#records = db.query("SELECT count(DISTINCT position) FROM extent WHERE segment = ? AND segment != 0")
     this.#pointers = db.query(
       `SELECT body, offset, length, record, skip, plain, sequence FROM extent
        WHERE segment = ? AND position = ? AND segment != 0`,
     )
     this.#move = db.query(
-      "UPDATE extent SET segment = ?, position = ?, record = ?, skip = ? WHERE body = ? AND offset = ?",
+      "UPDATE extent SET segment = ?, position = ?, record = ?, skip = ?, plain = ? WHERE body = ? AND offset = ?",
     )
   }
 
@@ -104,8 +129,8 @@ export class Cleaner {
   }
 
   /**
-   * Moves records of `bytes` or a little more, within the caller's transaction. Returns how many bytes were copied; fewer
-   * than asked for when nothing is left to do. A full disk is a clean `Fault("no-space")`: what was moved before it stays.
+   * Moves records of `bytes` or a little more, within the caller's transaction. Returns how many bytes were copied, short
+   * records counting for what they cost; fewer than asked for when nothing is left to do. A full disk is a clean `Fault("no-space")`: what was moved before it stays.
    */
   step(bytes: number): number {
     let moved = 0
@@ -130,15 +155,29 @@ export class Cleaner {
   }
 
   #choose(): number | undefined {
-    let best: { id: number; gain: number } | undefined
+    const candidates: { id: number; live: number; gain: number }[] = []
     for (const [id, live] of this.#segments.liveBytes()) {
       if (live === 0 || live > this.room || this.#stuck.has(id)) continue
-      const size = this.#segments.sizeOf(id)
-      const gain = (size - live) / live
-      const pays = this.#wantsAll || this.#isShort ? gain > MIN_GAIN : live <= MAX_LIVE * size
-      if (pays && (best === undefined || gain > best.gain)) best = { id, gain }
+      const gain = this.#segments.sizeOf(id) / live
+      if (this.#pays(id, live)) candidates.push({ id, live, gain })
     }
-    return best?.id
+    candidates.sort((a, b) => b.gain - a.gain)
+    return candidates.find(({ id, live }) => this.#pays(id, live + this.#headersIn(id, live)))?.id
+  }
+
+  /** Whether it pays to copy `cost` bytes out of a segment. */
+  #pays(id: number, cost: number): boolean {
+    const size = this.#segments.sizeOf(id)
+    return this.#wantsAll || this.#isShort ? (size - cost) / cost > MIN_GAIN : cost <= MAX_LIVE * size
+  }
+
+  /** Bytes of the headers that a copy needs: where records are short they are much of a segment, and never come back. */
+  #headersIn(id: number, live: number): number {
+    const known = this.#headers.get(id)
+    if (known?.live === live) return known.bytes
+    const bytes = RECORD_HEADER * (this.#records.get(id)?.[0] ?? 0)
+    this.#headers.set(id, { live, bytes })
+    return bytes
   }
 
   #moveRecord(segment: number, position: number): number {
@@ -148,33 +187,74 @@ export class Cleaner {
     try {
       return this.#copy({ segment, position, length: first.record, sequence: first.sequence }, pointers)
     } catch (thrown) {
-      if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
-      this.#log?.error("a damaged record can't be moved", { segment, position, reason: describe(thrown) })
+      if (!(thrown instanceof Fault && (thrown.kind === "corrupt" || thrown.kind === "unsupported")))
+        throw thrown
+      if (thrown.kind === "corrupt")
+        this.#log?.error("a damaged record can't be moved", { segment, position, reason: describe(thrown) })
       this.#stuck.add(segment)
       return 0
     }
   }
 
   /**
-   * Only what something points to is copied, of an encoded record all of it; files that share the record go on sharing
-   * it. The copy keeps the record's sequence number, so that it does not look newer than it is.
+   * Only what something points to is copied, each run of it as a record of its own; files that share the record go on
+   * sharing it. The copies keep the record's sequence number, so that they do not look newer than they are.
    */
   #copy(record: RecordRead, pointers: readonly Pointer[]): number {
     const { header, payload } = this.#segments.readRecord(record)
-    const isEncoded = header.flags !== 0
-    const from = isEncoded ? 0 : Math.min(...pointers.map(({ skip }) => skip))
-    const to = isEncoded ? payload.length : Math.max(...pointers.map(({ skip, length }) => skip + length))
-    const plain = isEncoded ? header.plain : to - from
-    const copy = { ...header, offset: header.offset + from, plain }
-    const place = this.#segments.appendCopy(copy, payload.subarray(from, to))
-    for (const pointer of pointers) {
-      const { skip, body, offset } = pointer
-      this.#move.run(place.segment, place.position, to - from, skip - from, body, offset)
-      this.#segments.account(record.segment, -storedBytes(pointer))
-      this.#segments.account(place.segment, storedBytes(pointer))
+    const runs = liveRuns(pointers)
+    const [first] = runs
+    if (first?.from === 0 && first.to === header.plain) {
+      this.#place(record, header, first, payload)
+      return Math.max(RECORD_COST, payload.length)
     }
-    return to - from
+    const body = pointers[0]?.body ?? 0
+    const coding = header.flags === 0 ? undefined : this.#recodingOf(header, body)
+    if (header.flags !== 0 && coding === undefined)
+      throw new Fault("unsupported", "a part of an encoded record can't be moved")
+    const plain = coding?.decode(header, payload) ?? payload
+    let moved = 0
+    for (const run of runs) {
+      const data = plain.subarray(run.from, run.to)
+      const offset = header.offset + run.from
+      const encoded = coding?.encode({ offset, sequence: header.sequence }, data)
+      const { payload: stored, ...how } = encoded ?? { payload: data, ...UNENCODED }
+      this.#place(record, { ...header, ...how, offset, plain: data.length }, run, stored)
+      moved += Math.max(RECORD_COST, data.length)
+    }
+    return moved
   }
+
+  /** Appends a run, stored as `payload`, and lets all that points to it follow. */
+  #place(from: RecordRead, header: RecordHeader, run: Run, payload: Buffer): void {
+    const place = this.#segments.appendCopy(header, payload)
+    const record = payload.length
+    const plain = header.flags === 0 ? 0 : header.plain
+    for (const pointer of run.pointers) {
+      const { body, offset } = pointer
+      const skip = pointer.skip - run.from
+      this.#move.run(place.segment, place.position, record, skip, plain, body, offset)
+      this.#segments.account(from.segment, -storedBytes(pointer))
+      this.#segments.account(place.segment, storedBytes({ ...pointer, record, skip, plain }))
+    }
+  }
+}
+
+const UNENCODED = { flags: 0, key: 0, nonce: NO_NONCE } as const
+
+/** What the pointers mean, in order, without the gaps; one that is no longer than a header goes along. */
+function liveRuns(pointers: readonly Pointer[]): Run[] {
+  const runs: Run[] = []
+  for (const pointer of [...pointers].sort((a, b) => a.skip - b.skip)) {
+    const last = runs.at(-1)
+    const [from, to] = [pointer.skip, pointer.skip + pointer.length]
+    if (last === undefined || from > last.to + RECORD_HEADER) runs.push({ from, to, pointers: [pointer] })
+    else {
+      last.to = Math.max(last.to, to)
+      last.pointers.push(pointer)
+    }
+  }
+  return runs
 }
 
 function asPointer([body, offset, length, record, skip, plain, sequence]: PointerRow): Pointer {

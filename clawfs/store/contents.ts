@@ -123,6 +123,24 @@ export class Contents {
     })
   }
 
+  /** Bytes that `write` would add: exact. At most `length + INLINE_MAX`, for the hole that an inline piece fills. */
+  growthOfWrite(inode: Inode, offset: number, length: number): number {
+    const span = this.#inlineSpan(inode, offset, offset + length)
+    if (span === undefined) return this.missing(inode, offset, offset + length)
+    return (
+      span.high -
+      span.low -
+      inode.inlineLength -
+      bytesOf(this.#extents.within(inode, offset, offset + length))
+    )
+  }
+
+  /** Bytes that `share` would add to the target, or take from it where the source has holes. */
+  growthOfShare(source: Inode, offset: number, target: Inode, targetOffset: number, length: number): number {
+    const there = length - this.missing(target, targetOffset, targetOffset + length)
+    return bytesOf(this.#parts(source, offset, offset + length)) - there
+  }
+
   /** Writes what the inline piece, as it is, can't take. */
   #writeBeside(inode: Inode, offset: number, data: Buffer): void {
     const hasSpilled = this.#spillForWrite(inode, offset, offset + data.length)
@@ -137,25 +155,32 @@ export class Contents {
     }
   }
 
-  /** Tries to hold the written range in the inline piece; false when it belongs into the log. */
-  #writeInline(inode: Inode, offset: number, data: Buffer): boolean {
-    const end = offset + data.length
+  /** The inline piece as it would be after a write to the range; undefined when that belongs into the log. */
+  #inlineSpan(inode: Inode, offset: number, end: number): { low: number; high: number } | undefined {
     const hasExtents = inode.alloc > inode.inlineLength
     const [piece, pieceEnd] = [inode.inlineOffset, inode.inlineOffset + inode.inlineLength]
     const hasPiece = inode.inlineLength > 0
     const low = hasPiece ? Math.min(piece, offset) : offset
     const high = hasPiece ? Math.max(pieceEnd, end) : end
-    if (high - low > INLINE_MAX) return false
+    if (high - low > INLINE_MAX) return undefined
     const inside = hasPiece && piece <= offset && end <= pieceEnd
     const touches = hasPiece && offset <= pieceEnd && end >= piece
-    const tail = offset >= inode.size && data.length < RECORD_MIN
+    const tail = offset >= inode.size && end - offset < RECORD_MIN
     const fits = hasExtents
       ? inside || (tail && (touches || !hasPiece))
       : hasPiece || end <= INLINE_MAX || tail
-    if (!fits) return false
-    if (hasExtents) this.#extents.remove(inode, offset, end)
+    return fits ? { low, high } : undefined
+  }
+
+  /** Tries to hold the written range in the inline piece; false when it belongs into the log. */
+  #writeInline(inode: Inode, offset: number, data: Buffer): boolean {
+    const end = offset + data.length
+    const span = this.#inlineSpan(inode, offset, end)
+    if (span === undefined) return false
+    const { low, high } = span
+    if (inode.alloc > inode.inlineLength) this.#extents.remove(inode, offset, end)
     const merged = Buffer.alloc(high - low)
-    if (hasPiece) this.#inline.get(inode).copy(merged, piece - low)
+    if (inode.inlineLength > 0) this.#inline.get(inode).copy(merged, inode.inlineOffset - low)
     data.copy(merged, offset - low)
     this.#inline.set(inode, low, merged)
     return true
@@ -222,7 +247,7 @@ export class Contents {
 
   /** Bytes that `allocate` would add. */
   missing(inode: Inode, offset: number, end: number): number {
-    return this.#gaps(inode, offset, end).reduce((sum, gap) => sum + gap.end - gap.offset, 0)
+    return end - offset - bytesOf(this.#parts(inode, offset, end))
   }
 
   #reserve(inode: Inode, offset: number, end: number): void {
@@ -378,6 +403,10 @@ export class Contents {
   clearCaches(): void {
     this.#inline.clear()
   }
+}
+
+function bytesOf(parts: readonly Extent[]): number {
+  return parts.reduce((sum, { length }) => sum + length, 0)
 }
 
 /** Whether the payload is what the extent's bytes are, and all of it. */

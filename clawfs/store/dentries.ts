@@ -32,6 +32,7 @@ export class Dentries {
   readonly #delete: Query<[number, number]>
   readonly #retarget: Query<[number, number, number, number]>
   readonly #any: Query<[number], [number]>
+  readonly #nameOf: Query<[number, number], [Buffer]>
   readonly #list: Query<[number, number, number], [number, Buffer, number, number]>
 
   constructor(db: Database, seedA: number, seedB: number) {
@@ -46,6 +47,7 @@ export class Dentries {
     this.#delete = db.query("DELETE FROM dentry WHERE parent = ? AND cookie = ?")
     this.#retarget = db.query("UPDATE dentry SET ino = ?, type = ? WHERE parent = ? AND cookie = ?")
     this.#any = db.query("SELECT 1 FROM dentry WHERE parent = ? LIMIT 1")
+    this.#nameOf = db.query("SELECT name FROM dentry WHERE parent = ? AND ino = ? LIMIT 1")
     this.#list = db.query(
       "SELECT cookie, name, ino, type FROM dentry WHERE parent = ? AND cookie > ? ORDER BY cookie LIMIT ?",
     )
@@ -95,6 +97,11 @@ export class Dentries {
 
   isEmpty(parent: NodeId): boolean {
     return this.#any.get(parent) === undefined
+  }
+
+  /** One of the names that the directory has for an inode: a look at all of them. */
+  nameOf(parent: NodeId, ino: NodeId): Buffer | undefined {
+    return this.#nameOf.get(parent, ino)?.[0]
   }
 
   /** Up to `limit` entries behind `cookie`, in cookie order. */

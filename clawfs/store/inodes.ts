@@ -24,6 +24,7 @@ export class Inodes {
   readonly #select: Query<[number], number[]>
   readonly #insert: Query<Value[]>
   readonly #update: Query<Value[]>
+  readonly #assign: Query<[number, number]>
   readonly #delete: Query<[number]>
   readonly #orphans: Query<[], [number]>
 
@@ -36,6 +37,7 @@ export class Inodes {
       db.query(`UPDATE inode SET mode = ?, nlink = ?, uid = ?, gid = ?, size = ?, alloc = ?, flags = ?,
       parent = ?, inline_offset = ?, inline_length = ?, atime = ?, atime_nanos = ?, mtime = ?, mtime_nanos = ?,
       ctime = ?, ctime_nanos = ?, tree = ?, body = ? WHERE ino = ?`)
+    this.#assign = db.query("UPDATE inode SET tree = ? WHERE ino = ?")
     this.#delete = db.query("DELETE FROM inode WHERE ino = ?")
     this.#orphans = db.query("SELECT ino FROM inode WHERE nlink = 0")
   }
@@ -69,6 +71,13 @@ export class Inodes {
     this.#counters.inodes -= 1
     this.#trees.charge(inode.tree, 0, -1)
     this.#cache.delete(inode.ino)
+  }
+
+  /** Lets an inode belong to another tree, without charging anybody; where everything else is committed. */
+  assignTree(ino: number, tree: number): void {
+    this.#assign.run(tree, ino)
+    const cached = this.#cache.get(ino)
+    if (cached !== undefined) cached.tree = tree
   }
 
   /** Writes the rows of new and changed inodes. */

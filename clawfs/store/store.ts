@@ -14,6 +14,7 @@ import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts
 import { avoidCopyOnWrite } from "../sys/nocow.ts"
 import { now, pinClock, pinClockWhenRead } from "../sys/clock.ts"
 import { Cleaner, type LogSpace } from "./cleaner.ts"
+import { Compression, compressedCoding, compressedRecoding } from "./compression.ts"
 import { Contents } from "./contents.ts"
 import { Copies } from "./copies.ts"
 import { Counters } from "./counters.ts"
@@ -33,6 +34,7 @@ import { requireWholeWal, rewriteLog } from "./rewrite.ts"
 import { Schedules } from "./schedules.ts"
 import { Segments } from "./segments.ts"
 import { Snapshots } from "./snapshots.ts"
+import { Subtrees } from "./subtrees.ts"
 import { Trees } from "./trees.ts"
 import { Transactions, type Moment, type Participant } from "./transactions.ts"
 import { Symlinks, Xattrs } from "./xattrs.ts"
@@ -92,6 +94,7 @@ export class Store implements Disposable {
   readonly copies: Copies
   readonly snapshots: Snapshots
   readonly schedules: Schedules
+  readonly subtrees: Subtrees
   readonly readOnly: boolean
   readonly #db: Database
   readonly #segments: Segments
@@ -127,14 +130,16 @@ export class Store implements Disposable {
     this.trees = new Trees(db)
     this.inodes = new Inodes(db, this.counters, this.trees)
     this.dentries = new Dentries(db, seedA, seedB)
+    this.subtrees = new Subtrees(db, this.inodes, this.dentries, this.trees)
     this.xattrs = new Xattrs(db)
     this.symlinks = new Symlinks(db)
     this.#segments = new Segments(db, join(directory, SEGMENTS), uuid, this.counters, this.readOnly)
-    this.contents = new Contents(db, this.#segments, this.counters, this.trees)
+    const coding = compressedCoding(new Compression(this.trees))
+    this.contents = new Contents(db, this.#segments, this.counters, this.trees, coding)
     this.copies = new Copies(db, this.counters, this.inodes, this.trees)
     this.snapshots = new Snapshots(db)
     this.schedules = new Schedules(db)
-    this.#cleaner = new Cleaner(db, this.#segments, options.log)
+    this.#cleaner = new Cleaner(db, this.#segments, compressedRecoding, options.log)
     this.#transactions = new Transactions(db, this.#participant(), options.onMoment ?? (() => undefined))
   }
 
@@ -350,6 +355,16 @@ export class Store implements Disposable {
       if (inode.has(InodeFlag.HAS_XATTR)) this.xattrs.deleteAll(ino)
       this.inodes.delete(inode)
     }
+  }
+
+  /**
+   * Gives back what released inodes hold, for a request that needs it and has not changed anything; false when there are
+   * none. May throw `Rebuilt`.
+   */
+  reclaim(): boolean {
+    if (this.#dead.length === 0 || this.isReplaying) return false
+    this.#transactions.commitEarly()
+    return true
   }
 
   get hasWork(): boolean {

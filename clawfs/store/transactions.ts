@@ -158,6 +158,13 @@ export class Transactions {
     if (this.#redone !== redone) throw new Rebuilt("the batch was done again")
   }
 
+  /** Commits the batch, and what waits to be committed with it, on behalf of a request that has not changed anything. */
+  commitEarly(): void {
+    if (this.#isReplaying) return
+    this.#open()
+    this.#commitBefore()
+  }
+
   /** A change of no request: rides along with the batch, and is done again some other time if that is lost. */
   runHousekeeping<T>(change: () => T): T {
     if (this.#isReplaying) return change()

@@ -8,7 +8,32 @@ import type { Database, Query } from "./database.ts"
 export const TreeFlag = {
   /** Nothing in it changes: a snapshot. */
   READ_ONLY: 1,
+  /** New records are compressed; the level is in the bits of `LEVEL`. */
+  COMPRESS: 2,
+  /** New records are not compressed, although those of the tree around are. */
+  NO_COMPRESS: 4,
+  /** 1 to 9, shifted. */
+  LEVEL: 0x1f00,
 } as const
+
+const LEVEL_SHIFT = 8
+const COMPRESSION_FLAGS = TreeFlag.COMPRESS | TreeFlag.NO_COMPRESS | TreeFlag.LEVEL
+
+/** The level of the innermost of these trees that says something of compression; undefined: none. */
+export function compressionLevel(trees: Iterable<Readonly<Tree>>): number | undefined {
+  for (const { flags } of trees) {
+    if ((flags & TreeFlag.COMPRESS) !== 0) return (flags & TreeFlag.LEVEL) >>> LEVEL_SHIFT
+    if ((flags & TreeFlag.NO_COMPRESS) !== 0) return undefined
+  }
+  return undefined
+}
+
+/** Flags with another wish for compression: a level, none although the tree around compresses, or as that tree does. */
+export function withCompression(flags: number, wish: number | "none" | "as around"): number {
+  const others = flags & ~COMPRESSION_FLAGS
+  if (wish === "as around") return others
+  return others | (wish === "none" ? TreeFlag.NO_COMPRESS : TreeFlag.COMPRESS | (wish << LEVEL_SHIFT))
+}
 
 /** A row, as the server works with it. */
 export interface Tree {
@@ -25,6 +50,11 @@ export interface Tree {
   /** What its inodes, and those of the trees in it, take. */
   usedBytes: number
   usedInodes: number
+}
+
+export interface Amount {
+  readonly bytes: number
+  readonly inodes: number
 }
 
 type Row = [number, number, number, number, number, number, number, number]
@@ -67,6 +97,13 @@ export class Trees {
     this.#changed.add(tree)
   }
 
+  /** One that nothing belongs to any more. */
+  delete(tree: Tree): void {
+    this.#rows.delete(tree.id)
+    this.#changed.delete(tree)
+    this.#delete.run(tree.id)
+  }
+
   isReadOnly(id: number): boolean {
     return ((this.get(id)?.flags ?? 0) & TreeFlag.READ_ONLY) !== 0
   }
@@ -74,6 +111,17 @@ export class Trees {
   /** The tree `id` and those around it, from the inside out. */
   *around(id: number): Generator<Tree> {
     for (let tree = this.get(id); tree !== undefined; tree = this.get(tree.parent)) yield tree
+  }
+
+  /** What the tree `id` may still take, as the tightest of the trees around says: below 0 where a limit was lowered. */
+  room(id: number): Amount {
+    const room = { bytes: Infinity, inodes: Infinity }
+    if (id === 0) return room
+    for (const { limitBytes, usedBytes, limitInodes, usedInodes } of this.around(id)) {
+      if (limitBytes > 0) room.bytes = Math.min(room.bytes, limitBytes - usedBytes)
+      if (limitInodes > 0) room.inodes = Math.min(room.inodes, limitInodes - usedInodes)
+    }
+    return room
   }
 
   /** Adds to (or takes from) what a tree and those around it hold. */

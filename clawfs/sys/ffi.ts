@@ -15,6 +15,23 @@ export function bind<Args extends unknown[], R = number>(prototype: string): Nat
   return libc.func(prototype)
 }
 
+/**
+ * Binds prototypes of a library that a machine may lack, by its soname; undefined where it can't be loaded. A symbol that
+ * the library does not have throws, as with `bind`.
+ */
+export function bindFrom(
+  soname: string,
+): (<Args extends unknown[], R = number>(prototype: string) => Native<Args, R>) | undefined {
+  let library: ReturnType<typeof koffi.load>
+  try {
+    library = koffi.load(soname)
+  } catch {
+    // Whoever asks has something to fall back on, and says so where it matters.
+    return undefined
+  }
+  return (prototype) => library.func(prototype)
+}
+
 /** The number that the last failed call of this thread left behind. */
 export function lastErrno(): number {
   return koffi.errno()

@@ -72,7 +72,7 @@ test("docs/CLI.md lists every exit status", () => {
 test("suggestions are near, or none", () => {
   const names = COMMANDS.map(({ name }) => name)
   expect(
-    ["mout", "mounts", "unmont", "statsu", "docter", "ini", "install", "comp"].map((word) =>
+    ["mout", "mounts", "unmont", "statsu", "docter", "ini", "install", "compl"].map((word) =>
       closest(word, names),
     ),
   ).toEqual(["mount", "mount", "unmount", "status", "doctor", "init", "install-service", "completion"])

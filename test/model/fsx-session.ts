@@ -3,7 +3,7 @@ import { fuseMountOf } from "../helpers/mountinfo.ts"
 import * as sys from "../helpers/sys.ts"
 import type { Allocation, FileIndex, Operation, Position } from "./fsx-ops.ts"
 import { bytesDifference, seekDifference } from "./outcome.ts"
-import { pattern } from "./random.ts"
+import { contents } from "./random.ts"
 
 /** The filesystem did what the model did not. */
 export class Mismatch extends Error {}
@@ -80,11 +80,11 @@ export class Session {
         return
       }
       case "write": {
-        this.#write(twin, this.#resolve(twin, operation.at), pattern(operation.seed, operation.length))
+        this.#write(twin, this.#resolve(twin, operation.at), contents(operation.seed, operation.length))
         return
       }
       case "append": {
-        this.#append(twin, pattern(operation.seed, operation.length))
+        this.#append(twin, contents(operation.seed, operation.length))
         return
       }
       case "truncate": {
@@ -177,7 +177,7 @@ export class Session {
     if (operation.op === "mapRead") {
       this.#compare(`mapped read at ${at}`, at, mapping.read(at - start, length), length, twin)
     } else {
-      const data = pattern(operation.seed, length)
+      const data = contents(operation.seed, length)
       mapping.write(at - start, data)
       data.copy(twin.data, at)
       if (operation.sync) ok(mapping.sync(), "msync")

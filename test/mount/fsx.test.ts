@@ -1,9 +1,10 @@
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
 import { together } from "../helpers/exec.ts"
-import { openTarget, type Target } from "../helpers/mount.ts"
+import { mountClawfs, openTarget, type Target } from "../helpers/mount.ts"
 import { runChecked, seed } from "../helpers/reports.ts"
-import { requireTarget, skipIf } from "../helpers/requirements.ts"
+import { requireFuse, requireTarget, skipIf } from "../helpers/requirements.ts"
 
 const fsx = (target: Target, seconds: number, offset: number, ...flags: string[]): Promise<string> =>
   runChecked(
@@ -37,6 +38,19 @@ test("with the writeback cache they are right as well", async (context) => {
   const outputs = await together([fsx(target, 8, 2), fsx(target, 8, 3, "--max-size", "40000")])
   console.log(outputs.join("\n"))
   for (const output of outputs) expect(output).toContain("all equal")
+})
+
+test("in a compressed directory they are right as well", async (context) => {
+  skipIf(context, requireFuse())
+  await using mount = await mountClawfs()
+  await mount.clawfs(["compress", mount.work])
+  writeFileSync(join(mount.work, "text"), Buffer.alloc(1 << 20, "one line like the other\n"))
+  const outputs = await together([fsx(mount, 8, 6), fsx(mount, 8, 7, "--max-size", "40000")])
+  console.log(outputs.join("\n"))
+  for (const output of outputs) expect(output).toContain("all equal")
+  const { stdout } = await mount.clawfs(["compress", "--show", "--json", mount.work])
+  const { bytes, storedBytes } = JSON.parse(stdout) as { bytes: number; storedBytes: number }
+  expect(storedBytes).toBeLessThan(bytes / 10)
 })
 
 test("with an open that the server answers they are right as well", async (context) => {

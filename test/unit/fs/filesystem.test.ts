@@ -371,9 +371,9 @@ describe("everything that takes an inode", () => {
 
 test("statfs counts what the disk has and what the files take", () => {
   using fs = new TestFileSystem()
-  const before = ok(fs.fs.statfs())
+  const before = ok(fs.fs.statfs(fs.request(ROOT)))
   fs.write(ok(fs.mknod("file")).ino, 0, Buffer.alloc(1 << 20))
-  const after = ok(fs.fs.statfs())
+  const after = ok(fs.fs.statfs(fs.request(ROOT)))
   expect(before.filesFree - after.filesFree).toBe(1)
   expect(before.blocksFree - after.blocksFree).toBe(256)
   expect([after.nameMax, after.blocks === before.blocks]).toEqual([255, true])

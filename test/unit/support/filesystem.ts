@@ -62,6 +62,7 @@ export class TestFileSystem implements Disposable {
       counted: { uniqueLow: 0, uniqueHigh: 0 },
       listings: this.#listings,
       orphans: new Set(),
+      refusals: { early: 0 },
       accessed: new Set(),
       writeback: false,
       invalidateAttributes: (node) => this.invalidated.push(node),

@@ -101,6 +101,7 @@ export class TestServer implements Disposable {
       counted: this.#counted,
       listings: this.#listings,
       orphans: new Set(),
+      refusals: { early: 0 },
       accessed: new Set(),
       writeback: false,
       invalidateAttributes: () => undefined,

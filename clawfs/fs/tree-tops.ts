@@ -1,0 +1,29 @@
+/** Directories that somebody wants to give a property to. */
+import { Fault } from "../core/fault.ts"
+import type { Inode } from "../store/inode.ts"
+import type { Store } from "../store/store.ts"
+
+/** The directory `ino`. Throws a `Fault` for what is gone or no directory. */
+export function directoryAt(store: Store, ino: number): Inode {
+  const inode = store.inodes.get(ino)
+  if (inode === undefined || inode.nlink === 0) throw new Fault("not-found", "the directory is gone")
+  if (!inode.isDirectory) throw new Fault("invalid", `${nameOf(store, ino)} is not a directory`)
+  return inode
+}
+
+/** The same, for a change: not on a read-only mount, and not in a snapshot. */
+export function changeable(store: Store, ino: number): Inode {
+  if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
+  const directory = directoryAt(store, ino)
+  if (store.trees.isReadOnly(directory.tree))
+    throw new Fault("read-only", `${nameOf(store, ino)} is in a snapshot, and nothing in that changes`)
+  return directory
+}
+
+/** Where it lies, for people. */
+export function nameOf(store: Store, ino: number): string {
+  const inode = store.inodes.get(ino)
+  if (inode?.isDirectory !== true) return "this"
+  const path = store.subtrees.pathOf(ino)
+  return path === undefined || path === "" ? "/" : path
+}
