@@ -118,7 +118,8 @@ export class Subtrees {
     for (const parent of directories) {
       for (const entry of this.#entriesOf(parent)) {
         const tree = entry.tree === of ? undefined : this.#trees.get(entry.ino)
-        if (tree !== undefined) members.trees.push(tree)
+        // Read-only is only the directory of the snapshots, which is in no tree: they count for nobody's limits.
+        if (tree !== undefined && !this.#trees.isReadOnly(tree.id)) members.trees.push(tree)
         if (entry.tree !== of) continue
         if (entry.type === TYPE_DIRECTORY) directories.push(entry.ino)
         else if (entry.nlink > 1 && !isFirst(linked, entry, parent)) continue

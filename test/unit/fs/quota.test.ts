@@ -226,6 +226,17 @@ test("clones, and what is restored, count in full, or change nothing", () => {
   expect(fs.read(fs.at("top/a").ino, { size: 7 })).toBe("xxxxxxx")
 })
 
+test("the root may have a limit too; snapshots count for none, made before it or after", () => {
+  createSnapshot(fs.env, { name: "before", path: Buffer.from("/top"), isWritable: true })
+  limit("", { inodes: 4, bytes: 1000 })
+  file("top/a", 1000)
+  createSnapshot(fs.env, { name: "after", path: Buffer.from("/top"), isWritable: false })
+  expect(used("")).toEqual({ bytes: 1000, inodes: 4 })
+  expect(outcome(fs.mknod("b"))).toBe("EDQUOT")
+  expect(removeQuota(fs.store, fs.at("").ino)).toEqual({ isTree: false })
+  expect(fs.store.inodes.get(fs.at("top/a").ino)?.tree).toBe(0)
+})
+
 test("statfs shows the limit as the size, and the tightest of those around", () => {
   // What the disk has to spare is not for this test alone to change.
   const statfs = (path: string): Record<string, number> => {
