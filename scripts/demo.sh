@@ -36,6 +36,13 @@ wait
 diff -r "$work/typescript" "$work/copy" && same=identical
 matches=$(grep -rl "createSourceFile" "$work/copy" | wc -l)
 sync -f "$work/copy/package.json"
+
+# Half of the copy is lost by mistake, and comes back.
+"${clawfs[@]}" snapshot create before "$work/copy" >/dev/null
+rm -rf "$work/copy/lib"
+lost=$({ "${clawfs[@]}" snapshot diff before "$work/copy" || true; } | wc -l)
+"${clawfs[@]}" snapshot restore --yes before "$work/copy" >/dev/null
+diff -r "$work/typescript" "$work/copy" && back=identical
 status=$("${clawfs[@]}" status "$mnt" --json)
 field() { node -p "const s = JSON.parse(process.argv[1]); $1" "$status"; }
 
@@ -47,6 +54,7 @@ ClawFS demo
   restarts     $(field s.server.restarts); requests answered: $(field s.requests.answered)
   grep -r      $matches files of the copy contain createSourceFile
   node         $(node "$work/copy/bin/tsc" --version) runs from the mount
+  snapshot     $lost names were removed after it and restored from it: the copy is $back again
   status       $(field s.state), $(field s.inodes.used) inodes, $(field 'Math.round(s.bytes.used / 2 ** 20)') MiB, server $(field 'Math.round(s.server.rssBytes / 2 ** 20)') MiB
   .status      $(head -c 24 "$mnt/.status" | tr -d '\n') … is a file in the mount
 EOF
