@@ -84,7 +84,7 @@ test("what can't be a quota is refused in a sentence, and changes nothing", asyn
   )
   expect((await clawfs(["quota", "list", "--json", mnt])).stdout).toBe("[]\n")
   // The root is a directory like others, and a clone counts.
-  expect((await clawfs(["quota", "set", mnt, "--inodes", "12"])).code).toBe(0)
+  expect((await clawfs(["quota", "set", mnt, "--inodes", "11"])).code).toBe(0)
   const clone = await clawfs(["clone", work, join(mnt, "tools", "copy")])
   expect(said(clone, scene)).toMatch(/^exit 74\n.*would exceed the quota/)
   expect((await clawfs(["quota", "remove", mnt])).code).toBe(0)
