@@ -50,7 +50,8 @@ test("in a compressed directory they are right as well", async (context) => {
   for (const output of outputs) expect(output).toContain("all equal")
   const { stdout } = await mount.clawfs(["compress", "--show", "--json", mount.work])
   const { bytes, storedBytes } = JSON.parse(stdout) as { bytes: number; storedBytes: number }
-  expect(storedBytes).toBeLessThan(bytes / 10)
+  // How well the other files compress is up to what fsx leaves in them.
+  expect(storedBytes).toBeLessThan(bytes - 0.9 * 2 ** 20)
 })
 
 test("with an open that the server answers they are right as well", async (context) => {
