@@ -53,7 +53,7 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   touch node_modules/.package-lock.json
 fi
 
-if [ ! -e dist/.built ] || [ -n "$(find clawfs schema migrations tsconfig*.json -newer dist/.built -print -quit)" ]; then
+if [ ! -e dist/.built ] || [ -n "$(find clawfs keyring schema migrations tsconfig*.json -newer dist/.built -print -quit)" ]; then
   say "building"
   rm -rf dist
   npx --no-install tsc -p tsconfig.build.json

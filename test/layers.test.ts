@@ -11,20 +11,21 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   schema: [],
   migrations: [],
   "clawfs/sys": ["clawfs/core"],
+  keyring: ["clawfs/core", "clawfs/sys"],
   "clawfs/fuse": ["clawfs/core", "clawfs/sys"],
-  "clawfs/store": ["clawfs/core", "clawfs/sys", "schema", "migrations"],
-  "clawfs/fsck": ["clawfs/core", "clawfs/sys", "clawfs/store", "schema"],
+  "clawfs/store": ["clawfs/core", "clawfs/sys", "keyring", "schema", "migrations"],
+  "clawfs/fsck": ["clawfs/core", "clawfs/sys", "clawfs/store", "keyring", "schema"],
   "clawfs/backup": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "schema"],
   "clawfs/salvage": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "clawfs/backup", "schema"],
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/server": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/api"],
-    "schema",
+    ...["keyring", "schema"],
   ],
   "clawfs/supervisor": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/server"],
-    "schema",
+    ...["keyring", "schema"],
   ],
   "clawfs/cli": [
     ...[
@@ -39,7 +40,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
       "clawfs/api",
       "clawfs/server",
     ],
-    ...["clawfs/supervisor", "schema", "migrations"],
+    ...["clawfs/supervisor", "keyring", "schema", "migrations"],
   ],
 }
 
@@ -59,7 +60,7 @@ interface Import {
   readonly isLate: boolean
 }
 
-const sources = ["clawfs", "schema", "migrations"]
+const sources = ["clawfs", "keyring", "schema", "migrations"]
   .flatMap((folder) =>
     readdirSync(join(repository, folder), { recursive: true, encoding: "utf8" }).map((name) =>
       join(folder, name),

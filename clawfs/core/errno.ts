@@ -51,6 +51,7 @@ export const E = {
   ETIMEDOUT: os.ETIMEDOUT,
   ESTALE: os.ESTALE,
   E2BIG: os.E2BIG,
+  ENOKEY: extra.ENOKEY,
   EDQUOT: os.EDQUOT,
 } as Readonly<Record<ErrnoName, Errno>>
 
@@ -87,6 +88,7 @@ export type ErrnoName =
   | "ETIMEDOUT"
   | "ESTALE"
   | "E2BIG"
+  | "ENOKEY"
   | "EDQUOT"
 
 const names = new Map<number, string>([

@@ -52,3 +52,15 @@ export const socketpair = bind<[domain: number, type: number, protocol: number, 
 )
 export const recvmsg = bind<[fd: number, message: Buffer, flags: number]>("long recvmsg(int, void*, int)")
 export const close = bind<[fd: number]>("int close(int)")
+/** pipe2(2) */
+export const pipe2 = bind<[pair: Buffer, flags: number]>("int pipe2(void*, int)")
+/** prctl(2), setrlimit(2) */
+export const prctl = bind<[option: number, a: number, b: number, c: number, d: number]>(
+  "int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)",
+)
+export const setrlimit = bind<[resource: number, limit: Buffer]>("int setrlimit(int, const void*)")
+/** tcgetattr(3), tcsetattr(3) */
+export const tcgetattr = bind<[fd: number, termios: Buffer]>("int tcgetattr(int, void*)")
+export const tcsetattr = bind<[fd: number, when: number, termios: Buffer]>(
+  "int tcsetattr(int, int, const void*)",
+)
