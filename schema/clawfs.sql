@@ -6,7 +6,7 @@
 -- "Claw" in ASCII: file(1) and a wrong database are told apart by it.
 PRAGMA application_id = 0x436c6177;
 -- How many steps have been run: the version of the format.
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;
 
 -- What makes this store different from any other. One row, written once.
 CREATE TABLE store (
@@ -157,3 +157,33 @@ CREATE TABLE snapshot_schedule (
   keep  INTEGER NOT NULL,  -- how many are kept
   next  INTEGER NOT NULL   -- when the next one is due, seconds since 1970
 ) STRICT, WITHOUT ROWID;
+
+-- One row for each key of an encrypted tree. The key itself is in no row: only wrapped, in its slots.
+CREATE TABLE key (
+  id          INTEGER PRIMARY KEY, -- in `tree.key` and in the header of each record that is encrypted under it
+  generation  INTEGER NOT NULL,    -- 1, and one more with each re-key
+  check_value BLOB NOT NULL,       -- 32 bytes that tell the right key from any other
+  previous    BLOB                 -- while file keys are being wrapped anew: the key of the generation before, wrapped by this one
+) STRICT;
+
+-- Ways to open a key: it is wrapped by what a key file or a passphrase gives.
+CREATE TABLE key_slot (
+  key        INTEGER NOT NULL, -- the key that it holds
+  slot       INTEGER NOT NULL, -- number of the slot, from 1
+  kind       INTEGER NOT NULL, -- 1: key file, 2: passphrase
+  kdf        INTEGER NOT NULL, -- 1: HKDF-SHA256, 2: PBKDF2-HMAC-SHA256, 3: argon2id
+  salt       BLOB NOT NULL,    -- 16 random bytes
+  cost       INTEGER NOT NULL, -- iterations of PBKDF2, passes of argon2id
+  memory_kib INTEGER NOT NULL, -- argon2id: memory that it takes, KiB
+  wrapped    BLOB NOT NULL,    -- nonce [12] · the key, encrypted [32] · tag [16]
+  PRIMARY KEY (key, slot)
+) STRICT, WITHOUT ROWID;
+
+-- The key of everything that belongs to a file, directory or link of an encrypted tree. Copies of a file have the same one.
+CREATE TABLE file_key (
+  body       INTEGER PRIMARY KEY, -- `inode.body`, or the inode's own number
+  key        INTEGER NOT NULL,    -- the key that wraps it
+  generation INTEGER NOT NULL,    -- and which generation of that
+  file_id    BLOB NOT NULL,       -- 16 random bytes that name the file in all that is encrypted
+  wrapped    BLOB NOT NULL        -- nonce [12] · the file's key, encrypted [32] · tag [16]
+) STRICT;

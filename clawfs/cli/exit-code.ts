@@ -40,6 +40,7 @@ export const exitCodeOf = {
   busy: ExitCode.BUSY,
   interrupted: ExitCode.IO,
   timeout: ExitCode.BUSY,
+  locked: ExitCode.DENIED,
   io: ExitCode.IO,
   bug: ExitCode.BUG,
 } satisfies Record<FaultKind, ExitCode>

@@ -18,6 +18,7 @@ export type FaultKind =
   | "busy"
   | "interrupted"
   | "timeout"
+  | "locked"
   | "io"
   | "bug"
 
@@ -73,6 +74,7 @@ const errnos = {
   busy: E.EBUSY,
   interrupted: E.EINTR,
   timeout: E.ETIMEDOUT,
+  locked: E.ENOKEY,
   io: E.EIO,
   bug: E.EIO,
 } satisfies Record<FaultKind, Errno>
@@ -93,6 +95,7 @@ const kinds = new Map<number, FaultKind>([
   [E.EBUSY, "busy"],
   [E.EINTR, "interrupted"],
   [E.ETIMEDOUT, "timeout"],
+  [E.ENOKEY, "locked"],
 ])
 
 function kindOf(errno: Errno): FaultKind {

@@ -71,9 +71,8 @@ function applyChange(env: Environment, request: InHeader, inode: Inode, change: 
 function setMode(env: Environment, inode: Inode, mode: number): void {
   inode.mode = (inode.mode & ~PERMISSIONS) | (mode & PERMISSIONS)
   if (!inode.has(InodeFlag.HAS_ACCESS_ACL)) return
-  const entries = decodeAcl(env.store.xattrs.get(inode.ino, ACCESS_ACL) ?? Buffer.alloc(0))
-  if (entries !== undefined)
-    env.store.xattrs.put(inode.ino, ACCESS_ACL, encodeAcl(aclWithMode(entries, mode)))
+  const entries = decodeAcl(env.store.xattrs.get(inode, ACCESS_ACL) ?? Buffer.alloc(0))
+  if (entries !== undefined) env.store.xattrs.put(inode, ACCESS_ACL, encodeAcl(aclWithMode(entries, mode)))
 }
 
 function setTimes(inode: Inode, change: SetattrIn, t: Timestamp): void {

@@ -26,6 +26,7 @@ import {
   inodeOf,
   markCounted,
   refusal,
+  visibleInodeOf,
   wasCounted,
   type Environment,
 } from "./environment.ts"
@@ -55,7 +56,7 @@ export function lookup(env: Environment, request: InHeader, name: Buffer): Resul
     ? (directory.parent as NodeId)
     : env.store.dentries.find(directory.ino, name)?.ino
   if (ino === undefined) return E.ENOENT
-  const inode = inodeOf(env, ino)
+  const inode = visibleInodeOf(env, ino)
   return isErrno(inode) ? inode : countLookup(env, request, inode)
 }
 
@@ -70,20 +71,21 @@ function existing(env: Environment, directory: Inode, name: Buffer): Errno | und
   return env.store.dentries.find(directory.ino, name) === undefined ? undefined : E.EEXIST
 }
 
-/** Owner, group and mode of what is born in `directory`: its setgid bit passes on the group (inode(7)). */
+/** Owner, group, mode and key of what is born in `directory`: its setgid bit passes on the group (inode(7)). */
 export function born(env: Environment, request: InHeader, directory: Inode, mode: number, rdev = 0): Inode {
   const setgid = (directory.mode & S_ISGID) !== 0
   const inherited = setgid && (mode & S_IFMT) === S_IFDIR ? S_ISGID : 0
   const gid = setgid ? directory.gid : request.gid
   const inode = newInode(env.store.counters.allocateIno(), mode | inherited, request.uid, gid, rdev)
   inode.tree = directory.tree
+  env.store.sealing.welcome(inode)
   return inode
 }
 
 /** The default ACL of the directory decides instead of the umask, where there is one. */
 function applyCreationMode(env: Environment, directory: Inode, inode: Inode, umask: number): void {
   const value = directory.has(InodeFlag.HAS_DEFAULT_ACL)
-    ? env.store.xattrs.get(directory.ino, DEFAULT_ACL)
+    ? env.store.xattrs.get(directory, DEFAULT_ACL)
     : undefined
   const defaults = value === undefined ? undefined : decodeAcl(value)
   if (value === undefined || defaults === undefined) {
@@ -93,11 +95,11 @@ function applyCreationMode(env: Environment, directory: Inode, inode: Inode, uma
   const { entries, permissions } = inheritAcl(defaults, inode.mode)
   inode.mode = (inode.mode & ~0o777) | permissions
   if (!isMinimal(entries)) {
-    env.store.xattrs.put(inode.ino, ACCESS_ACL, encodeAcl(entries))
+    env.store.xattrs.put(inode, ACCESS_ACL, encodeAcl(entries))
     inode.setFlag(InodeFlag.HAS_XATTR | InodeFlag.HAS_ACCESS_ACL, true)
   }
   if (inode.isDirectory) {
-    env.store.xattrs.put(inode.ino, DEFAULT_ACL, value)
+    env.store.xattrs.put(inode, DEFAULT_ACL, value)
     inode.setFlag(InodeFlag.HAS_XATTR | InodeFlag.HAS_DEFAULT_ACL, true)
   }
 }
@@ -143,7 +145,7 @@ export function symlink(env: Environment, request: InHeader, name: Buffer, targe
       const made = born(env, request, directory, S_IFLNK | 0o777)
       made.size = target.length
       env.store.inodes.insert(made)
-      env.store.symlinks.insert(made.ino, target)
+      env.store.symlinks.insert(made, target)
       enter(env, directory, name, made)
       return made
     },
@@ -228,7 +230,7 @@ export function remove(env: Environment, request: InHeader, name: Buffer, wantsD
   if (name.length > NAME_MAX) return E.ENAMETOOLONG
   const entry = env.store.dentries.find(directory.ino, name)
   if (entry === undefined) return E.ENOENT
-  const inode = inodeOf(env, entry.ino)
+  const inode = visibleInodeOf(env, entry.ino)
   if (isErrno(inode)) return inode
   const bad = checkRemoval(env, directory, inode) ?? checkType(env, inode, wantsDirectory)
   if (bad !== undefined) return bad
@@ -261,7 +263,7 @@ export function readlink(env: Environment, request: InHeader): Result<Uint8Array
   const inode = inodeOf(env, request.node)
   if (isErrno(inode)) return inode
   touchAccessLazily(env, inode)
-  return env.store.symlinks.get(inode.ino) ?? E.EINVAL
+  return env.store.symlinks.get(inode) ?? E.EINVAL
 }
 
 export function readdir(

@@ -34,8 +34,18 @@ export interface Environment {
   readonly syncLater: (request: InHeader) => typeof LATER | Status
 }
 
-/** The inode of a node id; ESTALE for one that is gone (a handle from open_by_handle_at, or damage). */
+/**
+ * The inode that a request is about; ESTALE for one that is gone (a handle from open_by_handle_at, or damage), ENOKEY in a
+ * locked tree.
+ */
 export function inodeOf(env: Environment, node: NodeId): Result<Inode> {
+  const inode = env.store.inodes.get(node)
+  if (inode === undefined) return E.ESTALE
+  return env.store.sealing.enter(inode) ? inode : E.ENOKEY
+}
+
+/** As `inodeOf` for one of which only attributes are wanted: those of a locked tree too. */
+export function visibleInodeOf(env: Environment, node: NodeId): Result<Inode> {
   return env.store.inodes.get(node) ?? E.ESTALE
 }
 

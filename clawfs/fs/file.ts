@@ -138,6 +138,8 @@ export function copyFileRange(
   const end = range.targetOffset + length
   const target = writableOf(env, { ...request, node: range.target }, range.targetOffset, end)
   if (isErrno(target)) return target
+  // Each encrypted file has a key of its own. The kernel copies the bytes instead.
+  if (env.store.sealing.isEncrypted(source) || env.store.sealing.isEncrypted(target)) return E.EXDEV
   const { contents } = env.store
   const full = refuseGrowth(env, target, () =>
     contents.growthOfShare(source, range.offset, target, range.targetOffset, length),

@@ -10,7 +10,7 @@ import { InodeFlag, S_IFDIR } from "../store/inode.ts"
 import { flushAccessTimes, hasManyAccessTimes } from "./access-time.ts"
 import { setattr } from "./attributes.ts"
 import * as directory from "./directory.ts"
-import { countLookup, inodeOf, refusal, type Environment } from "./environment.ts"
+import { countLookup, inodeOf, refusal, visibleInodeOf, type Environment } from "./environment.ts"
 import * as file from "./file.ts"
 import { ioctl } from "./inode-flags.ts"
 import { dropPrivileges } from "./privileges.ts"
@@ -45,7 +45,7 @@ export class FileSystem implements Operations, Replay {
     if (value === undefined) return undefined
     if (kind === "status") return OK
     if (kind === "count") return { count: value }
-    const inode = inodeOf(this.#env, value as NodeId)
+    const inode = visibleInodeOf(this.#env, value as NodeId)
     return isErrno(inode) ? inode : countLookup(this.#env, request, inode)
   }
 
@@ -66,7 +66,7 @@ export class FileSystem implements Operations, Replay {
   }
 
   getattr(request: InHeader): Result<Attr> {
-    return this.#virtual.get(request.node) ?? inodeOf(this.#env, request.node)
+    return this.#virtual.get(request.node) ?? visibleInodeOf(this.#env, request.node)
   }
 
   setattr(request: InHeader, change: SetattrIn): Result<Attr> {

@@ -79,6 +79,13 @@ export class Lookups implements Disposable {
     return this.#words[at + 3] === 1 ? (this.#words[at + 2] ?? 0) : 0
   }
 
+  /** Every inode that the kernel holds. */
+  *held(): Generator<number> {
+    const w = this.#words
+    for (let at = 0; at < w.length; at += ENTRY_WORDS)
+      if (w[at + 3] === 1) yield (w[at + 1] ?? 0) * TWO_32 + (w[at] ?? 0)
+  }
+
   /** One more lookup of `ino` is about to be handed out. */
   add(ino: number): void {
     const at = this.#find(ino)

@@ -33,14 +33,14 @@ export class Removal {
       this.#mayHaveWork = false
       return 0
     }
-    const { home, name, ino } = trash
+    const { home, cookie, ino } = trash
     const { store } = this.#env
     const gone: Inode[] = []
     // On its own: what is reaped below must not come back.
     store.transactAlone(() => {
       const top = present(store.inodes.get(ino), "top of what is removed")
       if (!this.#empty(top, most, gone)) return
-      this.#unlink(home, name, top, gone)
+      this.#unlink(home, cookie, top, gone)
     })
     for (const inode of gone) reap(this.#env, inode)
     return gone.length
@@ -50,21 +50,20 @@ export class Removal {
   #empty(directory: Inode, most: number, gone: Inode[]): boolean {
     const { store } = this.#env
     for (;;) {
-      const entries = store.dentries.list(directory.ino, 0, BATCH)
+      const entries = store.dentries.places(directory.ino, BATCH)
       if (entries.length === 0) return true
-      for (const { name, ino } of entries) {
+      for (const { cookie, ino } of entries) {
         if (gone.length >= most) return false
         const inode = present(store.inodes.get(ino), "inode of a name")
         if (inode.isDirectory && !this.#empty(inode, most, gone)) return false
-        this.#unlink(directory, name, inode, gone)
+        this.#unlink(directory, cookie, inode, gone)
       }
     }
   }
 
-  #unlink(directory: Inode, name: Buffer, inode: Inode, gone: Inode[]): void {
+  #unlink(directory: Inode, cookie: number, inode: Inode, gone: Inode[]): void {
     const { store } = this.#env
-    const entry = present(store.dentries.find(directory.ino, name), "name of what is removed")
-    store.dentries.remove(directory.ino, name, entry)
+    store.dentries.removeAt(directory.ino, cookie)
     dropName(this.#env, inode)
     if (inode.isDirectory) directory.nlink -= 1
     directory.touchContents(now())

@@ -7,7 +7,7 @@ import type { Found } from "../store/dentries.ts"
 import { S_IFCHR, type Inode } from "../store/inode.ts"
 import { now } from "../sys/clock.ts"
 import { NAME_MAX, born, checkRemoval, dropName, reap } from "./directory.ts"
-import { directoryOf, inodeOf, refusal, treeAround, type Environment } from "./environment.ts"
+import { directoryOf, refusal, treeAround, visibleInodeOf, type Environment } from "./environment.ts"
 import { refuseInode } from "./quota.ts"
 
 interface Side {
@@ -62,10 +62,10 @@ function resolve(env: Environment, request: InHeader, name: Buffer, target: Rena
   if (isErrno(toDirectory)) return toDirectory
   const fromEntry = env.store.dentries.find(fromDirectory.ino, name)
   if (fromEntry === undefined || toDirectory.nlink === 0) return E.ENOENT
-  const fromInode = inodeOf(env, fromEntry.ino)
+  const fromInode = visibleInodeOf(env, fromEntry.ino)
   if (isErrno(fromInode)) return fromInode
   const toEntry = env.store.dentries.find(toDirectory.ino, target.newName)
-  const toInode = toEntry === undefined ? undefined : inodeOf(env, toEntry.ino)
+  const toInode = toEntry === undefined ? undefined : visibleInodeOf(env, toEntry.ino)
   if (isErrno(toInode)) return toInode
   return {
     from: { directory: fromDirectory, name, entry: fromEntry, inode: fromInode },

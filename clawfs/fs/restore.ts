@@ -152,7 +152,7 @@ class Restorer {
     if (source.type !== live.type || source.rdev !== live.rdev || source.isDirectory) return false
     if (!source.isSymlink) return !source.isRegular
     const { symlinks } = this.#env.store
-    return symlinks.get(source.ino)?.equals(symlinks.get(live.ino) ?? Buffer.alloc(0)) === true
+    return symlinks.get(source)?.equals(symlinks.get(live) ?? Buffer.alloc(0)) === true
   }
 
   #list(directory: Inode): Map<string, Dentry> {
@@ -183,7 +183,9 @@ class Restorer {
       this.restored += 1
       this.#lost.add(live.ino)
       if (!this.#isDry) {
+        // With the contents it takes over their key, which attributes are encrypted under too.
         this.#env.store.contents.adopt(source, live)
+        if (this.#env.store.sealing.isEncrypted(live)) this.#xattrs(source, live)
         this.#env.store.inodes.save(live)
         this.#inodes.add(live.ino)
       }
@@ -210,9 +212,9 @@ class Restorer {
     if (live.has(InodeFlag.HAS_XATTR)) xattrs.deleteAll(live.ino)
     live.flags = (live.flags & ~XATTR_FLAGS) | (source.flags & XATTR_FLAGS)
     if (!source.has(InodeFlag.HAS_XATTR)) return
-    for (const name of xattrs.names(source.ino)) {
-      const value = xattrs.get(source.ino, name)
-      if (value !== undefined) xattrs.put(live.ino, name, value)
+    for (const name of xattrs.names(source)) {
+      const value = xattrs.get(source, name)
+      if (value !== undefined) xattrs.put(live, name, value)
     }
   }
 
@@ -282,9 +284,12 @@ class Restorer {
       made.extentsEnd = 0
       store.inodes.insert(made)
       store.contents.adopt(source, made)
-    } else store.inodes.insert(made)
-    const target = source.isSymlink ? store.symlinks.get(source.ino) : undefined
-    if (target !== undefined) store.symlinks.insert(made.ino, target)
+    } else {
+      store.inodes.insert(made)
+      store.sealing.welcome(made)
+    }
+    const target = source.isSymlink ? store.symlinks.get(source) : undefined
+    if (target !== undefined) store.symlinks.insert(made, target)
     this.#xattrs(source, made)
     made.touchChange(now())
     if (source.nlink > 1 && !source.isDirectory) this.#links.set(source.ino, made)

@@ -6,7 +6,7 @@ import type { Schedule } from "../store/schedules.ts"
 import { now } from "../sys/clock.ts"
 import type { Environment } from "./environment.ts"
 import { find } from "./path.ts"
-import { createSnapshot, deleteSnapshot } from "./snapshots.ts"
+import { createSnapshot, deleteSnapshot, requireKnownPath } from "./snapshots.ts"
 
 /** Shorter than a snapshot's: the time is put behind it. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$/
@@ -24,7 +24,9 @@ export function setSchedule(env: Environment, schedule: Omit<Schedule, "next">):
   if (every < EVERY_MIN_SECONDS || every > EVERY_MAX_SECONDS)
     throw new Fault("invalid", "a schedule makes a snapshot every minute at most, and every year at least")
   if (keep < 1 || keep > KEEP_MAX) throw new Fault("invalid", `a schedule keeps 1 to ${KEEP_MAX} snapshots`)
-  if (!find(env, path).isDirectory) throw new Fault("invalid", "only directories can be snapshotted")
+  const source = find(env, path)
+  if (!source.isDirectory) throw new Fault("invalid", "only directories can be snapshotted")
+  requireKnownPath(env, source)
   const made = { ...schedule, next: now().seconds }
   store.transactAlone(() => store.schedules.put(made))
   return made

@@ -48,6 +48,7 @@ export function createSnapshot(
     throw new Fault("exists", `there is a snapshot "${name}" already`)
   const source = find(env, path)
   if (!source.isDirectory) throw new Fault("invalid", "only directories can be snapshotted")
+  requireKnownPath(env, source)
   if (source === homeOf(env))
     throw new Fault("invalid", "the directory of the snapshots can't be snapshotted")
   // On its own: a copy of the root is to leave it out, and knows only what has been written.
@@ -80,6 +81,16 @@ export function createSnapshot(
   })
   const home = present(homeOf(env), "directory of the snapshots")
   return { snapshot, stale: staleIn(home, name) }
+}
+
+/** The path of what is copied is kept in the clear: no name in it may be one of an encrypted tree. */
+export function requireKnownPath({ store }: Environment, source: Inode): void {
+  const above = store.inodes.get(source.parent)
+  if (above !== undefined && above !== source && store.sealing.isEncrypted(above))
+    throw new Fault(
+      "invalid",
+      "of an encrypted tree only the whole can be snapshotted: a path in it is secret",
+    )
 }
 
 /** Takes a snapshot's name away; what it held is removed in slices (`Removal`). */
@@ -167,14 +178,14 @@ export function narrowed(source: Inode, above: readonly Inode[]): { uid: number;
   return { uid: owner ? source.uid : 0, mode }
 }
 
-/** Tops of snapshots whose names were taken away, with the names that they have instead. */
-export function trashOf(env: Environment): { home: Inode; name: Buffer; ino: NodeId }[] {
+/** Tops of snapshots whose names were taken away, and where they are. */
+export function trashOf(env: Environment): { home: Inode; cookie: number; ino: NodeId }[] {
   const home = homeOf(env)
   if (home === undefined) return []
   return env.store.dentries
     .list(home.ino, 0, MOST_SNAPSHOTS)
     .filter(({ name }) => name.toString("latin1").startsWith(TRASH))
-    .map(({ name, ino }) => ({ home, name, ino }))
+    .map(({ cookie, ino }) => ({ home, cookie, ino }))
 }
 
 const MOST_SNAPSHOTS = 1 << 20

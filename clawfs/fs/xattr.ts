@@ -35,7 +35,7 @@ function modifiable(env: Environment, request: InHeader, name: Buffer): Result<I
 }
 
 function valueOf(env: Environment, inode: Inode, name: Buffer): Buffer | undefined {
-  return inode.has(InodeFlag.HAS_XATTR) ? env.store.xattrs.get(inode.ino, name) : undefined
+  return inode.has(InodeFlag.HAS_XATTR) ? env.store.xattrs.get(inode, name) : undefined
 }
 
 export function setxattr(
@@ -53,7 +53,7 @@ export function setxattr(
   if (name.equals(ACCESS_ACL)) return setAccessAcl(env, request, inode, value, flags.acl)
   if (name.equals(DEFAULT_ACL) && !inode.isDirectory) return E.EACCES
   env.store.transact(() => {
-    env.store.xattrs.put(inode.ino, name, value)
+    env.store.xattrs.put(inode, name, value)
     inode.setFlag(InodeFlag.HAS_XATTR, true)
     if (name.equals(DEFAULT_ACL)) inode.setFlag(InodeFlag.HAS_DEFAULT_ACL, true)
     inode.touchChange(now())
@@ -77,9 +77,9 @@ function setAccessAcl(
     if ((aclFlags & ACL_KILL_SGID) !== 0) inode.mode &= ~S_ISGID
     const keep = !isMinimal(entries)
     if (keep) {
-      env.store.xattrs.put(inode.ino, ACCESS_ACL, value)
+      env.store.xattrs.put(inode, ACCESS_ACL, value)
       inode.setFlag(InodeFlag.HAS_XATTR, true)
-    } else if (inode.has(InodeFlag.HAS_ACCESS_ACL)) env.store.xattrs.delete(inode.ino, ACCESS_ACL)
+    } else if (inode.has(InodeFlag.HAS_ACCESS_ACL)) env.store.xattrs.delete(inode, ACCESS_ACL)
     inode.setFlag(InodeFlag.HAS_ACCESS_ACL, keep)
     inode.touchChange(now())
     env.store.inodes.save(inode)
@@ -100,7 +100,7 @@ export function listxattr(env: Environment, request: InHeader): Result<Uint8Arra
   if (isErrno(inode)) return inode
   if (!inode.has(InodeFlag.HAS_XATTR)) return Buffer.alloc(0)
   const names = env.store.xattrs
-    .names(inode.ino)
+    .names(inode)
     .filter((name) => request.uid === 0 || !startsWith(name, TRUSTED))
   return Buffer.concat(names.flatMap((name) => [name, Buffer.alloc(1)]))
 }
@@ -110,10 +110,10 @@ export function removexattr(env: Environment, request: InHeader, name: Buffer): 
   if (isErrno(inode)) return inode
   if (valueOf(env, inode, name) === undefined) return isAcl(name) ? OK : E.ENODATA
   env.store.transact(() => {
-    env.store.xattrs.delete(inode.ino, name)
+    env.store.xattrs.delete(inode, name)
     if (name.equals(ACCESS_ACL)) inode.setFlag(InodeFlag.HAS_ACCESS_ACL, false)
     if (name.equals(DEFAULT_ACL)) inode.setFlag(InodeFlag.HAS_DEFAULT_ACL, false)
-    if (env.store.xattrs.names(inode.ino).length === 0) inode.setFlag(InodeFlag.HAS_XATTR, false)
+    if (env.store.xattrs.names(inode).length === 0) inode.setFlag(InodeFlag.HAS_XATTR, false)
     inode.touchChange(now())
     env.store.inodes.save(inode)
   }, request)

@@ -34,6 +34,28 @@ CREATE TABLE theirs (ino INTEGER PRIMARY KEY, size INTEGER, alloc INTEGER, ctime
 CREATE TABLE until (ino INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, is_own INTEGER NOT NULL);
 `
 
+/**
+ * What is in encrypted trees is given up, but for their top directories, empty: names and contents as they are stored are
+ * nobody's data, and the keys are in no segment.
+ */
+const DROP_SEALED = `
+CREATE TEMP TABLE sealed_tree AS
+  WITH RECURSIVE sealed (id) AS (
+    SELECT id FROM tree WHERE key != 0 UNION SELECT t.id FROM tree t JOIN sealed ON t.parent = sealed.id
+  ) SELECT id FROM sealed;
+CREATE TEMP TABLE sealed AS
+  SELECT ino, CASE body WHEN 0 THEN ino ELSE body END AS body FROM inode WHERE tree IN (SELECT id FROM sealed_tree);
+DELETE FROM dentry WHERE parent IN (SELECT ino FROM sealed);
+DELETE FROM xattr WHERE ino IN (SELECT ino FROM sealed);
+DELETE FROM symlink WHERE ino IN (SELECT ino FROM sealed);
+DELETE FROM inline WHERE body IN (SELECT body FROM sealed);
+DELETE FROM extent WHERE body IN (SELECT body FROM sealed);
+DELETE FROM record WHERE flags & 1;
+DELETE FROM inode WHERE ino IN (SELECT ino FROM sealed) AND ino NOT IN (SELECT id FROM tree WHERE key != 0);
+DROP TABLE sealed;
+DROP TABLE sealed_tree;
+`
+
 /** `inode.alloc` of an inode that nothing but its number is known of. */
 export const UNKNOWN = -1
 
@@ -121,6 +143,7 @@ export class Catalog implements Disposable {
   complete(): void {
     const { db } = this
     db.begin()
+    db.execute(DROP_SEALED)
     // What a name leads to, although its row is lost.
     this.#synthesize("SELECT parent AS id FROM dentry", DIRECTORY_MODE)
     this.#synthesize(

@@ -58,6 +58,8 @@ export class Rebuild {
   readonly #entries: Query<[number], [Buffer, number]>
   readonly #xattrs: Query<[number], [Buffer, Buffer]>
   readonly #symlink: Query<[number], [Buffer]>
+  /** Tops of encrypted trees: what is in them only the database that had their keys could tell. */
+  readonly #sealed: Query<[number], [number]>
   readonly #sharer: Query<[number], [number]>
   readonly #isOwn: Query<[number], [number]>
   #lostAndFound: Directory | undefined
@@ -80,6 +82,7 @@ export class Rebuild {
     this.#entries = db.query("SELECT name, ino FROM dentry WHERE parent = ? ORDER BY cookie")
     this.#xattrs = db.query("SELECT name, value FROM xattr WHERE ino = ?")
     this.#symlink = db.query("SELECT target FROM symlink WHERE ino = ?")
+    this.#sealed = db.query("SELECT key FROM tree WHERE id = ? AND key != 0")
     this.#sharer = db.query("SELECT 1 FROM inode WHERE body = ? LIMIT 1")
     this.#isOwn = db.query("SELECT is_own FROM until WHERE ino = ?")
   }
@@ -200,9 +203,10 @@ export class Rebuild {
     // Before anything is committed: a birth time is written once.
     const metadata = this.#describe(inode, row)
     if (inode.isSymlink) {
-      this.#store.symlinks.insert(inode.ino, target)
+      this.#store.symlinks.insert(inode, target)
       inode.size = target.length
     }
+    if (this.#sealed.get(ino) !== undefined) this.#report.lost(place.path, ino)
     if (inode.isDirectory) {
       this.#report.directory(place.path, ino, metadata)
       waiting.push({ ino, made: inode.ino, path: place.path })
@@ -283,7 +287,7 @@ export class Rebuild {
     inode.btimeNanos = nanos(row["btime_nanos"])
     const xattrs = this.#xattrs.all(row["ino"] ?? 0)
     for (const [name, value] of xattrs) {
-      this.#store.xattrs.put(inode.ino, name, value)
+      this.#store.xattrs.put(inode, name, value)
       inode.setFlag(InodeFlag.HAS_XATTR, true)
       const flag = ACL_FLAGS.get(name.toString("latin1"))
       if (flag !== undefined) inode.setFlag(flag, true)

@@ -121,6 +121,11 @@ export class Cleaner {
   /** Every segment that gives anything back counts from now on, until `step` finds none. */
   wantAll(): void {
     this.#wantsAll = true
+    this.retry()
+  }
+
+  /** What could not be moved is tried again: a tree has been unlocked. */
+  retry(): void {
     this.#stuck.clear()
   }
 

@@ -10,10 +10,10 @@ import { Fault } from "../core/fault.ts"
 import type { Counters } from "./counters.ts"
 import type { Database } from "./database.ts"
 import { Extents, UNWRITTEN, clip, endOf, type Extent } from "./extents.ts"
-import { INLINE_MAX, InlinePieces } from "./inline.ts"
+import { INLINE_MAX, InlinePieces, type PieceCoding } from "./inline.ts"
 import type { Inode } from "./inode.ts"
 import { RECORD_HEADER } from "./record.ts"
-import { RecordCache, type Decode } from "./record-cache.ts"
+import { RecordCache, type Decode, type Decoder } from "./record-cache.ts"
 import type { Encode, Placed, RecordRead, Segments } from "./segments.ts"
 import { SharedBodies } from "./shared-bodies.ts"
 import type { Trees } from "./trees.ts"
@@ -21,22 +21,39 @@ import type { Trees } from "./trees.ts"
 /** Writes shorter than this at a file's end are gathered inline; longer ones become records at once. */
 const RECORD_MIN = 4096
 
-/** How records of an inode are stored. */
+/** How records of an inode are stored where nothing is encrypted. */
 export interface RecordCoding {
   /** Undefined: as they are. */
   readonly encoderOf: (inode: Inode) => Encode | undefined
   readonly decoderOf: (inode: Inode) => Decode
 }
 
-/** Records are stored as they are; encoded ones can't be read. */
-const PLAIN: RecordCoding = {
-  encoderOf: () => undefined,
-  decoderOf: () => (header) => {
-    throw new Fault(
-      "unsupported",
-      `a record is encoded in a way that this clawfs does not know (${header.flags})`,
-    )
+/** How the bytes of an inode are stored. */
+export interface Coding {
+  readonly encoderOf: RecordCoding["encoderOf"]
+  readonly decoderOf: (inode: Inode) => Decoder
+  /** Undefined: inline pieces as they are. */
+  readonly pieceCodingOf: (inode: Inode) => PieceCoding | undefined
+  /** `inode` has another body than `from` now, with a copy of what that had. */
+  readonly onNewBody: (inode: Inode, from: number) => void
+  /** Nothing is left of the body that `inode` has; it will get another one. */
+  readonly onBodyGone: (inode: Inode) => void
+}
+
+const NO_DECODER: Decoder = {
+  owner: undefined,
+  decode: ({ flags }) => {
+    throw new Fault("unsupported", `a record is encoded in a way that this clawfs does not know (${flags})`)
   },
+}
+
+/** Everything is stored as it is; encoded records can't be read. */
+export const PLAIN: Coding = {
+  encoderOf: () => undefined,
+  decoderOf: () => NO_DECODER,
+  pieceCodingOf: () => undefined,
+  onNewBody: () => undefined,
+  onBodyGone: () => undefined,
 }
 
 export const SEEK_DATA = 3
@@ -50,17 +67,11 @@ export class Contents {
   readonly #counters: Counters
   readonly #trees: Trees
   readonly #shared: SharedBodies
-  readonly #coding: RecordCoding
+  readonly #coding: Coding
 
-  constructor(
-    db: Database,
-    segments: Segments,
-    counters: Counters,
-    trees: Trees,
-    coding: RecordCoding = PLAIN,
-  ) {
+  constructor(db: Database, segments: Segments, counters: Counters, trees: Trees, coding: Coding = PLAIN) {
     this.#extents = new Extents(db, (segment, bytes) => segments.account(segment, bytes))
-    this.#inline = new InlinePieces(db)
+    this.#inline = new InlinePieces(db, coding.pieceCodingOf)
     this.#segments = segments
     this.#cache = new RecordCache(segments)
     this.#counters = counters
@@ -88,28 +99,32 @@ export class Contents {
       if (first !== undefined) this.#segments.readRun(run.map(asRecord), out, at + (first.offset - offset))
       run = []
     }
+    const decoder = this.#coding.decoderOf(inode)
     for (const extent of this.#extents.within(inode, offset, end)) {
       out.fill(0, at + (covered - offset), at + (extent.offset - offset))
       covered = endOf(extent)
       if (!continues(run.at(-1), extent)) flush()
-      if (isWholeRecord(extent)) run.push(extent)
-      else this.#readPart(inode, extent, out, at + (extent.offset - offset))
+      if (isWholeRecord(extent) && decoder.owner === undefined) run.push(extent)
+      else this.#readPart(extent, decoder, out, at + (extent.offset - offset))
     }
     flush()
     out.fill(0, at + (covered - offset), at + (end - offset))
   }
 
-  #readPart(inode: Inode, extent: Extent, out: Buffer, at: number): void {
-    const { segment, length, skip, plain, record } = extent
+  #readPart(extent: Extent, decoder: Decoder, out: Buffer, at: number): void {
+    const { segment, offset, length, skip, plain, record } = extent
     if (segment === 0) {
       out.fill(0, at, at + length)
       return
     }
-    const payload = this.#cache.get(asRecord(extent), this.#coding.decoderOf(inode))
+    const found = this.#cache.get(asRecord(extent), decoder)
     // Fewer bytes than the extent says would leave somebody else's in the reply.
-    if (payload.length !== (plain === 0 ? record : plain))
-      throw new Fault("corrupt", `a record of inode ${inode.ino} is not as long as it should be`)
-    payload.copy(out, at, skip, skip + length)
+    if (found.payload.length !== (plain === 0 ? record : plain))
+      throw new Fault("corrupt", `a record at ${offset} of a file is not as long as it should be`)
+    // What somebody owns is not shared within a file either: each record has one place.
+    if (decoder.owner !== undefined && found.offset !== offset - skip)
+      throw new Fault("corrupt", `a record at ${offset} of a file belongs elsewhere in it`)
+    found.payload.copy(out, at, skip, skip + length)
   }
 
   /**
@@ -338,6 +353,7 @@ export class Contents {
   adopt(source: Inode, target: Inode): void {
     if (target.body === source.body) return
     this.removeAll(target)
+    this.#coding.onBodyGone(target)
     this.#shared.acquire(source.body)
     target.body = source.body
     target.size = source.size
@@ -373,7 +389,9 @@ export class Contents {
   #abandon(inode: Inode): boolean {
     if (!this.#shared.release(inode.body)) return false
     this.#trees.charge(inode.tree, -inode.alloc, 0)
+    const from = inode.body
     inode.body = this.#counters.allocateIno()
+    this.#coding.onNewBody(inode, from)
     inode.isSole = true
     inode.alloc = 0
     inode.inlineOffset = 0
@@ -387,8 +405,10 @@ export class Contents {
       const body = this.#counters.allocateIno()
       this.#extents.copy(inode, body)
       this.#inline.copy(inode, body)
-      this.#shared.release(inode.body)
+      const from = inode.body
+      this.#shared.release(from)
       inode.body = body
+      this.#coding.onNewBody(inode, from)
       this.#counters.bytes += inode.alloc
     }
     inode.isSole = true
@@ -397,6 +417,12 @@ export class Contents {
   /** Part of every commit. */
   flush(): void {
     this.#inline.flush()
+  }
+
+  /** What was decoded for somebody is forgotten and wiped. Nothing may be left to be committed. */
+  wipeCaches(): void {
+    this.#inline.wipe()
+    this.#cache.clearOwned()
   }
 
   /** After a rollback. Records stay valid: nothing in the log is ever overwritten. */

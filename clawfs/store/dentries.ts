@@ -5,6 +5,7 @@
  */
 import { Fault } from "../core/fault.ts"
 import type { NodeId } from "../core/brand.ts"
+import type { FileKey } from "../../keyring/file-key.ts"
 import type { Database, Query } from "./database.ts"
 import { NameCache, type Found } from "./name-cache.ts"
 
@@ -23,7 +24,11 @@ export interface Dentry {
 
 export type { Found }
 
+/** How the names of an encrypted directory are stored (docs/FORMAT.md §6); undefined for one in the clear. */
+export type NameKeyOf = (directory: NodeId) => FileKey | undefined
+
 export class Dentries {
+  readonly #keyOf: NameKeyOf
   readonly #cache = new NameCache()
   readonly #seedA: number
   readonly #seedB: number
@@ -35,7 +40,8 @@ export class Dentries {
   readonly #nameOf: Query<[number, number], [Buffer]>
   readonly #list: Query<[number, number, number], [number, Buffer, number, number]>
 
-  constructor(db: Database, seedA: number, seedB: number) {
+  constructor(db: Database, seedA: number, seedB: number, keyOf: NameKeyOf = () => undefined) {
+    this.#keyOf = keyOf
     this.#seedA = seedA
     this.#seedB = seedB
     this.#select = db.query(
@@ -56,8 +62,8 @@ export class Dentries {
   find(parent: NodeId, name: Buffer): Found | undefined {
     const cached = this.#cache.get(parent, name)
     if (cached !== null) return cached
-    const first = this.#hash(name)
-    const row = this.#select.get(parent, first, first + PROBES - 1, name)
+    const { first, cell } = this.#stored(parent, name)
+    const row = this.#select.get(parent, first, first + PROBES - 1, cell)
     const found = row === undefined ? undefined : { ino: row[0] as NodeId, cookie: row[1] }
     this.#cache.set(parent, name, found)
     return found
@@ -65,9 +71,9 @@ export class Dentries {
 
   /** The caller has checked that the name is free. */
   insert(parent: NodeId, name: Buffer, ino: NodeId, type: number): void {
-    const first = this.#hash(name)
+    const { first, cell } = this.#stored(parent, name)
     for (let cookie = first; cookie < first + PROBES; cookie += 1) {
-      if (this.#insert.run(parent, cookie, name, ino, type) === 0) continue
+      if (this.#insert.run(parent, cookie, cell, ino, type) === 0) continue
       this.#cache.set(parent, name, { ino, cookie })
       return
     }
@@ -95,20 +101,44 @@ export class Dentries {
     this.#cache.clear()
   }
 
+  /** Up to `limit` entries of a directory without their names, which may be those of a locked tree. */
+  places(parent: NodeId, limit: number): Found[] {
+    return this.#list.all(parent, 0, limit).map(([cookie, , ino]) => ({ ino: ino as NodeId, cookie }))
+  }
+
+  /** Takes out an entry whatever its name is. */
+  removeAt(parent: NodeId, cookie: number): void {
+    this.#delete.run(parent, cookie)
+    this.#cache.forget(parent)
+  }
+
   isEmpty(parent: NodeId): boolean {
     return this.#any.get(parent) === undefined
   }
 
   /** One of the names that the directory has for an inode: a look at all of them. */
   nameOf(parent: NodeId, ino: NodeId): Buffer | undefined {
-    return this.#nameOf.get(parent, ino)?.[0]
+    const cell = this.#nameOf.get(parent, ino)?.[0]
+    return cell === undefined ? undefined : (this.#keyOf(parent)?.openName("name", cell).name ?? cell)
   }
 
   /** Up to `limit` entries behind `cookie`, in cookie order. */
   list(parent: NodeId, cookie: number, limit: number): Dentry[] {
-    return this.#list
-      .all(parent, cookie, limit)
-      .map(([at, name, ino, type]) => ({ cookie: at, name, ino: ino as NodeId, type }))
+    const key = this.#keyOf(parent)
+    return this.#list.all(parent, cookie, limit).map(([at, cell, ino, type]) => ({
+      cookie: at,
+      name: key === undefined ? cell : nameIn(key, cell, at),
+      ino: ino as NodeId,
+      type,
+    }))
+  }
+
+  /** What of a name is in the table, and the first number where it may be. */
+  #stored(parent: NodeId, name: Buffer): { first: number; cell: Buffer } {
+    const key = this.#keyOf(parent)
+    if (key === undefined) return { first: this.#hash(name), cell: name }
+    const { cell, hash } = key.sealName("name", name)
+    return { first: FIRST_COOKIE + hash, cell }
   }
 
   /** Two seeded lanes of MurmurHash3's mixing; 52 bits, so that cookies stay exact doubles. */
@@ -125,6 +155,14 @@ export class Dentries {
     const high = finish(b ^ a) & 0xf_ffff
     return FIRST_COOKIE + high * 0x1_0000_0000 + low
   }
+}
+
+/** An entry's name decrypted. Throws `Fault("corrupt")` also for one that stands where it does not belong. */
+function nameIn(key: FileKey, cell: Buffer, cookie: number): Buffer {
+  const { name, hash } = key.openName("name", cell)
+  const place = cookie - FIRST_COOKIE - hash
+  if (place < 0 || place >= PROBES) throw new Fault("corrupt", "an encrypted name stands in a wrong place")
+  return name
 }
 
 function finish(h: number): number {

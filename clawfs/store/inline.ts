@@ -13,15 +13,28 @@ const EMPTY = Buffer.alloc(0)
 /** Pieces kept in memory: 2 MiB at most. An appending program reads its piece back before every write. */
 const CACHE = 128
 
+/** How a piece is stored that is not stored as it is; `offset`: where in the file it begins. */
+export interface PieceCoding {
+  encode(offset: number, data: Buffer): Buffer
+  decode(offset: number, stored: Buffer): Buffer
+}
+
+interface Changed {
+  readonly data: Buffer
+  readonly stored: () => Buffer
+}
+
 export class InlinePieces {
+  readonly #codingOf: (inode: Inode) => PieceCoding | undefined
   readonly #cache = new Map<number, Buffer>()
   /** Changed in this transaction: the new piece, or undefined where none is left. Written once, when it is committed. */
-  readonly #changed = new Map<number, Buffer | undefined>()
+  readonly #changed = new Map<number, Changed | undefined>()
   readonly #select: Query<[number], [Buffer]>
   readonly #put: Query<[number, Buffer]>
   readonly #delete: Query<[number]>
 
-  constructor(db: Database) {
+  constructor(db: Database, codingOf: (inode: Inode) => PieceCoding | undefined) {
+    this.#codingOf = codingOf
     this.#select = db.query("SELECT data FROM inline WHERE body = ?")
     this.#put = db.query("INSERT OR REPLACE INTO inline (body, data) VALUES (?, ?)")
     this.#delete = db.query("DELETE FROM inline WHERE body = ?")
@@ -29,9 +42,10 @@ export class InlinePieces {
 
   get(inode: Inode): Buffer {
     if (inode.inlineLength === 0) return EMPTY
-    const cached = this.#changed.get(inode.body) ?? this.#cache.get(inode.body)
+    const cached = this.#changed.get(inode.body)?.data ?? this.#cache.get(inode.body)
     if (cached !== undefined) return cached
-    const data = this.#select.get(inode.body)?.[0] ?? EMPTY
+    const stored = this.#select.get(inode.body)?.[0] ?? EMPTY
+    const data = this.#codingOf(inode)?.decode(inode.inlineOffset, stored) ?? stored
     // Fewer bytes than the inode says would leave somebody else's in the reply.
     if (data.length !== inode.inlineLength)
       throw new Fault("corrupt", `the inline piece of inode ${inode.ino} is not as long as it should be`)
@@ -48,7 +62,7 @@ export class InlinePieces {
     inode.alloc += data.length - inode.inlineLength
     inode.inlineOffset = offset
     inode.inlineLength = data.length
-    this.#changed.set(inode.body, data)
+    this.#note(inode, inode.body, data)
   }
 
   drop(inode: Inode): void {
@@ -62,15 +76,21 @@ export class InlinePieces {
 
   /** Gives the inode's piece to `body` too. */
   copy(inode: Inode, body: number): void {
-    if (inode.inlineLength > 0) this.#changed.set(body, this.get(inode))
+    if (inode.inlineLength > 0) this.#note(inode, body, this.get(inode))
+  }
+
+  #note(inode: Inode, body: number, data: Buffer): void {
+    const coding = this.#codingOf(inode)
+    const { inlineOffset } = inode
+    this.#changed.set(body, { data, stored: () => coding?.encode(inlineOffset, data) ?? data })
   }
 
   flush(): void {
-    for (const [body, data] of this.#changed) {
-      if (data === undefined) this.#delete.run(body)
+    for (const [body, changed] of this.#changed) {
+      if (changed === undefined) this.#delete.run(body)
       else {
-        this.#put.run(body, data)
-        this.#remember(body, data)
+        this.#put.run(body, changed.stored())
+        this.#remember(body, changed.data)
       }
     }
     this.#changed.clear()
@@ -82,6 +102,12 @@ export class InlinePieces {
     if (this.#cache.size <= CACHE) return
     const [oldest] = this.#cache.keys()
     if (oldest !== undefined) this.#cache.delete(oldest)
+  }
+
+  /** Nothing of any piece stays in memory, where nothing is left to be written. */
+  wipe(): void {
+    for (const data of this.#cache.values()) data.fill(0)
+    this.#cache.clear()
   }
 
   /** After a rollback. */

@@ -5,40 +5,70 @@ import type { RecordHeader } from "./record.ts"
 /** The bytes that were given to be stored. Throws `Fault("corrupt")`. */
 export type Decode = (header: RecordHeader, payload: Buffer) => Buffer
 
+/** How records are read that are not stored as they were given. */
+export interface Decoder {
+  /** Whose records they are: what was decoded for one is nothing to another. Undefined: anybody's. */
+  readonly owner: object | undefined
+  readonly decode: Decode
+}
+
+export interface Decoded {
+  readonly payload: Buffer
+  /** Where in its file the record was written. */
+  readonly offset: number
+  readonly owner: object | undefined
+}
+
 const CACHE_BYTES = 8 * 1024 * 1024
 /** Segments are numbered below 2^21, positions below 2^32: one exact double names a record for good. */
 const SEGMENT_FACTOR = 2 ** 32
 
 export class RecordCache {
   readonly #segments: Segments
-  readonly #payloads = new Map<number, Buffer>()
+  readonly #records = new Map<number, Decoded>()
   #bytes = 0
 
   constructor(segments: Segments) {
     this.#segments = segments
   }
 
-  get(record: RecordRead, decode: Decode): Buffer {
+  get(record: RecordRead, decoder: Decoder): Decoded {
+    const { owner } = decoder
     const key = record.segment * SEGMENT_FACTOR + record.position
-    const cached = this.#payloads.get(key)
-    if (cached !== undefined) {
-      this.#payloads.delete(key)
-      this.#payloads.set(key, cached)
-      return cached
-    }
-    const { header, payload: stored } = this.#segments.readRecord(record)
-    const payload = header.flags === 0 ? stored : decode(header, stored)
-    this.#payloads.set(key, payload)
-    this.#bytes += payload.length
+    const cached = this.#records.get(key)
+    if (cached !== undefined) this.#forget(key, cached)
+    const found = cached?.owner === owner && cached !== undefined ? cached : this.#read(record, decoder)
+    this.#records.set(key, found)
+    this.#bytes += found.payload.length
     this.#evict()
-    return payload
+    return found
+  }
+
+  #read(record: RecordRead, decoder: Decoder): Decoded {
+    const { header, payload: stored } = this.#segments.readRecord(record)
+    const { owner } = decoder
+    const payload = header.flags === 0 && owner === undefined ? stored : decoder.decode(header, stored)
+    return { payload, offset: header.offset, owner }
+  }
+
+  #forget(key: number, { payload }: Decoded): void {
+    this.#records.delete(key)
+    this.#bytes -= payload.length
   }
 
   #evict(): void {
-    for (const [key, payload] of this.#payloads) {
+    for (const [key, record] of this.#records) {
       if (this.#bytes <= CACHE_BYTES) return
-      this.#payloads.delete(key)
-      this.#bytes -= payload.length
+      this.#forget(key, record)
+    }
+  }
+
+  /** Forgets and wipes what belongs to somebody. */
+  clearOwned(): void {
+    for (const [key, record] of this.#records) {
+      if (record.owner === undefined) continue
+      record.payload.fill(0)
+      this.#forget(key, record)
     }
   }
 }

@@ -3,7 +3,6 @@
  * begins and ends. What `transact` has returned from survives the process, so a killed server loses nothing that it
  * acknowledged. docs/FORMAT.md describes the files.
  */
-import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, rmSync, statfsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { ROOT_NODE, type NodeId } from "../core/brand.ts"
@@ -12,7 +11,7 @@ import { Fault } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
 import { avoidCopyOnWrite } from "../sys/nocow.ts"
-import { now, pinClock, pinClockWhenRead } from "../sys/clock.ts"
+import { pinClock, pinClockWhenRead } from "../sys/clock.ts"
 import { Cleaner, type LogSpace } from "./cleaner.ts"
 import { Compression, compressedCoding, compressedRecoding } from "./compression.ts"
 import { Contents } from "./contents.ts"
@@ -21,13 +20,20 @@ import { Counters } from "./counters.ts"
 import { Database } from "./database.ts"
 import { Dentries } from "./dentries.ts"
 import { FreePages } from "./free-pages.ts"
-import { Inode, InodeFlag, S_IFDIR } from "./inode.ts"
+import { Inode, InodeFlag } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
+import { Keys } from "./keys.ts"
 import { Journal } from "./journal.ts"
 import { segmentOf } from "./log-position.ts"
+import type { FileKey } from "../../keyring/file-key.ts"
+import type { TreeKey } from "../../keyring/tree-key.ts"
 import { migrate } from "./migrate.ts"
+import { initialise } from "./initialise.ts"
+import { newInode } from "./new-inode.ts"
 import { META, SEGMENTS, requireEmpty, requireStore } from "./place.ts"
 import { recoverFromPowerCut } from "./recovery.ts"
+import { Sealing } from "./sealing.ts"
+import { sealedCoding, sealedRecoding } from "./sealed-coding.ts"
 import { RESERVE_BYTES, Reserve, openOnFullDisk } from "./reserve.ts"
 import { syncDirectory } from "./segment-files.ts"
 import { requireWholeWal, rewriteLog } from "./rewrite.ts"
@@ -39,7 +45,7 @@ import { Trees } from "./trees.ts"
 import { Transactions, type Moment, type Participant } from "./transactions.ts"
 import { Symlinks, Xattrs } from "./xattrs.ts"
 
-export { META, SEGMENTS }
+export { META, SEGMENTS, newInode }
 
 export interface StoreOptions {
   readonly readOnly?: boolean
@@ -91,6 +97,8 @@ export class Store implements Disposable {
   readonly contents: Contents
   readonly counters: Counters
   readonly trees: Trees
+  readonly keys: Keys
+  readonly sealing: Sealing
   readonly copies: Copies
   readonly snapshots: Snapshots
   readonly schedules: Schedules
@@ -128,18 +136,22 @@ export class Store implements Disposable {
     this.#freePages = new FreePages(db)
     this.counters = new Counters(db)
     this.trees = new Trees(db)
+    this.keys = new Keys(db)
+    this.sealing = new Sealing(uuid, this.trees, this.keys, () => this.#transactions.isNoted)
+    const keyOf = (inode: Inode | undefined): FileKey | undefined => this.sealing.keyOf(inode)
     this.inodes = new Inodes(db, this.counters, this.trees)
-    this.dentries = new Dentries(db, seedA, seedB)
+    this.dentries = new Dentries(db, seedA, seedB, (directory) => keyOf(this.inodes.get(directory)))
     this.subtrees = new Subtrees(db, this.inodes, this.dentries, this.trees)
-    this.xattrs = new Xattrs(db)
-    this.symlinks = new Symlinks(db)
+    this.xattrs = new Xattrs(db, keyOf)
+    this.symlinks = new Symlinks(db, keyOf)
     this.#segments = new Segments(db, join(directory, SEGMENTS), uuid, this.counters, this.readOnly)
-    const coding = compressedCoding(new Compression(this.trees))
+    const coding = sealedCoding(this.sealing, compressedCoding(new Compression(this.trees)))
     this.contents = new Contents(db, this.#segments, this.counters, this.trees, coding)
     this.copies = new Copies(db, this.counters, this.inodes, this.trees)
     this.snapshots = new Snapshots(db)
     this.schedules = new Schedules(db)
-    this.#cleaner = new Cleaner(db, this.#segments, compressedRecoding, options.log)
+    const recodingOf = sealedRecoding(this.sealing, compressedRecoding)
+    this.#cleaner = new Cleaner(db, this.#segments, recodingOf, options.log)
     this.#transactions = new Transactions(db, this.#participant(), options.onMoment ?? (() => undefined))
   }
 
@@ -217,11 +229,13 @@ export class Store implements Disposable {
   /** Tells which request the next changes belong to: `length` bytes that must not change until `endRequest`. */
   beginRequest(bytes: Buffer, length: number): void {
     pinClockWhenRead()
+    this.sealing.beginRequest()
     this.#transactions.beginRequest(bytes, length)
   }
 
   endRequest(): void {
     this.#transactions.endRequest()
+    this.sealing.beginRequest()
     pinClock(undefined)
   }
 
@@ -235,6 +249,8 @@ export class Store implements Disposable {
    * and what its answer needs (`value`: the inode it made, or a count). If `change` throws, nothing of it is kept.
    */
   transact<T>(change: () => T, request?: RequestId, value?: (result: T) => number): T {
+    // What the request says is plaintext: the journal must not have it.
+    if (this.sealing.isSecret) return this.transactAlone(change, request, value)
     return this.#transactions.run(() => this.#remembered(change, request, value))
   }
 
@@ -314,7 +330,7 @@ export class Store implements Disposable {
     this.#bury()
     this.contents.flush()
     this.inodes.flush()
-    this.trees.flush()
+    if (this.trees.flush()) this.keys.dropUnused()
     this.#emptied.push(...this.#segments.save())
     this.counters.batch = batch
     this.counters.logEnd = this.#segments.end
@@ -325,6 +341,7 @@ export class Store implements Disposable {
 
   #reload(): void {
     this.inodes.clear()
+    this.sealing.clear()
     this.trees.reload()
     this.dentries.clearCache()
     this.contents.clearCaches()
@@ -332,6 +349,23 @@ export class Store implements Disposable {
     this.counters.load()
     this.#emptied.length = 0
     this.#dead.push(...this.#buried.splice(0))
+  }
+
+  /** Takes a tree's key over; from now on it can be read and written. Throws `Fault("denied")` for a wrong one. */
+  unlockTree(key: TreeKey): void {
+    this.sealing.unlock(key)
+    this.#cleaner.retry()
+  }
+
+  /**
+   * Gives up a tree's key, and whatever was decrypted with it. Commits first. What the kernel has is for the caller to
+   * take back.
+   */
+  lockTree(key: number): void {
+    this.commit()
+    this.sealing.lock(key)
+    this.dentries.clearCache()
+    this.contents.wipeCaches()
   }
 
   /** Takes an inode that neither a name nor the kernel holds. Its rows go with the next commit. */
@@ -353,6 +387,7 @@ export class Store implements Disposable {
       if (inode.isSymlink) this.symlinks.delete(ino)
       if (inode.isDirectory) this.dentries.forget(ino)
       if (inode.has(InodeFlag.HAS_XATTR)) this.xattrs.deleteAll(ino)
+      this.sealing.bury(inode)
       this.inodes.delete(inode)
     }
   }
@@ -480,47 +515,9 @@ export class Store implements Disposable {
   [Symbol.dispose](): void {
     this.#journal?.[Symbol.dispose]()
     this.#segments[Symbol.dispose]()
+    this.sealing[Symbol.dispose]()
     this.#db[Symbol.dispose]()
   }
-}
-
-const FIRST_INO = 2
-
-function initialise(db: Database, root: { mode: number; uid: number; gid: number }): void {
-  const t = now()
-  const seeds = randomBytes(8)
-  db.begin()
-  db.query<[Buffer, number, number, number]>(
-    "INSERT INTO store (id, uuid, created, seed_a, seed_b) VALUES (1, ?, ?, ?, ?)",
-  ).run(randomBytes(16), t.seconds, seeds.readUInt32LE(0), seeds.readUInt32LE(4))
-  db.query<[number]>("INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)").run(FIRST_INO)
-  const counters = new Counters(db)
-  const inodes = new Inodes(db, counters, new Trees(db))
-  inodes.insert(newInode(ROOT_NODE, S_IFDIR | root.mode, root.uid, root.gid, 0))
-  inodes.flush()
-  counters.save()
-  db.commit()
-}
-
-/** Directories show this size, as on ext4: `du` and `ls` look familiar. */
-const DIRECTORY_SIZE = 4096
-
-/** An inode as it is born, stamped with now; the caller inserts it. A directory counts its own `.`. */
-export function newInode(ino: NodeId, mode: number, uid: number, gid: number, rdev: number): Inode {
-  const isDirectory = (mode & 0o170000) === S_IFDIR
-  const inode = new Inode(ino, mode, isDirectory ? 2 : 1, uid, gid, rdev)
-  const t = now()
-  inode.touchContents(t)
-  inode.touchAccess(t)
-  inode.btime = t.seconds
-  inode.btimeNanos = t.nanos
-  inode.extentsEnd = 0
-  inode.isSole = true
-  if (isDirectory) {
-    inode.size = DIRECTORY_SIZE
-    inode.parent = ROOT_NODE
-  }
-  return inode
 }
 
 /** For messages: which version this program reads and writes. */

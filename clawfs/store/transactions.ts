@@ -50,6 +50,7 @@ export class Transactions {
   /** It has changes. */
   #isOpen = false
   #isReplaying = false
+  #isNoted = false
   #operations = 0
   /** Answered requests are in the journal alone. */
   #mustRedo = false
@@ -80,6 +81,11 @@ export class Transactions {
 
   get isReplaying(): boolean {
     return this.#isReplaying
+  }
+
+  /** Whether the change that is being made will be in the journal, as the request that asked for it. */
+  get isNoted(): boolean {
+    return this.#isNoted
   }
 
   /** See `#isTight`. */
@@ -120,9 +126,14 @@ export class Transactions {
       if (!batching.journal.fits(length)) return this.#single(change)
     }
     const result = this.#shared(() => {
-      const outcome = change()
-      batching.journal.append(this.#participant.batch() + 1, now(), request, length)
-      return outcome
+      this.#isNoted = true
+      try {
+        const outcome = change()
+        batching.journal.append(this.#participant.batch() + 1, now(), request, length)
+        return outcome
+      } finally {
+        this.#isNoted = false
+      }
     }, batching)
     this.#operations += 1
     this.#onMoment("answered")

@@ -134,16 +134,19 @@ export class Trees {
     }
   }
 
-  /** Writes changed rows; part of every commit. A tree without inodes is gone. */
-  flush(): void {
+  /** Writes changed rows; part of every commit. A tree without inodes is gone; true if one of them had a key. */
+  flush(): boolean {
+    let hadKey = false
     for (const tree of this.#changed) {
       if (tree.usedInodes > 0) this.#put.run(...toRow(tree))
       else {
         this.#delete.run(tree.id)
         this.#rows.delete(tree.id)
+        if (tree.key !== 0) hadKey = true
       }
     }
     this.#changed.clear()
+    return hadKey
   }
 }
 

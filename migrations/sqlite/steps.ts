@@ -8,6 +8,7 @@ import * as extentPlace from "./0003-extent-place.ts"
 import * as treesAndBodies from "./0004-trees-and-bodies.ts"
 import * as snapshots from "./0005-snapshots.ts"
 import * as snapshotSchedules from "./0006-snapshot-schedules.ts"
+import * as keys from "./0007-keys.ts"
 
 export interface Step {
   readonly name: string
@@ -21,6 +22,7 @@ export const STEPS: readonly Step[] = [
   treesAndBodies,
   snapshots,
   snapshotSchedules,
+  keys,
 ]
 
 export const SCHEMA_VERSION = STEPS.length

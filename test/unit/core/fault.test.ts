@@ -23,6 +23,7 @@ const expected: Record<FaultKind, string> = {
   busy: "EBUSY",
   interrupted: "EINTR",
   timeout: "ETIMEDOUT",
+  locked: "ENOKEY",
   io: "EIO",
   bug: "EIO",
 }

@@ -55,6 +55,7 @@ function compare(steps: readonly Step[]): void {
     expect(table.size).toBe(model.size)
   }
   for (const step of steps) if (step !== "reopen") expect(table.get(step.ino)).toBe(model.get(step.ino) ?? 0)
+  expect([...table.held()].sort((a, b) => a - b)).toEqual([...model.keys()].sort((a, b) => a - b))
   table[Symbol.dispose]()
 }
 

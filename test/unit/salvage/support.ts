@@ -24,10 +24,10 @@ export function treeOf(directory: string): Map<string, string> {
 function describe(store: Store, inode: Inode): string {
   const { mode, nlink, uid, gid, rdev, size, flags, mtime, mtimeNanos, ctime, btime } = inode
   const xattrs = store.xattrs
-    .names(inode.ino)
-    .map((name) => `${name.toString()}=${store.xattrs.get(inode.ino, name)?.toString("hex") ?? ""}`)
+    .names(inode)
+    .map((name) => `${name.toString()}=${store.xattrs.get(inode, name)?.toString("hex") ?? ""}`)
   const what = inode.isSymlink
-    ? store.symlinks.get(inode.ino)?.toString()
+    ? store.symlinks.get(inode)?.toString()
     : inode.isRegular
       ? createHash("sha1").update(readFile(store, inode)).digest("hex")
       : ""

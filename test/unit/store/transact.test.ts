@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest"
 import { Fault } from "../../../clawfs/core/fault.ts"
 import { Database } from "../../../clawfs/store/database.ts"
 import { INLINE_MAX } from "../../../clawfs/store/inline.ts"
-import { META, Store } from "../../../clawfs/store/store.ts"
+import { META, Store, newInode } from "../../../clawfs/store/store.ts"
 import { firstDifference } from "../support/compare.ts"
 import { fillSegment, makeFile, readFile, removeFile, writeFile } from "../support/files.ts"
 import { brokenInvariants } from "../support/invariants.ts"
@@ -23,7 +23,7 @@ function picture(store: Store, ino: number): unknown {
     extentsEnd: 0,
     isSole: false,
     contents: readFile(store, inode).toString("base64"),
-    xattr: store.xattrs.get(inode.ino, XATTR)?.toString(),
+    xattr: store.xattrs.get(inode, XATTR)?.toString(),
     names: store.dentries.list(store.root().ino, 0, 100),
     counters: [store.counters.inodes, store.counters.bytes, store.counters.reply],
     space: store.space().usedBytes,
@@ -51,10 +51,10 @@ function changeAll(store: Store, ino: number): void {
   inode.mode = 0o100777
   inode.nlink = 5
   store.inodes.save(inode)
-  store.xattrs.put(inode.ino, XATTR, Buffer.from("new"))
+  store.xattrs.put(inode, XATTR, Buffer.from("new"))
   store.dentries.insert(store.root().ino, NAME, inode.ino, inode.type)
   const other = store.counters.allocateIno()
-  store.symlinks.insert(other, Buffer.from("target"))
+  store.symlinks.insert(newInode(other, 0o120777, 0, 0, 0), Buffer.from("target"))
 }
 
 describe("a transaction that throws in the middle", () => {
@@ -234,7 +234,7 @@ describe("released inodes", () => {
     store.transact(() => {
       store.contents.write(inode, 0, BIG)
       store.contents.write(inode, 40_000, Buffer.from("tail"))
-      store.xattrs.put(inode.ino, XATTR, Buffer.from("value"))
+      store.xattrs.put(inode, XATTR, Buffer.from("value"))
       inode.setFlag(0x0100_0000, true)
       store.inodes.save(inode)
     })

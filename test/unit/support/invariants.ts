@@ -39,7 +39,32 @@ export function brokenInvariants(directory: string): string[] {
     ...segments(tables, directory),
     ...names(tables),
     ...trees(tables),
+    ...keys(tables),
     ...leftovers(tables),
+  ]
+}
+
+/** Every inode of an encrypted tree has a key, wrapped by its tree's, and no other inode has one. */
+function keys(tables: Tables): string[] {
+  const trees = new Map(tables.rows("id, parent, key", "tree").map((row) => [row["id"] ?? 0, row]))
+  const wanted = new Map<number, number>()
+  for (const { ino = 0, tree = 0, body = 0 } of tables.rows("ino, tree, body", "inode")) {
+    let at = trees.get(tree)
+    while (at?.["key"] === 0) at = trees.get(at["parent"] ?? 0)
+    if (at !== undefined) wanted.set(body === 0 ? ino : body, at["key"] ?? 0)
+  }
+  const found = new Map(
+    tables.rows("body, key", "file_key").map((row) => [row["body"] ?? 0, row["key"] ?? 0]),
+  )
+  const broken = [...new Set([...wanted.keys(), ...found.keys()])].filter(
+    (body) => wanted.get(body) !== found.get(body),
+  )
+  const unused = tables.number("SELECT count(*) FROM key WHERE id NOT IN (SELECT key FROM tree)")
+  const slotless = tables.number("SELECT count(*) FROM key WHERE id NOT IN (SELECT key FROM key_slot)")
+  return [
+    ...broken.map((body) => `body ${body} has key ${found.get(body)}, its tree has ${wanted.get(body)}`),
+    ...(unused === 0 ? [] : [`${unused} keys belong to no tree`]),
+    ...(slotless === 0 ? [] : [`${slotless} keys have no slot`]),
   ]
 }
 
@@ -59,7 +84,9 @@ function contents(tables: Tables): string[] {
     else mine.push(row)
   }
   const inline = new Map(
-    tables.rows("body, length(data) AS length", "inline").map((row) => [row["body"], row["length"]]),
+    tables
+      .rows(`body, length(data) - 28 * (body IN (SELECT body FROM file_key)) AS length`, "inline")
+      .map((row) => [row["body"], row["length"]]),
   )
   const bodies = new Map<number, { alloc: number; users: number }>()
   for (const { ino = 0, mode = 0, alloc = 0, at = 0, length = 0, other = 0 } of inodes) {

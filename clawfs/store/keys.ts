@@ -1,0 +1,151 @@
+/** Tables `key`, `key_slot` and `file_key`: what the store keeps of the keys of encrypted trees. None of it is secret. */
+import { Fault } from "../core/fault.ts"
+import type { Kdf } from "../../keyring/kdf.ts"
+import type { KeySlot, SourceKind } from "../../keyring/slots.ts"
+import type { WrappedFileKey } from "../../keyring/tree-key.ts"
+import type { Database, Query } from "./database.ts"
+
+export interface KeyRow {
+  readonly id: number
+  readonly generation: number
+  readonly checkValue: Buffer
+  /** The key of the generation before, wrapped by this one, while some file keys are wrapped by that. */
+  readonly previous: Buffer | undefined
+}
+
+export interface FileKeyRow extends WrappedFileKey {
+  readonly key: number
+  readonly generation: number
+}
+
+type SlotRow = [number, number, number, Buffer, number, number, Buffer]
+type FileRow = [number, number, Buffer, Buffer]
+
+export class Keys {
+  readonly #key: Query<[number], [number, Buffer, Buffer | null]>
+  readonly #ids: Query<[], [number]>
+  readonly #putKey: Query<[number, number, Buffer, Buffer | null]>
+  readonly #slots: Query<[number], SlotRow>
+  readonly #putSlot: Query<[number, ...SlotRow]>
+  readonly #dropSlot: Query<[number, number]>
+  readonly #dropSlots: Query<[number]>
+  readonly #unused: Query<[], [number]>
+  readonly #dropKey: Query<[number]>
+  readonly #dropFiles: Query<[number]>
+  readonly #file: Query<[number], FileRow>
+  readonly #putFile: Query<[number, number, number, Buffer, Buffer]>
+  readonly #copyFile: Query<[number, number]>
+  readonly #dropFile: Query<[number, number, number, number, number]>
+  readonly #old: Query<[number, number, number, number], [number, ...FileRow]>
+
+  constructor(db: Database) {
+    this.#key = db.query("SELECT generation, check_value, previous FROM key WHERE id = ?")
+    this.#ids = db.query("SELECT id FROM key")
+    this.#putKey = db.query(
+      "INSERT OR REPLACE INTO key (id, generation, check_value, previous) VALUES (?, ?, ?, ?)",
+    )
+    this.#slots = db.query(
+      "SELECT slot, kind, kdf, salt, cost, memory_kib, wrapped FROM key_slot WHERE key = ? ORDER BY slot",
+    )
+    this.#putSlot = db.query(
+      `INSERT INTO key_slot (key, slot, kind, kdf, salt, cost, memory_kib, wrapped)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    )
+    this.#dropSlot = db.query("DELETE FROM key_slot WHERE key = ? AND slot = ?")
+    this.#dropSlots = db.query("DELETE FROM key_slot WHERE key = ?")
+    this.#unused = db.query("SELECT id FROM key WHERE id NOT IN (SELECT key FROM tree)")
+    this.#dropKey = db.query("DELETE FROM key WHERE id = ?")
+    this.#dropFiles = db.query("DELETE FROM file_key WHERE key = ?")
+    this.#file = db.query("SELECT key, generation, file_id, wrapped FROM file_key WHERE body = ?")
+    this.#putFile = db.query(
+      "INSERT OR REPLACE INTO file_key (body, key, generation, file_id, wrapped) VALUES (?, ?, ?, ?, ?)",
+    )
+    this.#copyFile = db.query(
+      `INSERT INTO file_key (body, key, generation, file_id, wrapped)
+       SELECT ?, key, generation, file_id, wrapped FROM file_key WHERE body = ?`,
+    )
+    // An inode that has its own body says so with 0.
+    this.#dropFile = db.query(
+      `DELETE FROM file_key WHERE body = ?
+         AND NOT EXISTS (SELECT 1 FROM inode WHERE body = ? AND body != 0 AND ino != ?)
+         AND NOT EXISTS (SELECT 1 FROM inode WHERE ino = ? AND body = 0 AND ino != ?)`,
+    )
+    this.#old = db.query(
+      `SELECT body, key, generation, file_id, wrapped FROM file_key
+       WHERE body > ? AND key = ? AND generation < ? ORDER BY body LIMIT ?`,
+    )
+  }
+
+  get(id: number): KeyRow | undefined {
+    const row = this.#key.get(id)
+    if (row === undefined) return undefined
+    return { id, generation: row[0], checkValue: row[1], previous: row[2] ?? undefined }
+  }
+
+  ids(): number[] {
+    return this.#ids.all().map(([id]) => id)
+  }
+
+  put({ id, generation, checkValue, previous }: KeyRow): void {
+    this.#putKey.run(id, generation, checkValue, previous ?? null)
+  }
+
+  slots(id: number): KeySlot[] {
+    return this.#slots.all(id).map(([slot, kind, kdf, salt, cost, memoryKiB, wrapped]) => ({
+      ...{ slot, kind: kind as SourceKind, kdf: kdf as Kdf },
+      ...{ salt, cost, memoryKiB, wrapped },
+    }))
+  }
+
+  addSlot(id: number, { slot, kind, kdf, salt, cost, memoryKiB, wrapped }: KeySlot): void {
+    this.#putSlot.run(id, slot, kind, kdf, salt, cost, memoryKiB, wrapped)
+  }
+
+  dropSlot(id: number, slot: number): void {
+    this.#dropSlot.run(id, slot)
+  }
+
+  dropSlots(id: number): void {
+    this.#dropSlots.run(id)
+  }
+
+  /** Keys that no tree has any more go, and with them whatever could still be decrypted. Returns their numbers. */
+  dropUnused(): number[] {
+    const ids = this.#unused.all().map(([id]) => id)
+    for (const id of ids) {
+      this.#dropFiles.run(id)
+      this.#dropSlots.run(id)
+      this.#dropKey.run(id)
+    }
+    return ids
+  }
+
+  fileKey(body: number): FileKeyRow {
+    const row = this.#file.get(body)
+    if (row === undefined) throw new Fault("corrupt", `body ${body} of an encrypted tree has no key`)
+    return fromRow(row)
+  }
+
+  putFileKey(body: number, row: FileKeyRow): void {
+    this.#putFile.run(body, row.key, row.generation, row.fileId, row.wrapped)
+  }
+
+  /** A copy of a body has the same key. */
+  copyFileKey(from: number, to: number): void {
+    this.#copyFile.run(to, from)
+  }
+
+  /** The inode `ino` with this body goes: so does the key, unless a copy has the body too. */
+  dropFileKey(body: number, ino: number): void {
+    this.#dropFile.run(body, body, ino, body, ino)
+  }
+
+  /** Up to `limit` file keys behind `body` that an earlier generation of `key` wraps, in order. */
+  olderThan(key: number, generation: number, body: number, limit: number): (FileKeyRow & { body: number })[] {
+    return this.#old.all(body, key, generation, limit).map(([at, ...row]) => ({ body: at, ...fromRow(row) }))
+  }
+}
+
+function fromRow([key, generation, fileId, wrapped]: FileRow): FileKeyRow {
+  return { key, generation, fileId, wrapped }
+}
