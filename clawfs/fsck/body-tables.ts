@@ -1,4 +1,5 @@
 /** Tables `inline` and `extent` looked up body by body, and who has a body: for the few that no scan is in step with. */
+import { PIECE_LENGTH } from "./sealed.ts"
 import type { Database, Query } from "../store/database.ts"
 import { DT_REG } from "./attributes.ts"
 import type { BodyRows, ContentsRow } from "./contents.ts"
@@ -36,7 +37,7 @@ export class BodyTables {
   readonly #refs: Query<[number], [number]>
 
   constructor(db: Database) {
-    this.#inline = db.query("SELECT length(data) FROM inline WHERE body = ?")
+    this.#inline = db.query(`SELECT ${PIECE_LENGTH} FROM inline WHERE body = ?`)
     this.#extents = db.query(
       `SELECT ${EXTENT_COLUMNS} FROM extent WHERE body = ? AND offset > ? AND +offset < ${SAFE_LIMIT} ORDER BY offset LIMIT ${PAGE}`,
     )

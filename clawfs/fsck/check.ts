@@ -8,6 +8,8 @@ import { checkInodes } from "./inodes.ts"
 import { DT_DIR, InodeIndex } from "./inode-index.ts"
 import { checkNames } from "./names.ts"
 import { Steps, type Identity, type OnProgress, type Pass, type Totals } from "./pass.ts"
+import { checkKeys } from "./keys.ts"
+import { Sealed } from "./sealed.ts"
 import { Paths } from "./paths.ts"
 import { checkRecords } from "./records.ts"
 import { numberOf } from "./scan.ts"
@@ -45,6 +47,9 @@ const TABLES = [
   "segment",
   "shared",
   "tree",
+  "key",
+  "key_slot",
+  "file_key",
   "snapshot",
   "snapshot_schedule",
 ]
@@ -88,6 +93,7 @@ class Run {
   }
   #pass: Pass | undefined
   #index: InodeIndex | undefined
+  #sealed: Sealed | undefined
   #highest = 0
   #isDamaged = false
   /** Something could not be read to its end: what depends on it would be found missing. */
@@ -96,7 +102,11 @@ class Run {
   constructor(db: Database, options: CheckOptions, isRepairing: boolean) {
     this.#db = db
     this.#options = options
-    this.#paths = new Paths(db, () => this.#index)
+    this.#paths = new Paths(
+      db,
+      () => this.#index,
+      (parent) => this.#sealed?.has(parent) === true,
+    )
     this.#findings = new Findings(this.#paths, isRepairing)
   }
 
@@ -147,6 +157,8 @@ class Run {
     const identity = this.#identity()
     if (identity === undefined) return
     const { directory, isOnline, onProgress } = this.#options
+    const sealed = new Sealed(this.#db)
+    this.#sealed = sealed
     const directories = checkDirectories(this.#db, this.#findings)
     const count = numberOf(this.#db, "SELECT count(*) FROM inode") ?? 0
     const steps = new Steps(onProgress, "index", count)
@@ -155,11 +167,13 @@ class Run {
     for (const ino of directories) index.type[index.find(ino)] = DT_DIR
     const pass: Pass = {
       ...{ directory, isOnline, onProgress, db: this.#db, identity, index, paths: this.#paths },
+      sealed,
       ...{ findings: this.#findings, totals: this.#totals, use: new Map() },
     }
     checkNames(pass)
     checkTree(pass)
     checkInodes(pass)
+    checkKeys(pass)
     checkBodies(pass)
     checkTrees(pass)
     checkSegmentRows(pass)

@@ -141,6 +141,7 @@ class ContentsChecker {
     const { body, inlineOffset, inlineLength } = this.#inode
     const { db } = this.#pass
     const row = this.#row ?? 0
+    if (this.#pass.sealed.has(this.#inode.ino)) return this.#sealedInline()
     // A place that can't be: what belongs there can't be told.
     if (inlineOffset < 0 || inlineOffset >= SAFE_LIMIT) return [inlineOffset, inlineLength]
     if (row === inlineLength && (row > 0 || (this.#row === undefined && inlineOffset === 0)))
@@ -172,6 +173,17 @@ class ContentsChecker {
         else change(db, "UPDATE inline SET data = substr(data, 1, ?) WHERE body = ?", inlineLength, body)
       },
     )
+    return [inlineOffset, inlineLength]
+  }
+
+  /** An encrypted piece can only be whole, or lost. */
+  #sealedInline(): readonly [offset: number, length: number] {
+    const { inlineOffset, inlineLength } = this.#inode
+    const right = inlineLength === 0 ? undefined : inlineLength
+    if (this.#row !== right) {
+      const message = `the encrypted inline piece has ${this.#row ?? 0} bytes, it should have ${right ?? 0}`
+      this.#report("inline", message, undefined, { offset: inlineOffset, length: inlineLength })
+    }
     return [inlineOffset, inlineLength]
   }
 

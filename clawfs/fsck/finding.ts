@@ -15,6 +15,7 @@ export type FindingKind =
   | "lost"
   | "symlink"
   | "xattr"
+  | "key"
   | "inline"
   | "extent"
   /** How many inodes have the same contents. */

@@ -1,4 +1,5 @@
 /** Table `inode`, row by row, in step with the tables that hang on it. */
+import { PIECE_LENGTH } from "./sealed.ts"
 import { ROOT_NODE } from "../core/brand.ts"
 import type { Value } from "../store/database.ts"
 import { DT_LNK, INODE_COLUMNS, inodeOfRow, problemsOf, type InodeRow } from "./attributes.ts"
@@ -18,7 +19,7 @@ const KEYS = { inline: "body", symlink: "ino", xattr: "ino", extent: "body" } as
 >
 
 const INODES = `SELECT ${INODE_COLUMNS} FROM inode WHERE ino > ? AND ino < ${INO_LIMIT} ORDER BY ino LIMIT ${PAGE}`
-const INLINE = `SELECT body, length(data) FROM inline WHERE body > ? AND body < ${INO_LIMIT} ORDER BY body LIMIT ${PAGE}`
+const INLINE = `SELECT body, ${PIECE_LENGTH} FROM inline WHERE body > ? AND body < ${INO_LIMIT} ORDER BY body LIMIT ${PAGE}`
 const SYMLINKS = `SELECT ino, length(target), instr(target, x'00') FROM symlink
   WHERE ino > ? AND ino < ${INO_LIMIT} ORDER BY ino LIMIT ${PAGE}`
 const XATTRS = `SELECT ino, name, length(value) FROM xattr WHERE (ino, name) > (?, ?) AND +ino < ${INO_LIMIT}

@@ -5,6 +5,7 @@ import { Dentries } from "../store/dentries.ts"
 import { Home, NO_TYPE } from "./inode-index.ts"
 import { numberOf, PAGE, SAFE_LIMIT, change, rowsOf } from "./scan.ts"
 import { Steps, type Pass } from "./pass.ts"
+import { isCell, standIn } from "./sealed.ts"
 
 type Row = [parent: number, cookie: number, name: Buffer, ino: number, type: number]
 
@@ -51,12 +52,20 @@ class NameChecker {
       this.#parentAt = index.find(parent)
       this.#dentries.clearCache()
     }
+    if (this.#pass.sealed.has(parent) && !isCell(name))
+      this.#pass.findings.add({
+        kind: "name",
+        entry: { parent, name: standIn(name) },
+        message: `an encrypted name of ${name.length} bytes`,
+      })
     const problem = this.#problemOf(row)
     if (problem !== undefined) {
       this.#remove(row, problem)
       return
     }
-    const found = this.#dentries.find(parent as NodeId, name)
+    // Where an encrypted name belongs only its key tells.
+    const isSealed = this.#pass.sealed.has(parent)
+    const found = isSealed ? { ino, cookie: row[1] } : this.#dentries.find(parent as NodeId, name)
     if (found !== undefined && found.cookie !== row[1]) {
       this.#remove(row, `the name is there twice, for inodes ${found.ino} and ${ino}`)
       return
@@ -72,19 +81,29 @@ class NameChecker {
     const { index } = this.#pass
     if (this.#parentAt < 0) return `its directory, inode ${this.#parent}, does not exist`
     if (!index.isDirectory(this.#parentAt)) return `inode ${this.#parent}, which holds it, is no directory`
+    const sealed = this.#pass.sealed.has(this.#parent)
+    const problem = sealed ? undefined : this.#problemOfName(name)
+    if (problem !== undefined) return problem
+    if (ino === ROOT_NODE) return "it stands for the root"
+    return index.find(ino) < 0 ? `it stands for inode ${ino}, which does not exist` : undefined
+  }
+
+  #problemOfName(name: Buffer): string | undefined {
     if (name.length === 0 || name.length > NAME_MAX) return `a name of ${name.length} bytes`
     if (name.includes(SLASH) || name.includes(0)) return "a name with a slash or a zero byte"
     const text = name.toString("latin1")
-    if (text === "." || text === "..") return `a name that is kept for the directory itself`
-    if (ino === ROOT_NODE) return "it stands for the root"
-    return index.find(ino) < 0 ? `it stands for inode ${ino}, which does not exist` : undefined
+    return text === "." || text === ".." ? "a name that is kept for the directory itself" : undefined
+  }
+
+  #shown(parent: number, name: Buffer): Buffer {
+    return this.#pass.sealed.has(parent) ? standIn(name) : name
   }
 
   #remove([parent, cookie, name]: Row, message: string): void {
     const { db, findings } = this.#pass
     findings.add({
       kind: "name",
-      entry: { parent, name },
+      entry: { parent, name: this.#shown(parent, name) },
       message,
       repair: () => {
         change(db, "DELETE FROM dentry WHERE parent = ? AND cookie = ?", parent, cookie)
@@ -101,7 +120,7 @@ class NameChecker {
     findings.add({
       kind: "name",
       ino,
-      entry: { parent, name },
+      entry: { parent, name: this.#shown(parent, name) },
       message: `the entry has type ${type}, its inode ${right}`,
       repair: () =>
         change(db, "UPDATE dentry SET type = ? WHERE parent = ? AND cookie = ?", right, parent, cookie),
@@ -155,7 +174,7 @@ class NameChecker {
       this.#pass.findings.add({
         kind: "name",
         ino,
-        entry: { parent, name },
+        entry: { parent, name: this.#shown(parent, name) },
         message: `the entry is not where lookups look for it (cookie ${cookie})`,
         repair: () => this.#move(row),
       })

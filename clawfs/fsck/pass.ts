@@ -3,6 +3,7 @@ import type { Database } from "../store/database.ts"
 import type { Findings } from "./finding.ts"
 import type { InodeIndex } from "./inode-index.ts"
 import type { Paths } from "./paths.ts"
+import type { Sealed } from "./sealed.ts"
 
 /** Hears how far a check is: rows of a table, or bytes. */
 export type OnProgress = (what: string, done: number, total: number) => void
@@ -40,6 +41,7 @@ export interface Pass {
   readonly identity: Identity
   readonly index: InodeIndex
   readonly paths: Paths
+  readonly sealed: Sealed
   readonly findings: Findings
   readonly totals: Totals
   /** By segment number. */

@@ -2,6 +2,7 @@
 import { ROOT_NODE } from "../core/brand.ts"
 import type { Database, Query } from "../store/database.ts"
 import { printable, type PathFinder } from "./finding.ts"
+import { standIn } from "./sealed.ts"
 import type { InodeIndex } from "./inode-index.ts"
 
 /** The kernel knows no longer paths; a cycle has no end. */
@@ -14,12 +15,14 @@ interface Place {
 
 export class Paths implements PathFinder {
   readonly #index: () => InodeIndex | undefined
+  readonly #isSealed: (parent: number) => boolean
   readonly #name: Query<[number, number, number], [Buffer]>
   /** Inodes that were made since the index was. */
   readonly #made = new Map<number, Place>()
 
-  constructor(db: Database, index: () => InodeIndex | undefined) {
+  constructor(db: Database, index: () => InodeIndex | undefined, isSealed: (parent: number) => boolean) {
     this.#index = index
+    this.#isSealed = isSealed
     this.#name = db.query("SELECT name FROM dentry WHERE parent = ? AND cookie = ? AND ino = ?")
   }
 
@@ -35,7 +38,7 @@ export class Paths implements PathFinder {
       const place = this.#placeOf(at)
       const name = place === undefined ? undefined : this.#name.get(place.parent, place.cookie, at)?.[0]
       if (place === undefined || name === undefined || names.length === DEEPEST) return undefined
-      names.push(printable(name))
+      names.push(printable(this.#isSealed(place.parent) ? standIn(name) : name))
       at = place.parent
     }
     return `/${names.reverse().join("/")}`

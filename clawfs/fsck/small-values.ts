@@ -2,6 +2,7 @@
 import { InodeFlag, PERMISSIONS, S_IFLNK } from "../store/inode.ts"
 import { DT_LNK, type InodeRow } from "./attributes.ts"
 import { printable } from "./finding.ts"
+import { BLOB_OVERHEAD, isCell } from "./sealed.ts"
 import { DT_DIR } from "./inode-index.ts"
 import type { Pass } from "./pass.ts"
 import { change } from "./scan.ts"
@@ -18,41 +19,49 @@ const ACCESS_ACL = "system.posix_acl_access"
 const DEFAULT_ACL = "system.posix_acl_default"
 
 /** A link, or an inode with a target. */
-export function checkTarget(
-  { db, findings }: Pass,
-  { ino, mode, type, size, alloc }: InodeRow,
-  row: SymlinkRow | undefined,
-): void {
+export function checkTarget(pass: Pass, inode: InodeRow, row: SymlinkRow | undefined): void {
+  const { db, findings } = pass
+  const { ino, mode, type, size, alloc } = inode
   if (row === undefined) {
     findings.add({ kind: "symlink", ino, message: "the target of the link is lost" })
     return
   }
-  const [, length, zeroAt] = row
+  const isSealed = pass.sealed.has(ino)
+  const length = isSealed ? row[1] - BLOB_OVERHEAD : row[1]
+  const zeroAt = isSealed ? 0 : row[2]
   if (type !== DT_LNK) {
     // Only of a link is that the size, and that with nothing stored.
-    const isLink = size === length && alloc === 0
+    const isLink = size === length && alloc === 0 && !isSealed
     const value = S_IFLNK | (mode & PERMISSIONS)
     const repair = (): void => change(db, "UPDATE inode SET mode = ? WHERE ino = ?", value, ino)
     const message = `mode 0o${mode.toString(8)}, and has the target of a link`
     findings.add({ kind: "symlink", ino, message, ...(isLink ? { repair } : {}) })
     return
   }
-  if (length === 0 || length > TARGET_MAX || zeroAt > 0) {
+  if (length <= 0 || length > TARGET_MAX || zeroAt > 0) {
     const message = zeroAt > 0 ? "a target with a zero byte" : `a target of ${length} bytes`
     findings.add({ kind: "symlink", ino, message })
   }
   if (size === length) return
+  const isMendable = length > 0
   findings.add({
     kind: "symlink",
     ino,
     message: `size ${size}, but the target has ${length} bytes`,
-    repair: () => change(db, "UPDATE inode SET size = ? WHERE ino = ?", length, ino),
+    ...(isMendable
+      ? { repair: (): void => change(db, "UPDATE inode SET size = ? WHERE ino = ?", length, ino) }
+      : {}),
   })
 }
 
 /** The rows, and the flags that say in advance whether a lookup in the table is worth it. */
-export function checkXattrs({ db, findings }: Pass, inode: InodeRow, rows: Iterable<XattrRow>): void {
+export function checkXattrs(pass: Pass, inode: InodeRow, rows: Iterable<XattrRow>): void {
+  const { db, findings } = pass
   const { ino, type, flags } = inode
+  if (pass.sealed.has(ino)) {
+    checkSealedXattrs(pass, inode, rows)
+    return
+  }
   let right = flags & ~(InodeFlag.HAS_ACCESS_ACL | InodeFlag.HAS_DEFAULT_ACL)
   for (const [, name, length] of rows) {
     right |= InodeFlag.HAS_XATTR
@@ -72,5 +81,24 @@ export function checkXattrs({ db, findings }: Pass, inode: InodeRow, rows: Itera
     ino,
     message: "the flags of the inode do not fit its extended attributes",
     repair: () => change(db, "UPDATE inode SET flags = ? WHERE ino = ?", value, ino),
+  })
+}
+
+/** Which of them are ACLs only the key tells: those flags stay as they are. */
+function checkSealedXattrs({ db, findings }: Pass, { ino, flags }: InodeRow, rows: Iterable<XattrRow>): void {
+  let hasAny = false
+  for (const [, name, length] of rows) {
+    hasAny = true
+    if (!isCell(name))
+      findings.add({ kind: "xattr", ino, message: `an encrypted attribute's name of ${name.length} bytes` })
+    if (length < BLOB_OVERHEAD || length > VALUE_MAX + BLOB_OVERHEAD)
+      findings.add({ kind: "xattr", ino, message: `an encrypted attribute's value of ${length} bytes` })
+  }
+  if (!hasAny || flags < 0 || flags >= 2 ** 32 || (flags & InodeFlag.HAS_XATTR) !== 0) return
+  findings.add({
+    kind: "xattr",
+    ino,
+    message: "the flags of the inode do not fit its extended attributes",
+    repair: () => change(db, "UPDATE inode SET flags = flags | ? WHERE ino = ?", InodeFlag.HAS_XATTR, ino),
   })
 }
