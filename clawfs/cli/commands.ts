@@ -5,16 +5,21 @@ import { clone } from "./commands/clone.ts"
 import { completion } from "./commands/completion.ts"
 import { compress } from "./commands/compress.ts"
 import { doctor } from "./commands/doctor.ts"
+import { encrypt } from "./commands/encrypt.ts"
 import { fsck } from "./commands/fsck.ts"
 import { gc } from "./commands/gc.ts"
 import { init } from "./commands/init.ts"
 import { installService } from "./commands/install-service.ts"
+import { keys } from "./commands/keys.ts"
+import { lock } from "./commands/lock.ts"
 import { mount } from "./commands/mount.ts"
 import { quota } from "./commands/quota.ts"
+import { rekey } from "./commands/rekey.ts"
 import { restore } from "./commands/restore.ts"
 import { salvage } from "./commands/salvage.ts"
 import { snapshot } from "./commands/snapshot.ts"
 import { status } from "./commands/status.ts"
+import { unlock } from "./commands/unlock.ts"
 import { unmount } from "./commands/unmount.ts"
 
 export const COMMANDS: readonly Command[] = [
@@ -26,6 +31,11 @@ export const COMMANDS: readonly Command[] = [
   clone,
   quota,
   compress,
+  encrypt,
+  unlock,
+  lock,
+  rekey,
+  keys,
   gc,
   fsck,
   backup,

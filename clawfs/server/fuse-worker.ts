@@ -29,6 +29,7 @@ import { Cleaning } from "./cleaning.ts"
 import { Desk, type Method, type Outcome } from "./desk.ts"
 import { Good } from "./good.ts"
 import { Fsyncs } from "./fsyncs.ts"
+import { KeyOrders } from "./key-orders.ts"
 import { ServerFd, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
 import { Replayer } from "./replayer.ts"
 import { SecondTries } from "./second-tries.ts"
@@ -140,6 +141,8 @@ function serve(): void {
   memory.publish(env.store)
   if (memory.agreement === undefined) memory.logSynced = env.store.logSynced
   if (!config.readOnly) recover(fs, env, memory)
+  const keys = new KeyOrders(env, report, log)
+  keys.adopt()
   report({ kind: "opened" })
   using latency = config.powerSave ? undefined : new CpuLatency(log)
   const channel = new Channel(ServerFd.FUSE, log, { latency, wake: new WakeUp(wake) })
@@ -163,10 +166,11 @@ function serve(): void {
   const methods = new Map<string, Method>([
     ...treeMethods(env, removal, log),
     ["commit", () => commitNow(env)],
+    keys.method,
   ])
   const desk = new Desk(orders.port, methods, cleaning, log)
   const good = new Good(env.store, memory, log)
-  loop(channel, protocol, { memory, env, fs, fsyncs, cleaning, removal, desk, good })
+  loop(channel, protocol, { memory, env, fs, fsyncs, keys, cleaning, removal, desk, good })
   fs.settle()
   env.store[Symbol.dispose]()
   report({ kind: "closed" })
@@ -177,6 +181,7 @@ interface Served {
   readonly env: Environment
   readonly fs: FileSystem
   readonly fsyncs: Fsyncs
+  readonly keys: KeyOrders
   readonly cleaning: Cleaning
   readonly removal: Removal
   readonly desk: Desk
@@ -184,7 +189,7 @@ interface Served {
 }
 
 function loop(channel: Channel, protocol: Protocol, served: Served): void {
-  const { memory, env, fs, fsyncs, cleaning, removal, desk, good } = served
+  const { memory, env, fs, fsyncs, keys, cleaning, removal, desk, good } = served
   let isQuiet = false
   /** Answers the request in the channel's buffer, unless it is to be tried once more. */
   const serve = (length: number, isLastTry: boolean): void => {
@@ -215,7 +220,7 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     if (wait !== undefined) return wait
     if (env.store.isTight) tidy(served)
     if (removal.mayHaveWork && removeSome(removal)) return 0
-    const pause = cleaning.onQuiet()
+    const pause = keys.onQuiet() ?? cleaning.onQuiet()
     passOnDeadSegments(env)
     memory.orphans = env.orphans.size
     if (pause !== undefined) return pause

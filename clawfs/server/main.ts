@@ -17,6 +17,8 @@ import {
   type WorkerData,
   type WorkerReport,
 } from "./messages.ts"
+import { Encryption } from "./encryption.ts"
+import { KEYS } from "./key-orders.ts"
 import { Orders } from "./orders.ts"
 import { SessionMemory } from "./session-memory.ts"
 import { statusOf } from "./status.ts"
@@ -49,6 +51,11 @@ class Server {
   readonly #flushes = new Map<number, { resolve: () => void; reject: (fault: Fault) => void }>()
   #nextFlush = 1
   #cleaningOrders = 0
+  readonly encryption = new Encryption(
+    (order, moved) => this.#orders.run(KEYS, order, moved),
+    () => this.#memory.agreement?.writeback ?? config.writeback,
+    log,
+  )
   /** Closed, and its socket removed, when the server leaves in good order. */
   control: ControlServer | undefined
 
@@ -99,6 +106,11 @@ class Server {
         break
       case "flushed":
         this.#flushed(report.id, report.error)
+        break
+      case "retired":
+        this.encryption
+          .onRetired(report.id, report.generation)
+          .catch((thrown: unknown) => log.error("an earlier key is still kept", { reason: describe(thrown) }))
         break
       default:
         unreachable(report)
@@ -186,6 +198,7 @@ async function start(): Promise<void> {
     ["clean", () => server.clean()],
     ["sync", async () => (await server.run("commit", {}), await server.flush(), {})],
     ["hold", ({ seconds }) => (server.hold(seconds), {})],
+    ...server.encryption.methods,
   ])
   process.on("disconnect", () => void server.abandon())
   process.on("message", (message: { kind?: unknown }) => {

@@ -2,6 +2,7 @@
 import type { MessagePort } from "node:worker_threads"
 import type { FaultKind } from "../core/fault.ts"
 import type { Level } from "../core/log.ts"
+import type { KeySlot } from "../../keyring/slots.ts"
 import type { Stale } from "../fuse/notify.ts"
 
 /** Descriptors that the supervisor passes to every server, by number. */
@@ -46,7 +47,7 @@ export type Order =
       readonly kind: "run"
       readonly id: number
       readonly method: string
-      readonly params: Readonly<Record<string, unknown>>
+      readonly params: object
     }
 
 /** Serving thread → main thread. */
@@ -54,6 +55,51 @@ export type OrderReply =
   /** `stale`: what the kernel has to forget, before anybody hears of the result. */
   | { readonly id: number; readonly ok: true; readonly value: unknown; readonly stale: Stale }
   | { readonly id: number; readonly ok: false; readonly fault: FaultReport }
+
+/** What is to be done with the keys of encrypted trees. Bytes of keys are moved, not copied. */
+export type KeyOrder =
+  | { readonly do: "list" }
+  | {
+      readonly do: "encrypt"
+      readonly ino: number
+      readonly id: number
+      readonly key: Uint8Array
+      readonly slot: KeySlot
+    }
+  | { readonly do: "unlock"; readonly id: number; readonly generation: number; readonly key: Uint8Array }
+  /** What the kernel has of the tree is stale then; `held`: as if it were. */
+  | { readonly do: "held"; readonly id: number }
+  | { readonly do: "lock"; readonly id: number }
+  | { readonly do: "add slot"; readonly id: number; readonly key: Uint8Array; readonly slot: KeySlot }
+  | { readonly do: "remove slot"; readonly id: number; readonly slot: number }
+  | {
+      readonly do: "rekey"
+      readonly id: number
+      readonly generation: number
+      readonly key: Uint8Array
+      readonly next: Uint8Array
+      readonly slot: KeySlot
+    }
+
+export interface KeyReport {
+  readonly uuid: Uint8Array
+  /** What the next encrypted tree's key will be numbered. */
+  readonly nextId: number
+  readonly keys: readonly KeyState[]
+}
+
+export interface KeyState {
+  readonly id: number
+  readonly generation: number
+  readonly checkValue: Uint8Array
+  readonly locked: boolean
+  /** Directories that are encrypted under it. */
+  readonly tops: readonly number[]
+  readonly slots: readonly KeySlot[]
+  /** File keys are being wrapped anew; so many are done since the server started. */
+  readonly rekeying: boolean
+  readonly rewrapped: number
+}
 
 /** An fsync that the sync worker will answer, and its slot in the session memory. */
 export interface Fsync {
@@ -94,6 +140,8 @@ export type WorkerReport =
   | { readonly kind: "serving" }
   | { readonly kind: "closed" }
   | { readonly kind: "flushed"; readonly id: number; readonly error?: string }
+  /** The generation of a key that was in force until a re-key has ended. */
+  | { readonly kind: "retired"; readonly id: number; readonly generation: number }
 
 /** Server process → supervisor. */
 export type ServerReport =

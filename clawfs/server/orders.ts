@@ -31,8 +31,9 @@ export class Orders {
     return this.#wake.fd
   }
 
-  send(order: Order): void {
-    this.#port.postMessage(order)
+  /** `moved`: memory that goes along instead of being copied. */
+  send(order: Order, moved: readonly ArrayBuffer[] = []): void {
+    this.#port.postMessage(order, moved)
     this.#wake.signal()
   }
 
@@ -40,12 +41,12 @@ export class Orders {
    * Runs a method of the serving thread and gives its result, when the kernel has forgotten what it changed. Throws the
    * method's `Fault`. If the server dies first, the promise dies with it: the client hears of a closed connection.
    */
-  run(method: string, params: Readonly<Record<string, unknown>>): Promise<unknown> {
+  run(method: string, params: object, moved: readonly ArrayBuffer[] = []): Promise<unknown> {
     const id = this.#next
     this.#next += 1
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
-      this.send({ kind: "run", id, method, params })
+      this.send({ kind: "run", id, method, params }, moved)
     })
   }
 

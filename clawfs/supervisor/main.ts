@@ -6,6 +6,7 @@ import { Fault, describe, kindOfThrown } from "../core/fault.ts"
 import { present } from "../core/assert.ts"
 import { Log } from "../core/log.ts"
 import type { FaultReport } from "../server/messages.ts"
+import { joinSessionKeyring } from "../../keyring/keyring.ts"
 import { Supervisor, type SupervisorOptions } from "./supervisor.ts"
 
 export type SupervisorReport =
@@ -21,7 +22,17 @@ function tell(report: SupervisorReport): void {
   })
 }
 
+/** Each mount has keys of its own, which end with it. Where the kernel has no keyrings, they end with a server. */
+function openKeyring(): void {
+  try {
+    joinSessionKeyring()
+  } catch (thrown) {
+    log.info("keys of encrypted trees will not survive the server", { reason: describe(thrown) })
+  }
+}
+
 try {
+  openKeyring()
   const supervisor = await Supervisor.mount(options, log, () => tell({ kind: "serving" }))
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void supervisor.stop())
   process.on("SIGHUP", () => log.info("SIGHUP ignored"))

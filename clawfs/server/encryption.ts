@@ -1,0 +1,209 @@
+/** The main thread's part in encrypted trees: the methods of the control socket, and the session keyring. */
+import { closeSync, constants, openSync, readSync } from "node:fs"
+import type { Handler } from "../api/server.ts"
+import { Fault } from "../core/fault.ts"
+import type { Log } from "../core/log.ts"
+import { dropKept, keepKey } from "../../keyring/keyring.ts"
+import { KEY_BYTES, copySecret, newSecret, wipe } from "../../keyring/secret.ts"
+import type { KeySlot } from "../../keyring/slots.ts"
+import { TreeKey, type KeyIdentity } from "../../keyring/tree-key.ts"
+import {
+  AddSlotParams,
+  EncryptParams,
+  LockParams,
+  RekeyParams,
+  RemoveSlotParams,
+  UnlockParams,
+  type KeyList,
+  type Pipe,
+  type Slot,
+} from "../../schema/encryption.ts"
+import { forbidDumps } from "../sys/no-dumps.ts"
+import type { KeyOrder, KeyReport } from "./messages.ts"
+
+type Run = (order: KeyOrder, moved: readonly ArrayBuffer[]) => Promise<unknown>
+
+export class Encryption {
+  readonly #run: Run
+  readonly #writesBack: () => boolean
+  readonly #log: Log
+  /** Why keys can't be kept in the kernel. */
+  #notKept: string | undefined
+
+  /** `run` has the serving thread carry out an order; memory that is moved goes along. */
+  constructor(run: Run, writesBack: () => boolean, log: Log) {
+    this.#run = run
+    this.#writesBack = writesBack
+    this.#log = log
+  }
+
+  get methods(): [string, Handler][] {
+    return [
+      ["keys", () => this.#list()],
+      ["encrypt", (params) => this.#encrypt(params)],
+      ["unlock", (params) => this.#unlock(params)],
+      ["lock", (params) => this.#lock(params)],
+      ["add-slot", (params) => this.#addSlot(params)],
+      ["remove-slot", (params) => this.#removeSlot(params)],
+      ["rekey", (params) => this.#rekey(params)],
+    ]
+  }
+
+  #ask(order: KeyOrder, ...keys: readonly Uint8Array[]): Promise<unknown> {
+    return this.#run(
+      order,
+      keys.map((key) => key.buffer as ArrayBuffer),
+    )
+  }
+
+  async onRetired(id: number, generation: number): Promise<void> {
+    const { uuid } = await this.#report()
+    dropKept({ uuid: Buffer.from(uuid), id, generation })
+  }
+
+  async #report(): Promise<KeyReport> {
+    return (await this.#ask({ do: "list" })) as KeyReport
+  }
+
+  async #list(): Promise<KeyList> {
+    const { uuid, nextId, keys } = await this.#report()
+    return {
+      uuid: hex(uuid),
+      nextKey: nextId,
+      ...(this.#notKept === undefined ? {} : { notKept: this.#notKept }),
+      keys: keys.map(({ id, tops, slots, checkValue, ...rest }) => ({
+        ...rest,
+        key: id,
+        checkValue: hex(checkValue),
+        directories: [...tops],
+        slots: slots.map((slot) => ({ ...slot, salt: hex(slot.salt), wrapped: hex(slot.wrapped) })),
+      })),
+    }
+  }
+
+  async #identity(id: number, generation?: number): Promise<KeyIdentity> {
+    const { uuid, keys } = await this.#report()
+    const known = keys.find((each) => each.id === id)?.generation
+    return { uuid: Buffer.from(uuid), id, generation: generation ?? known ?? 1 }
+  }
+
+  /** Keeps the key for the servers to come, then has the serving thread take it; if that fails, it is not kept. */
+  async #introduce(identity: KeyIdentity, key: Uint8Array, order: () => Promise<unknown>): Promise<void> {
+    using copy = new TreeKey(identity, copySecret(key))
+    this.#notKept = keepKey(copy)
+    if (this.#notKept !== undefined)
+      this.#log.error("keys can't be kept in the kernel: a new server will find its trees locked", {
+        reason: this.#notKept,
+      })
+    try {
+      await order()
+    } catch (thrown) {
+      dropKept(identity)
+      throw thrown
+    }
+  }
+
+  async #encrypt(params: unknown): Promise<object> {
+    const { ino, key: id, secret, slot } = parsed(EncryptParams, params)
+    const [key] = receive(secret, 1)
+    const order = { do: "encrypt", ino, id, key, slot: slotOf(slot) } as const
+    await this.#introduce(await this.#identity(id, 1), key, () => this.#ask(order, key))
+    return {}
+  }
+
+  async #unlock(params: unknown): Promise<object> {
+    const { key: id, generation, secret } = parsed(UnlockParams, params)
+    const [key] = receive(secret, 1)
+    const order = { do: "unlock", id, generation, key } as const
+    await this.#introduce(await this.#identity(id, generation), key, () => this.#ask(order, key))
+    return {}
+  }
+
+  /** A kill in between leaves a tree that is locked, or one that the next server finds unlocked: then it is asked again. */
+  async #lock(params: unknown): Promise<object> {
+    const { key: id } = parsed(LockParams, params)
+    // What programs have written and the kernel has not passed on needs the key.
+    if (this.#writesBack()) await this.#ask({ do: "held", id })
+    const { generation, uuid } = await this.#identity(id)
+    for (const each of [generation, generation - 1]) dropKept({ uuid, id, generation: each })
+    await this.#ask({ do: "lock", id })
+    return {}
+  }
+
+  async #addSlot(params: unknown): Promise<object> {
+    const { key: id, secret, slot } = parsed(AddSlotParams, params)
+    const [key] = receive(secret, 1)
+    await this.#ask({ do: "add slot", id, key, slot: slotOf(slot) }, key)
+    return {}
+  }
+
+  async #removeSlot(params: unknown): Promise<object> {
+    const { key: id, slot } = parsed(RemoveSlotParams, params)
+    await this.#ask({ do: "remove slot", id, slot })
+    return {}
+  }
+
+  async #rekey(params: unknown): Promise<object> {
+    const { key: id, generation, secret, slot } = parsed(RekeyParams, params)
+    const [key, next] = receive(secret, 2)
+    const order = { do: "rekey", id, generation, key, next, slot: slotOf(slot) } as const
+    await this.#introduce(await this.#identity(id, generation), next, () => this.#ask(order, key, next))
+    return {}
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex")
+}
+
+function slotOf(slot: Slot): KeySlot {
+  return { ...slot, salt: Buffer.from(slot.salt, "hex"), wrapped: Buffer.from(slot.wrapped, "hex") }
+}
+
+interface Schema<T> {
+  safeParse(value: unknown):
+    | { readonly success: true; readonly data: T }
+    | {
+        readonly success: false
+        readonly error: { readonly issues: readonly { path: PropertyKey[]; message: string }[] }
+      }
+}
+
+function parsed<T>(schema: Schema<T>, params: unknown): T {
+  const result = schema.safeParse(params)
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  throw new Fault(
+    "invalid",
+    `params: ${issue?.path.map(String).join(".") ?? ""}: ${issue?.message ?? "invalid"}`,
+  )
+}
+
+/** Reads keys from a pipe that the client holds: so they are never text, and in no buffer but their own. */
+function receive(pipe: Pipe, count: 1): [Buffer]
+function receive(pipe: Pipe, count: 2): [Buffer, Buffer]
+function receive({ pid, fd }: Pipe, count: number): Buffer[] {
+  forbidDumps()
+  const source = openPipe(pid, fd)
+  try {
+    return Array.from({ length: count }, () => {
+      const key = newSecret(KEY_BYTES)
+      if (readSync(source, key, 0, KEY_BYTES, null) === KEY_BYTES) return key
+      wipe(key)
+      throw new Fault("invalid", "the pipe holds no key")
+    })
+  } finally {
+    closeSync(source)
+  }
+}
+
+function openPipe(pid: number, fd: number): number {
+  try {
+    return openSync(`/proc/${pid}/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (cause) {
+    throw new Fault("denied", "the daemon may not read the key from this process", {
+      cause,
+      hint: "run this as the user who mounted the store",
+    })
+  }
+}
