@@ -4,9 +4,9 @@
  * anything on the mount: what hangs there is ended by the watchdog.
  */
 import { spawn, type ChildProcess } from "node:child_process"
-import { randomUUID } from "node:crypto"
+import { randomBytes, randomUUID } from "node:crypto"
 import { setMaxListeners } from "node:events"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { exec, run, sleep, waitUntil, type ExecOptions, type Finished } from "./exec.ts"
@@ -40,6 +40,8 @@ export interface MountOptions {
   readonly flags?: readonly string[]
   readonly initFlags?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
+  /** `work` is an encrypted tree, unlocked whenever the store is mounted. */
+  readonly encrypted?: boolean
   /** Where the store is to be made; beside the mount point unless told otherwise. */
   readonly store?: string
   /** After so many seconds the watchdog aborts the connection. */
@@ -149,6 +151,14 @@ export class Mount implements Target {
     await this.clawfs(["init", this.store, ...(this.#options.initFlags ?? [])])
     await this.mountAgain()
     await this.run("mkdir", ["-m", "0777", this.work])
+    if (this.#options.encrypted !== true) return
+    writeFileSync(this.keyFile, randomBytes(32), { mode: 0o600 })
+    await this.clawfs(["encrypt", "--key-file", this.keyFile, this.work])
+  }
+
+  /** Opens the encrypted tree `work`. */
+  get keyFile(): string {
+    return join(this.#base, "key")
   }
 
   /** Runs the command line program. */
@@ -254,6 +264,7 @@ export class Mount implements Target {
     })
     if (result.code !== 0) throw new Error(`clawfs mount: exit ${result.code ?? "?"}\n${this.log()}`)
     await this.status()
+    if (existsSync(this.keyFile)) await this.clawfs(["unlock", "--key-file", this.keyFile, this.work])
   }
 
   /** Unmounts through the program; an error if a mount or process stays. */

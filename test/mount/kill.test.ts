@@ -30,6 +30,12 @@ test("with the writeback cache nothing is lost either when the server is killed"
   printLoad(await loadWhile(mount, { trees: 2, seconds: 60 }, () => killAgainAndAgain(mount, 10, 300)))
 })
 
+test("no operation on an encrypted tree fails and no byte is wrong while the server is killed", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs({ encrypted: true })
+  printLoad(await loadWhile(mount, { trees: 2, seconds: 60 }, () => killAgainAndAgain(mount, 12, 200)))
+})
+
 test("a server that is killed while nothing happens is replaced, and locks are still held", async (context) => {
   skipIf(context, noMount, requireFuse())
   await using mount = await mountClawfs()

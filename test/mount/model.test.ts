@@ -25,6 +25,16 @@ test("random operations on a tree give what the model and ext4 give", async (con
   for (const output of outputs) expect(output).toContain("all equal")
 })
 
+test("on an encrypted tree, with the writeback cache too, they give the same", async (context) => {
+  skipIf(context, requireTarget())
+  const outputs = await together([
+    lockstep({ encrypted: true }, 8, 4_000_000),
+    lockstep({ encrypted: true, flags: ["--writeback"] }, 8, 5_000_000),
+  ])
+  console.log(outputs.join("\n"))
+  for (const output of outputs) expect(output).toContain("all equal")
+})
+
 test("with the writeback cache, or opens that the server answers, they give the same", async (context) => {
   skipIf(context, requireTarget())
   const outputs = await together([
