@@ -6,7 +6,7 @@
 -- "Claw" in ASCII: file(1) and a wrong database are told apart by it.
 PRAGMA application_id = 0x436c6177;
 -- How many steps have been run: the version of the format.
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;
 
 -- What makes this store different from any other. One row, written once.
 CREATE TABLE store (
@@ -30,7 +30,9 @@ CREATE TABLE state (
   reply_high   INTEGER NOT NULL, -- its high half, without the bit that marks a resent request; both 0: none
   reply_value  INTEGER NOT NULL, -- what its answer needs: the inode that it made, or a number of bytes, or 0
   log_end      INTEGER NOT NULL DEFAULT 0, -- up to where the log belongs to this commit: segment * 2^32 + position; 0: not known
-  log_synced   INTEGER NOT NULL DEFAULT 0  -- up to where the log was on the disk when the commit was made
+  log_synced   INTEGER NOT NULL DEFAULT 0, -- up to where the log was on the disk when the commit was made
+  feed_epoch   INTEGER NOT NULL DEFAULT 0, -- random; another one: what was read of `feed` so far may be of a state that was lost
+  feed_last    INTEGER NOT NULL DEFAULT 0  -- number of the last change in `feed`
 ) STRICT;
 
 -- One row a file, directory, link, FIFO, socket or device.
@@ -186,4 +188,11 @@ CREATE TABLE file_key (
   generation INTEGER NOT NULL,    -- and which generation of that
   file_id    BLOB NOT NULL,       -- 16 random bytes that name the file in all that is encrypted
   wrapped    BLOB NOT NULL        -- nonce [12] · the file's key, encrypted [32] · tag [16]
+) STRICT;
+
+-- What has changed, a row a commit; the search index follows it. Rows go when they were read.
+CREATE TABLE feed (
+  seq     INTEGER PRIMARY KEY, -- number of its last change; all changes of an epoch are numbered in the order of the commits
+  changes BLOB NOT NULL        -- three little-endian doubles a change: the inode; the directory where a name of it came or
+                               -- went, 0 for its contents or attributes; the place there, `dentry.cookie`
 ) STRICT;

@@ -17,6 +17,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/fsck": ["clawfs/core", "clawfs/sys", "clawfs/store", "keyring", "schema"],
   "clawfs/backup": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "schema"],
   "clawfs/salvage": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "clawfs/backup", "schema"],
+  "clawfs/search/feed": ["clawfs/core", "clawfs/store"],
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/server": [

@@ -1,6 +1,7 @@
 /** Removes what was deleted as a whole, in slices between requests: depth first, every slice a consistent state. */
 import { present } from "../core/assert.ts"
 import { now } from "../sys/clock.ts"
+import type { Found } from "../store/dentries.ts"
 import type { Inode } from "../store/inode.ts"
 import { dropName, reap } from "./directory.ts"
 import type { Environment } from "./environment.ts"
@@ -40,7 +41,7 @@ export class Removal {
     store.transactAlone(() => {
       const top = present(store.inodes.get(ino), "top of what is removed")
       if (!this.#empty(top, most, gone)) return
-      this.#unlink(home, cookie, top, gone)
+      this.#unlink(home, { ino, cookie }, top, gone)
     })
     for (const inode of gone) reap(this.#env, inode)
     return gone.length
@@ -56,14 +57,14 @@ export class Removal {
         if (gone.length >= most) return false
         const inode = present(store.inodes.get(ino), "inode of a name")
         if (inode.isDirectory && !this.#empty(inode, most, gone)) return false
-        this.#unlink(directory, cookie, inode, gone)
+        this.#unlink(directory, { ino, cookie }, inode, gone)
       }
     }
   }
 
-  #unlink(directory: Inode, cookie: number, inode: Inode, gone: Inode[]): void {
+  #unlink(directory: Inode, entry: Found, inode: Inode, gone: Inode[]): void {
     const { store } = this.#env
-    store.dentries.removeAt(directory.ino, cookie)
+    store.dentries.removeAt(directory.ino, entry)
     dropName(this.#env, inode)
     if (inode.isDirectory) directory.nlink -= 1
     directory.touchContents(now())

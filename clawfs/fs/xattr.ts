@@ -54,6 +54,7 @@ export function setxattr(
   if (name.equals(DEFAULT_ACL) && !inode.isDirectory) return E.EACCES
   env.store.transact(() => {
     env.store.xattrs.put(inode, name, value)
+    if (inode.isDirectory) env.store.feed.note(inode.ino)
     inode.setFlag(InodeFlag.HAS_XATTR, true)
     if (name.equals(DEFAULT_ACL)) inode.setFlag(InodeFlag.HAS_DEFAULT_ACL, true)
     inode.touchChange(now())
@@ -111,6 +112,7 @@ export function removexattr(env: Environment, request: InHeader, name: Buffer): 
   if (valueOf(env, inode, name) === undefined) return isAcl(name) ? OK : E.ENODATA
   env.store.transact(() => {
     env.store.xattrs.delete(inode, name)
+    if (inode.isDirectory) env.store.feed.note(inode.ino)
     if (name.equals(ACCESS_ACL)) inode.setFlag(InodeFlag.HAS_ACCESS_ACL, false)
     if (name.equals(DEFAULT_ACL)) inode.setFlag(InodeFlag.HAS_DEFAULT_ACL, false)
     if (env.store.xattrs.names(inode).length === 0) inode.setFlag(InodeFlag.HAS_XATTR, false)

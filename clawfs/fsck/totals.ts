@@ -25,7 +25,7 @@ export function checkTotals(pass: Pass): void {
       kind: "state",
       message: "the row of table state is lost",
       // What can be counted the next pass puts right.
-      repair: () => change(db, "INSERT INTO state VALUES (1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)"),
+      repair: () => change(db, "INSERT INTO state VALUES (1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)"),
     })
     return
   }

@@ -12,7 +12,10 @@ export interface ReplyRecord {
   readonly value: number
 }
 
-type Row = [number, number, number, number, number, number, number, number, number, number, number]
+type Row = [
+  ...[number, number, number, number, number, number, number],
+  ...[number, number, number, number, number, number],
+]
 
 export class Counters {
   inodes = 0
@@ -25,6 +28,9 @@ export class Counters {
   /** The log that this commit rests on, and what of it is known to be on the disk (`log-position.ts`); 0: not known. */
   logEnd = 0
   logSynced = 0
+  /** Of table `feed`: see `feed.ts`. */
+  feedEpoch = 0
+  feedLast = 0
   reply: ReplyRecord = { uniqueLow: 0, uniqueHigh: 0, value: 0 }
   #nextIno = 0
   #sequence = 0
@@ -44,6 +50,8 @@ export class Counters {
       "reply_value",
       "log_end",
       "log_synced",
+      "feed_epoch",
+      "feed_last",
     ]
     this.#select = db.query(`SELECT ${columns.join(", ")} FROM state WHERE id = 1`)
     this.#update = db.query(
@@ -68,6 +76,8 @@ export class Counters {
       value,
       this.logEnd,
       this.logSynced,
+      this.feedEpoch,
+      this.feedLast,
     ] = row
     this.reply = { uniqueLow, uniqueHigh, value }
   }
@@ -86,6 +96,8 @@ export class Counters {
       value,
       this.logEnd,
       this.logSynced,
+      this.feedEpoch,
+      this.feedLast,
     )
   }
 

@@ -27,8 +27,12 @@ export type { Found }
 /** How the names of an encrypted directory are stored (docs/FORMAT.md §6); undefined for one in the clear. */
 export type NameKeyOf = (directory: NodeId) => FileKey | undefined
 
+/** Told of each name that came, went or points elsewhere now. */
+export type OnName = (ino: number, parent: number, cookie: number) => void
+
 export class Dentries {
   readonly #keyOf: NameKeyOf
+  readonly #onName: OnName
   readonly #cache = new NameCache()
   readonly #seedA: number
   readonly #seedB: number
@@ -39,9 +43,17 @@ export class Dentries {
   readonly #any: Query<[number], [number]>
   readonly #nameOf: Query<[number, number], [Buffer]>
   readonly #list: Query<[number, number, number], [number, Buffer, number, number]>
+  readonly #at: Query<[number, number], [Buffer, number, number]>
 
-  constructor(db: Database, seedA: number, seedB: number, keyOf: NameKeyOf = () => undefined) {
+  constructor(
+    db: Database,
+    seedA: number,
+    seedB: number,
+    keyOf: NameKeyOf = () => undefined,
+    onName: OnName = () => undefined,
+  ) {
     this.#keyOf = keyOf
+    this.#onName = onName
     this.#seedA = seedA
     this.#seedB = seedB
     this.#select = db.query(
@@ -53,6 +65,7 @@ export class Dentries {
     this.#delete = db.query("DELETE FROM dentry WHERE parent = ? AND cookie = ?")
     this.#retarget = db.query("UPDATE dentry SET ino = ?, type = ? WHERE parent = ? AND cookie = ?")
     this.#any = db.query("SELECT 1 FROM dentry WHERE parent = ? LIMIT 1")
+    this.#at = db.query("SELECT name, ino, type FROM dentry WHERE parent = ? AND cookie = ?")
     this.#nameOf = db.query("SELECT name FROM dentry WHERE parent = ? AND ino = ? LIMIT 1")
     this.#list = db.query(
       "SELECT cookie, name, ino, type FROM dentry WHERE parent = ? AND cookie > ? ORDER BY cookie LIMIT ?",
@@ -75,6 +88,7 @@ export class Dentries {
     for (let cookie = first; cookie < first + PROBES; cookie += 1) {
       if (this.#insert.run(parent, cookie, cell, ino, type) === 0) continue
       this.#cache.set(parent, name, { ino, cookie })
+      this.#onName(ino, parent, cookie)
       return
     }
     throw new Fault("no-space", "no place for a name: too many names with one hash in this directory")
@@ -83,12 +97,14 @@ export class Dentries {
   remove(parent: NodeId, name: Buffer, entry: Found): void {
     this.#delete.run(parent, entry.cookie)
     this.#cache.set(parent, name, undefined)
+    this.#onName(entry.ino, parent, entry.cookie)
   }
 
   /** Lets an existing name point to another inode. */
   retarget(parent: NodeId, name: Buffer, entry: Found, ino: NodeId, type: number): void {
     this.#retarget.run(ino, type, parent, entry.cookie)
     this.#cache.set(parent, name, { ino, cookie: entry.cookie })
+    this.#onName(ino, parent, entry.cookie)
   }
 
   /** The directory is gone: its number may not come again, and what is known of its names is worth nothing. */
@@ -107,9 +123,10 @@ export class Dentries {
   }
 
   /** Takes out an entry whatever its name is. */
-  removeAt(parent: NodeId, cookie: number): void {
+  removeAt(parent: NodeId, { ino, cookie }: Found): void {
     this.#delete.run(parent, cookie)
     this.#cache.forget(parent)
+    this.#onName(ino, parent, cookie)
   }
 
   isEmpty(parent: NodeId): boolean {
@@ -120,6 +137,15 @@ export class Dentries {
   nameOf(parent: NodeId, ino: NodeId): Buffer | undefined {
     const cell = this.#nameOf.get(parent, ino)?.[0]
     return cell === undefined ? undefined : (this.#keyOf(parent)?.openName("name", cell).name ?? cell)
+  }
+
+  /** The entry with this cookie. */
+  at(parent: NodeId, cookie: number): Dentry | undefined {
+    const row = this.#at.get(parent, cookie)
+    if (row === undefined) return undefined
+    const [cell, ino, type] = row
+    const key = this.#keyOf(parent)
+    return { cookie, name: key === undefined ? cell : nameIn(key, cell, cookie), ino: ino as NodeId, type }
   }
 
   /** Up to `limit` entries behind `cookie`, in cookie order. */

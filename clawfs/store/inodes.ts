@@ -19,6 +19,8 @@ export class Inodes {
   readonly #changed = new Set<Inode>()
   /** Without a row yet. */
   readonly #fresh = new Set<Inode>()
+  /** Regular files whose rows were taken away in this transaction. */
+  readonly #gone: number[] = []
   readonly #counters: Counters
   readonly #trees: Trees
   readonly #select: Query<[number], number[]>
@@ -67,7 +69,10 @@ export class Inodes {
   /** Takes the inode's row away, or sees to it that none is written. */
   delete(inode: Inode): void {
     this.#changed.delete(inode)
-    if (!this.#fresh.delete(inode)) this.#delete.run(inode.ino)
+    if (!this.#fresh.delete(inode)) {
+      this.#delete.run(inode.ino)
+      if (inode.isRegular) this.#gone.push(inode.ino)
+    }
     this.#counters.inodes -= 1
     this.#trees.charge(inode.tree, 0, -1)
     this.#cache.delete(inode.ino)
@@ -80,10 +85,18 @@ export class Inodes {
     if (cached !== undefined) cached.tree = tree
   }
 
+  /** Regular files that are new, changed or gone since the last commit. */
+  *changedFiles(): Generator<number> {
+    for (const inode of this.#fresh) if (inode.isRegular) yield inode.ino
+    for (const inode of this.#changed) if (inode.isRegular) yield inode.ino
+    yield* this.#gone
+  }
+
   /** Writes the rows of new and changed inodes. */
   flush(): void {
     for (const inode of this.#fresh) this.#insertRow(inode)
     for (const inode of this.#changed) this.#updateRow(inode)
+    this.#gone.length = 0
     this.#fresh.clear()
     this.#changed.clear()
   }
@@ -149,6 +162,7 @@ export class Inodes {
     this.#cache.clear()
     this.#changed.clear()
     this.#fresh.clear()
+    this.#gone.length = 0
   }
 
   /** Contents have been given to other inodes: none that is in memory may count on being the only one to have its own. */

@@ -3,14 +3,13 @@
  * begins and ends. What `transact` has returned from survives the process, so a killed server loses nothing that it
  * acknowledged. docs/FORMAT.md describes the files.
  */
-import { existsSync, mkdirSync, rmSync, statfsSync, statSync } from "node:fs"
+import { statfsSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import { present } from "../core/assert.ts"
 import { Fault } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
-import { avoidCopyOnWrite } from "../sys/nocow.ts"
 import { pinClock, pinClockWhenRead } from "../sys/clock.ts"
 import { Cleaner, type LogSpace } from "./cleaner.ts"
 import { Compression, compressedCoding, compressedRecoding } from "./compression.ts"
@@ -19,6 +18,7 @@ import { Copies } from "./copies.ts"
 import { Counters } from "./counters.ts"
 import { Database } from "./database.ts"
 import { Dentries } from "./dentries.ts"
+import { Feed } from "./feed.ts"
 import { FreePages } from "./free-pages.ts"
 import { Inode, InodeFlag } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
@@ -28,14 +28,13 @@ import { segmentOf } from "./log-position.ts"
 import type { FileKey } from "../../keyring/file-key.ts"
 import type { TreeKey } from "../../keyring/tree-key.ts"
 import { migrate } from "./migrate.ts"
-import { initialise } from "./initialise.ts"
+import { makeStore } from "./initialise.ts"
 import { newInode } from "./new-inode.ts"
-import { META, SEGMENTS, requireEmpty, requireStore } from "./place.ts"
+import { META, SEGMENTS, requireStore } from "./place.ts"
 import { recoverFromPowerCut } from "./recovery.ts"
 import { Sealing } from "./sealing.ts"
 import { sealedCoding, sealedRecoding } from "./sealed-coding.ts"
 import { RESERVE_BYTES, Reserve, openOnFullDisk } from "./reserve.ts"
-import { syncDirectory } from "./segment-files.ts"
 import { requireWholeWal, rewriteLog } from "./rewrite.ts"
 import { Schedules } from "./schedules.ts"
 import { Segments } from "./segments.ts"
@@ -96,6 +95,7 @@ export class Store implements Disposable {
   readonly symlinks: Symlinks
   readonly contents: Contents
   readonly counters: Counters
+  readonly feed: Feed
   readonly trees: Trees
   readonly keys: Keys
   readonly sealing: Sealing
@@ -112,6 +112,8 @@ export class Store implements Disposable {
   readonly #onLogEnd: (end: number) => void
   readonly #freePages: FreePages
   #journal: Journal | undefined
+  /** A new epoch of the feed is due. */
+  #renewsFeed = false
   readonly #deadSegments: number[] = []
   /** Emptied in the transaction that is not committed yet. */
   readonly #emptied: number[] = []
@@ -140,7 +142,9 @@ export class Store implements Disposable {
     this.sealing = new Sealing(uuid, this.trees, this.keys, () => this.#transactions.isNoted)
     const keyOf = (inode: Inode | undefined): FileKey | undefined => this.sealing.keyOf(inode)
     this.inodes = new Inodes(db, this.counters, this.trees)
-    this.dentries = new Dentries(db, seedA, seedB, (directory) => keyOf(this.inodes.get(directory)))
+    this.feed = new Feed(db, this.counters)
+    const nameKeyOf = (directory: NodeId): FileKey | undefined => keyOf(this.inodes.get(directory))
+    this.dentries = new Dentries(db, seedA, seedB, nameKeyOf, (...name) => this.feed.note(...name))
     this.subtrees = new Subtrees(db, this.inodes, this.dentries, this.trees)
     this.xattrs = new Xattrs(db, keyOf)
     this.symlinks = new Symlinks(db, keyOf)
@@ -185,23 +189,7 @@ export class Store implements Disposable {
 
   /** Makes a new store in an empty or missing directory, with a root directory that `root` describes. */
   static create(directory: string, root: { mode: number; uid: number; gid: number }): Store {
-    const existed = existsSync(directory)
-    requireEmpty(directory)
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-    avoidCopyOnWrite(directory)
-    mkdirSync(join(directory, SEGMENTS), { mode: 0o700 })
-    try {
-      using db = new Database(join(directory, META), { create: true })
-      migrate(db, { readOnly: false })
-      initialise(db, root)
-      db.checkpoint("TRUNCATE")
-      syncDirectory(directory)
-    } catch (thrown) {
-      rmSync(existed ? join(directory, SEGMENTS) : directory, { recursive: true, force: true })
-      if (existed)
-        for (const suffix of ["", "-wal", "-shm"]) rmSync(join(directory, META + suffix), { force: true })
-      throw thrown
-    }
+    makeStore(directory, root)
     return Store.open(directory)
   }
 
@@ -213,11 +201,15 @@ export class Store implements Disposable {
   beginBatching(execute: (request: Buffer, flags: bigint) => void): number {
     const journal = Journal.open(this.directory)
     this.#journal = journal
-    return this.#transactions.batch({
+    const isSameBoot = journal.flags !== undefined
+    const again = this.#transactions.batch({
       journal,
       reserve: new Reserve(this.directory),
       execute: (request) => execute(request, journal.flags ?? 0n),
     })
+    // What was read of the feed may have been lost with the power: its reader begins anew.
+    this.#renewsFeed = !isSameBoot || this.counters.feedEpoch === 0
+    return again
   }
 
   /** The protocol's flags for the requests that will be noted. */
@@ -329,6 +321,7 @@ export class Store implements Disposable {
   #flush(batch: number): void {
     this.#bury()
     this.contents.flush()
+    this.feed.flush(this.inodes.changedFiles())
     this.inodes.flush()
     if (this.trees.flush()) this.keys.dropUnused()
     this.#emptied.push(...this.#segments.save())
@@ -341,6 +334,7 @@ export class Store implements Disposable {
 
   #reload(): void {
     this.inodes.clear()
+    this.feed.clear()
     this.sealing.clear()
     this.trees.reload()
     this.dentries.clearCache()
@@ -349,6 +343,20 @@ export class Store implements Disposable {
     this.counters.load()
     this.#emptied.length = 0
     this.#dead.push(...this.#buried.splice(0))
+  }
+
+  /**
+   * Runs `look` on the store as the last commit left it, all of it at one instant: for a store that is opened read-only
+   * beside the server that writes it. What was cached before is forgotten.
+   */
+  view<T>(look: () => T): T {
+    this.#db.begin()
+    try {
+      this.#reload()
+      return look()
+    } finally {
+      this.#db.rollback()
+    }
   }
 
   /** Takes a tree's key over; from now on it can be read and written. Throws `Fault("denied")` for a wrong one. */
@@ -403,18 +411,23 @@ export class Store implements Disposable {
   }
 
   get hasWork(): boolean {
-    return this.#dead.length > 0 || this.#transactions.isOpen
+    return this.#dead.length > 0 || this.#renewsFeed || this.#transactions.isOpen
   }
 
   /** Commits everything, with the rows of released inodes. */
   settle(): void {
     if (this.#dead.length > 0) this.housekeep(() => undefined)
+    if (this.#renewsFeed && !this.isTight) {
+      this.housekeep(() => this.feed.renew())
+      this.#renewsFeed = false
+    }
     this.commit()
   }
 
   /** Housekeeping between requests: bounds the caches, and the WAL under steady load. Commits. */
   tidy(): void {
     this.settle()
+    if (this.feed.isTooLong) this.#renewsFeed = true
     this.inodes.trim()
     if (this.#commits < COMMITS_BETWEEN_CHECKS && !this.isTight) return
     this.#commits = 0

@@ -9,6 +9,7 @@ import * as treesAndBodies from "./0004-trees-and-bodies.ts"
 import * as snapshots from "./0005-snapshots.ts"
 import * as snapshotSchedules from "./0006-snapshot-schedules.ts"
 import * as keys from "./0007-keys.ts"
+import * as feed from "./0008-feed.ts"
 
 export interface Step {
   readonly name: string
@@ -23,6 +24,7 @@ export const STEPS: readonly Step[] = [
   snapshots,
   snapshotSchedules,
   keys,
+  feed,
 ]
 
 export const SCHEMA_VERSION = STEPS.length

@@ -184,7 +184,8 @@ test("what is no store, of another version or in use is refused with one sentenc
   )
   const other = scene()
   const fd = openSync(join(other.store, "meta.db"), "r+")
-  writeSync(fd, Buffer.alloc(2000, 0xa5), 0, 2000, 1000)
+  // The schema's page, but for the file's header.
+  writeSync(fd, Buffer.alloc(3996, 0xa5), 0, 3996, 100)
   closeSync(fd)
   const damaged = said(await clawfs(["fsck", other.store]), other)
   expect(damaged).toMatch(

@@ -36,7 +36,7 @@ function shapeOf(make: (db: Database) => void): Shape {
 test("schema/clawfs.sql is what the migrations make", () => {
   const written = shapeOf((db) => db.execute(text))
   expect(written).toEqual(shapeOf((db) => migrate(db, { readOnly: false })))
-  expect(Object.keys(written.statements)).toHaveLength(19)
+  expect(Object.keys(written.statements)).toHaveLength(20)
   expect(written.pragmas).toEqual([APPLICATION_ID, SCHEMA_VERSION])
 })
 
