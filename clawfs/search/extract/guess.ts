@@ -52,6 +52,9 @@ const CANDIDATES: readonly Candidate[] = [
 /** Where no candidate finds its letters: every byte has a character there. */
 const FALLBACK: Encoding = { form: "single-byte", label: "windows-1252", bom: 0 }
 
+/** Accented letters that encodings share decide nothing: a later candidate must be better by so much. */
+const MARGIN = 0.08
+
 /** A sample of which more than a third is no letter, digit, blank or common sign in any encoding is no text. */
 const PLAUSIBLE = 0.6
 
@@ -60,7 +63,7 @@ export function guessEncoding(sample: Buffer): Encoding | undefined {
   let best: { readonly score: number; readonly encoding: Encoding } | undefined
   for (const { label, form, letters, least } of CANDIDATES) {
     const score = shareOf(sample, label, letters)
-    if (score < least || score <= (best?.score ?? 0)) continue
+    if (score < least || score <= (best === undefined ? 0 : best.score + MARGIN)) continue
     best = { score, encoding: { form, label, bom: 0 } }
   }
   if (best !== undefined) return best.encoding

@@ -52,15 +52,28 @@ const TITLE_WITHIN = 4096
 
 /** `title:` of the front matter, or the first heading of the first level. */
 function markdownTitle(text: string): string {
-  const start = text.slice(0, TITLE_WITHIN)
-  const matter = /^---\r?\n([^]*?)\r?\n---\r?\n/.exec(start)?.[1] ?? ""
+  const lines = text
+    .slice(0, TITLE_WITHIN)
+    .split("\n", 200)
+    .map((line) => line.trim())
+  const matterEnd = lines[0] === "---" ? lines.indexOf("---", 1) : -1
+  const matter = lines.slice(1, Math.max(1, matterEnd))
   const named =
-    /^title:[ \t]*(.*)$/m
-      .exec(matter)?.[1]
-      ?.trim()
-      .replace(/^(["'])(.*)\1$/, "$2") ?? ""
-  if (named !== "") return named
-  return (
-    /^#[ \t]+(.+?)[ \t]*#*[ \t]*$/m.exec(start)?.[1] ?? /^(\S.*)\r?\n=+[ \t]*\r?$/m.exec(start)?.[1] ?? ""
-  )
+    matter
+      .find((line) => line.startsWith("title:"))
+      ?.slice("title:".length)
+      .trim() ?? ""
+  if (named !== "") return /^(["']).*\1$/.test(named) ? named.slice(1, -1) : named
+  const rest = lines.slice(matterEnd + 1)
+  const hash = rest.findIndex((line) => line.startsWith("# "))
+  const underline = rest.findIndex((line, i) => /^=+$/.test(line) && (rest[i - 1] ?? "") !== "")
+  const isHash = hash >= 0 && (underline < 0 || hash < underline)
+  return isHash ? withoutSigns(rest[hash]?.slice(2) ?? "") : (rest[underline - 1] ?? "")
+}
+
+/** A heading may end with number signs too. */
+function withoutSigns(heading: string): string {
+  let end = heading.length
+  while (end > 0 && heading.charAt(end - 1) === "#") end -= 1
+  return end < heading.length && heading.charAt(end - 1) === " " ? heading.slice(0, end) : heading
 }
