@@ -171,29 +171,40 @@ function isNearlyUtf8(bytes: Buffer): boolean {
 }
 
 /**
- * UTF-16 without a mark has its NULs on one side only, even where most characters are not Latin: blanks, digits and line
- * ends are. What comes out must look like text.
+ * UTF-16 without a mark has NULs, on one side for the most part, even where most characters are not Latin: blanks, digits and
+ * line ends are. (U+4E00 and U+AC00, which are frequent, have theirs on the other.) What comes out must look like text.
  */
 function utf16Without(bytes: Buffer): "utf-16le" | "utf-16be" | undefined {
   const head = bytes.subarray(0, Math.min(SAMPLE, bytes.length & ~1))
-  if (head.length < 4) return undefined
-  let [even, odd] = [0, 0]
-  for (let at = 0; at < head.length; at += 2) {
-    if (head[at] === 0) even += 1
-    if (head[at + 1] === 0) odd += 1
-  }
-  const isLittle = odd > even
-  const [many, few] = isLittle ? [odd, even] : [even, odd]
   const units = head.length / 2
-  // A stray NUL on the other side is U+0100 or the like.
-  if (many * 50 < units || few * 100 > units) return undefined
-  const text = isLittle ? head.toString("utf16le") : Buffer.from(head).swap16().toString("utf16le")
-  const repaired = Buffer.from(text).toString()
+  let [even, odd, others] = [0, 0, 0]
+  for (let at = 0; at < head.length; at += 2) {
+    const [first = 0, second = 0] = [head[at], head[at + 1]]
+    if (first === 0) even += 1
+    if (second === 0) odd += 1
+    if (isOther(first) || isOther(second)) others += 1
+  }
+  // Two letters of ASCII are a Chinese one in UTF-16: words between NULs are not meant by it.
+  if (units < 2 || (2 * (even + odd) < units && 20 * others < units)) return undefined
+  const order = odd >= even ? (["utf-16le", "utf-16be"] as const) : (["utf-16be", "utf-16le"] as const)
+  return order.find((label) => {
+    const nuls = label === "utf-16le" ? odd : even
+    if (nuls * 200 < units) return false
+    const text = (label === "utf-16le" ? head : Buffer.from(head).swap16()).toString("utf16le")
+    return looksWritten(Buffer.from(text).toString())
+  })
+}
+
+/** Neither NUL nor a character of ASCII texts. */
+const isOther = (byte: number): boolean =>
+  byte >= 0x7f || (byte > 0 && byte < 0x20 && (byte < 0x09 || byte > 0x0d))
+
+/** Hardly any control, private or unassigned character, and mostly letters. */
+function looksWritten(text: string): boolean {
   const odds = countOf(
-    repaired,
+    text,
     /[\0-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff\ufffd-\uffff]|\p{Cn}/gu,
   )
-  const letters = countOf(repaired, /[\p{L}\p{N}\s]/gu)
-  if (odds * 200 > units || letters * 2 < units) return undefined
-  return isLittle ? "utf-16le" : "utf-16be"
+  const letters = countOf(text, /[\p{L}\p{N}\s]/gu)
+  return odds * 200 <= text.length && letters * 2 >= text.length
 }

@@ -21,6 +21,7 @@ const candidate = (label: string, form: Candidate["form"], least: number, letter
   letters: new Set(letters),
 })
 
+const WESTERN_LABEL = "windows-1252"
 const CYRILLIC = "оеаинтсрвлкмдпуяыьгзбчй"
 const CENTRAL = "ąćęłńóśźżáčďéěíňřšťúůýžöüőűâăîșțşţäôľĺŕ"
 const GREEK = "αοιετσνηυρπκμλςίόάέήύώ"
@@ -39,7 +40,7 @@ const CANDIDATES: readonly Candidate[] = [
   candidate("gb18030", "multi-byte", 0.2, CHINESE),
   candidate("big5", "multi-byte", 0.2, TRADITIONAL),
   candidate("euc-kr", "multi-byte", 0.3, KOREAN),
-  candidate("windows-1252", "single-byte", 0.6, WESTERN),
+  candidate(WESTERN_LABEL, "single-byte", 0.6, WESTERN),
   candidate("windows-1251", "single-byte", 0.6, CYRILLIC),
   candidate("koi8-r", "single-byte", 0.6, CYRILLIC),
   candidate("ibm866", "single-byte", 0.6, CYRILLIC),
@@ -49,10 +50,13 @@ const CANDIDATES: readonly Candidate[] = [
   candidate("iso-8859-7", "single-byte", 0.6, GREEK),
 ]
 
-/** Where no candidate finds its letters: every byte has a character there. */
-const FALLBACK: Encoding = { form: "single-byte", label: "windows-1252", bom: 0 }
+/** Of alphabets that share no letters with ASCII. */
+const ownScripts = new Set(["windows-1251", "koi8-r", "ibm866", "windows-1253", "iso-8859-7"])
 
-/** Accented letters that encodings share decide nothing: a later candidate must be better by so much. */
+/** Where no candidate finds its letters: every byte has a character there. */
+const FALLBACK: Encoding = { form: "single-byte", label: WESTERN_LABEL, bom: 0 }
+
+/** Western letters that others have too decide nothing: whoever has more must have so many more. */
 const MARGIN = 0.08
 
 /** A sample of which more than a third is no letter, digit, blank or common sign in any encoding is no text. */
@@ -60,14 +64,28 @@ const PLAUSIBLE = 0.6
 
 /** The encoding of a sample that is neither UTF-8 nor UTF-16, or undefined when it is no text at all. */
 export function guessEncoding(sample: Buffer): Encoding | undefined {
+  const isOwn = isOwnScript(sample)
   let best: { readonly score: number; readonly encoding: Encoding } | undefined
   for (const { label, form, letters, least } of CANDIDATES) {
-    const score = shareOf(sample, label, letters)
-    if (score < least || score <= (best === undefined ? 0 : best.score + MARGIN)) continue
+    const score =
+      form === "single-byte" && ownScripts.has(label) !== isOwn ? 0 : shareOf(sample, label, letters)
+    const margin = best?.encoding.label === WESTERN_LABEL ? MARGIN : 0
+    if (score < least || score <= (best?.score ?? 0) + margin) continue
     best = { score, encoding: { form, label, bom: 0 } }
   }
   if (best !== undefined) return best.encoding
   return looksLikeText(sample) ? FALLBACK : undefined
+}
+
+/** Whether bytes outside of ASCII stand next to each other, as in words of another alphabet; accented letters stand alone. */
+function isOwnScript(sample: Buffer): boolean {
+  let [all, together] = [0, 0]
+  for (let at = 0; at < sample.length; at += 1) {
+    if ((sample[at] ?? 0) < 0x80) continue
+    all += 1
+    if ((sample[at - 1] ?? 0) >= 0x80 || (sample[at + 1] ?? 0) >= 0x80) together += 1
+  }
+  return together * 2 > all
 }
 
 /** Which part of the characters outside of ASCII are in `letters`; 0 when the bytes are not of that encoding. */
