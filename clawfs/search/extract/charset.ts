@@ -2,6 +2,7 @@
 import { isUtf8 } from "node:buffer"
 import { TextDecoder } from "node:util"
 import { decode } from "./encoding.ts"
+import { decodeWindows1252 } from "./windows-1252.ts"
 
 /**
  * `bytes` in the named encoding; a byte order mark and valid UTF-8 with more than ASCII go before the name, which is often
@@ -10,6 +11,7 @@ import { decode } from "./encoding.ts"
 export function decodeNamed(bytes: Buffer, name: string): string {
   if (name !== "" && !isUtf8(bytes) && !hasMark(bytes)) {
     const decoder = decoderOf(name)
+    if (decoder?.encoding === "windows-1252") return decodeWindows1252(bytes)
     if (decoder !== undefined) return decoder.decode(bytes)
   }
   return decode(bytes)?.text ?? (isUtf8(bytes) ? bytes.toString("utf8") : bytes.toString("latin1"))

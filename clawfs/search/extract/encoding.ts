@@ -3,9 +3,8 @@
  * its NULs are (UTF-16 without a mark), and else from which everyday letters it would have (guess.ts).
  */
 import { isUtf8 } from "node:buffer"
-import { TextDecoder } from "node:util"
 import type { Encoding } from "./extraction.ts"
-import { guessEncoding } from "./guess.ts"
+import { decodeLegacy, guessEncoding } from "./guess.ts"
 
 export interface Decoded {
   readonly text: string
@@ -74,9 +73,9 @@ function decodeAs(bytes: Buffer, encoding: Encoding, isCut: boolean): Decoded | 
     case "utf-32":
       return checked(decodeUtf32(body, encoding), body.length % 4 === 0 || isCut)
     case "single-byte":
-      return exact(decodeSingle(body, encoding.label), encoding)
+      return exact(decodeLegacy(body, encoding.label), encoding)
     case "multi-byte":
-      return { text: new TextDecoder(encoding.label).decode(body), encoding, isExact: false }
+      return { text: decodeLegacy(body, encoding.label), encoding, isExact: false }
   }
 }
 
@@ -113,11 +112,6 @@ function decodeUtf32(body: Buffer, encoding: Encoding): Decoded {
   }
   parts.push(String.fromCodePoint(...units))
   return exact(parts.join(""), encoding)
-}
-
-/** ICU's decoder, whose windows-1252 also is what the web means by ISO-8859-1 and ASCII. */
-function decodeSingle(body: Buffer, label: string): string {
-  return new TextDecoder(label).decode(body)
 }
 
 const SAMPLE = 64 * 1024

@@ -1,4 +1,5 @@
 /** Character references of HTML and XML. Only fixed names and numbers: entities that a document declares are never expanded. */
+import { windows1252 } from "./windows-1252.ts"
 
 /** Names of U+00A0 to U+00FF in order (HTML 4.01 §24.2). */
 const LATIN_1 =
@@ -94,9 +95,6 @@ const named = new Map<string, string>([
 ])
 named.delete("Sigmaf")
 
-/** windows-1252's characters for the numbers 128 to 159, which pages mean by them (WHATWG HTML §13.2.5.80). */
-const C1 = "€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ"
-
 /** `text` with its references replaced; unknown ones stay as they are. Soft hyphens go. */
 export function decodeEntities(text: string): string {
   if (!text.includes("&")) return text
@@ -112,7 +110,8 @@ function replaced(
   if (name !== undefined)
     return name === "shy" ? "" : (named.get(name) ?? named.get(name.toLowerCase()) ?? whole)
   const point = decimal === undefined ? Number.parseInt(hex ?? "", 16) : Number(decimal)
-  if (point >= 0x80 && point <= 0x9f) return C1.charAt(point - 0x80)
+  // Pages mean windows-1252 by these numbers (WHATWG HTML §13.2.5.80).
+  if (point >= 0x80 && point <= 0x9f) return windows1252(point)
   if (point === 0xad) return ""
   const isCharacter = point > 0 && point <= 0x10_ffff && (point < 0xd800 || point > 0xdfff)
   return isCharacter ? String.fromCodePoint(point) : "\ufffd"

@@ -4,6 +4,7 @@
  */
 import { TextDecoder } from "node:util"
 import type { Encoding } from "./extraction.ts"
+import { decodeWindows1252 } from "./windows-1252.ts"
 
 interface Candidate {
   readonly label: string
@@ -105,11 +106,15 @@ function shareOf(sample: Buffer, label: string, letters: ReadonlySet<string>): n
 const CUTS = 4
 
 function decodeStrictly(sample: Buffer, label: string): string | undefined {
-  const decoder = decoderOf(label)
-  if (decoder === undefined) return undefined
-  const text = decoder.decode(sample)
+  if (label !== WESTERN_LABEL && decoderOf(label) === undefined) return undefined
+  const text = decodeLegacy(sample, label)
   const wrong = text.match(/\ufffd/g)?.length ?? 0
   return wrong > (sample.length > 16_384 ? CUTS : 1) ? undefined : text
+}
+
+/** Bytes in an encoding that `guessEncoding` found. */
+export function decodeLegacy(bytes: Buffer, label: string): string {
+  return label === WESTERN_LABEL ? decodeWindows1252(bytes) : new TextDecoder(label).decode(bytes)
 }
 
 /** undefined where Node was built without the encoding (small-icu). */

@@ -89,6 +89,7 @@ class Stripper {
       this.#writer.paragraph()
       this.#writer.inline(`${"#".repeat(Number(level))} `)
     }
+    if (name === "td" || name === "th") this.#writer.nextCell()
     if (name === "li") this.#writer.inline("- ")
   }
 

@@ -48,6 +48,11 @@ export class TextWriter {
     this.#gap = "\t"
   }
 
+  /** The start of a cell, where the end of the one before may not have been told. */
+  nextCell(): void {
+    if (this.#gap === "" || this.#gap === " ") this.#gap = "\t"
+  }
+
   /** The next text starts on a new line. */
   line(): void {
     if (this.#gap !== "\n\n") this.#gap = "\n"

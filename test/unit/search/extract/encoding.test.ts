@@ -56,6 +56,11 @@ describe("a text in an older encoding", () => {
     }
   })
 
+  test("windows-1252 has its quotes, dashes and the euro sign", () => {
+    const bytes = Buffer.from("He said \x93it\x92s \x80 5 \x97 caf\xe9\x94.", "latin1")
+    expect(decode(bytes)).toMatchObject({ text: "He said “it’s € 5 — café”.", isExact: true })
+  })
+
   test("one word with an accent is enough", () => {
     expect(decode(Buffer.from("caf\xe9 au lait", "latin1"))).toMatchObject({
       text: "café au lait",

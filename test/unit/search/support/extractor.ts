@@ -1,0 +1,25 @@
+/** An extractor whose process is made of the sources. */
+import { Extractor } from "../../../../clawfs/search/extract/extractor.ts"
+import {
+  isRefusal,
+  type ExtractedDocument,
+  type Extraction,
+} from "../../../../clawfs/search/extract/extraction.ts"
+import { DEFAULT_LIMITS, type Limits } from "../../../../clawfs/search/extract/limits.ts"
+import { bufferSource } from "../../../../clawfs/search/extract/source.ts"
+import { program } from "../../../helpers/programs.ts"
+
+export const childProgram = (): string => program("clawfs/search/extract/child-main.ts")
+
+export function extractor(limits: Partial<Limits> = {}): Extractor {
+  return new Extractor({ limits: { ...DEFAULT_LIMITS, ...limits }, program: childProgram() })
+}
+
+export const extract = (from: Extractor, name: string, bytes: Buffer): Promise<Extraction> =>
+  from.extract(name, bufferSource(bytes))
+
+/** The document, where there must be one. */
+export function documentIn(extraction: Extraction): ExtractedDocument {
+  if (isRefusal(extraction)) throw new Error(`${extraction.state}: ${extraction.reason}`)
+  return extraction
+}
