@@ -98,9 +98,31 @@ export function bodyOf(message: string, { start, end }: Span, encoding: string):
   }
 }
 
+const EQUALS = 0x3d
+const NEWLINE = 0x0a
+
+/** Byte for byte: a body of nothing but escapes has millions of them. */
 function quotedPrintable(text: string): Buffer {
-  const joined = text.replace(/=[ \t]*\r?\n/g, "")
-  return Buffer.from(unhex(joined), "latin1")
+  const source = Buffer.from(text, "latin1")
+  const out = Buffer.alloc(source.length)
+  let length = 0
+  for (let at = 0; at < source.length; at += 1) {
+    const byte = source[at] ?? 0
+    const digits = byte === EQUALS ? source.toString("latin1", at + 1, at + 3) : ""
+    if (byte === EQUALS && isSoftBreak(source, at + 1)) at = source.indexOf(NEWLINE, at)
+    else if (/^[0-9a-fA-F]{2}$/.test(digits)) {
+      out[length++] = Number.parseInt(digits, 16)
+      at += 2
+    } else out[length++] = byte
+  }
+  return out.subarray(0, length)
+}
+
+/** Only blanks up to the line's end: the line goes on with the next. */
+function isSoftBreak(source: Buffer, from: number): boolean {
+  let at = from
+  while (source[at] === 0x20 || source[at] === 0x09 || source[at] === 0x0d) at += 1
+  return source[at] === NEWLINE
 }
 
 const unhex = (text: string): string =>

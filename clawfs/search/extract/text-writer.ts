@@ -2,6 +2,8 @@
 import { cutWhole, wellFormed } from "./characters.ts"
 import type { Limits } from "./limits.ts"
 
+const PIECE = 65_536
+
 export class TextWriter {
   readonly #parts: string[] = []
   readonly #maxChars: number
@@ -25,6 +27,19 @@ export class TextWriter {
 
   /** Running text: runs of blanks become one space. */
   inline(text: string): void {
+    // In pieces: folding 32 MiB of short words at once takes more memory than there is.
+    let piece = cutWhole(text, PIECE)
+    for (
+      let at = 0;
+      at < text.length && !this.#isFull;
+      piece = cutWhole(text.slice(at, at + PIECE + 1), PIECE)
+    ) {
+      this.#inline(piece)
+      at += piece.length
+    }
+  }
+
+  #inline(text: string): void {
     const folded = text.replace(/\s+/g, " ")
     if (folded === "") return
     if (folded === " ") {
