@@ -192,7 +192,7 @@ class Child {
 
 /** What a reply says, nothing of it believed that is not of the right shape. */
 function extractionOf({ head, body }: Frame): Extraction | undefined {
-  const { state, reason, kind, extractor, title, isWhole } = head as Readonly<Record<string, unknown>>
+  const { state, reason, kind, extractor, title, isWhole } = (head ?? {}) as Readonly<Record<string, unknown>>
   const refused = REFUSAL_STATES.find((known) => known === state)
   if (refused !== undefined) return typeof reason === "string" ? refuse(refused, reason) : undefined
   const known = TEXT_KINDS.find((each) => each === kind)
