@@ -9,7 +9,7 @@ const KEYWORDS =
   "protocol|extension|macro_rules!|module|mod|actor|contract|object|record|type|package|subroutine|program"
 
 const KEYWORD = new RegExp(
-  `^(?:(?:${MODIFIERS})\\s+)*(?:${KEYWORDS})\\b!?\\s*(?:<[^>]{0,80}>\\s*)?(?:\\([^)]{0,80}\\)\\s*)?([A-Za-z_$][\\w$.:?!-]*)(.?)`,
+  `^(?:(?:${MODIFIERS})\\s+)*(?:${KEYWORDS})\\b!?\\s*(?:<[^>]{0,80}>\\s*)?(?:\\([^)]{0,80}\\)\\s*)?([A-Za-z_$][\\w$]*(?:(?:::|[.-])[\\w$]+)*[?!]?)(.?)`,
 )
 /** `const name = (…) => {`, `name = function (…) {`, `export const name = async x => {` */
 const ARROW =
