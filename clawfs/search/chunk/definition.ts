@@ -77,6 +77,6 @@ function calledName(line: string): string {
   const before = line.slice(0, bracket).trimEnd()
   let from = before.length
   while (from > 0 && /[\w:~$]/.test(before.charAt(from - 1))) from -= 1
-  const isDeclaration = /^[\w\s*&:<>,[\]~$?]*$/.test(before)
+  const isDeclaration = !/[^\w\s*&:<>,[\]~$?]/.test(before)
   return isDeclaration && /^[A-Za-z_~$]/.test(before.slice(from)) ? before.slice(from) : ""
 }

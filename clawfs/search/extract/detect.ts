@@ -21,13 +21,15 @@ export const CONTAINER_FORMATS = [
 ] as const
 export type ContainerFormat = (typeof CONTAINER_FORMATS)[number]
 
+/** So much of a file's start is looked at; a file that is no longer is read once. */
+const FIRST = 65_536
 const HEAD = 4096
 /** Readers look for a PDF's header that far. */
 const PDF_HEADER_WITHIN = 1024
 
-/** The start of a file, as far as detection looks. */
-export function headOf(source: ContentSource): Buffer {
-  return source.read(0, HEAD)
+/** The start of a file, or all of a small one. */
+export function firstOf(source: ContentSource): Buffer {
+  return source.read(0, FIRST)
 }
 
 /**
@@ -96,9 +98,10 @@ function mimetypeOf(source: ContentSource, entries: ReadonlyMap<string, ZipEntry
 /**
  * How a text is to be read: what it looks like, else what its name says.
  *
- * @param start its first characters, as many as `headOf` gives.
+ * @param text its first characters.
  */
-export function detectText(name: string, start: string): NameHint {
+export function detectText(name: string, text: string): NameHint {
+  const start = text.slice(0, HEAD)
   const shebang = shebangLanguage(start)
   if (shebang !== "") return { format: "code", language: shebang }
   const hint = hintOf(name)

@@ -1,12 +1,15 @@
 /** A file's text, whatever the file is: plain texts are read here, everything that could hurt in a process of its own. */
 import { decode } from "./encoding.ts"
-import { detectBytes, detectText, headOf, type ContainerFormat } from "./detect.ts"
+import { detectBytes, detectText, firstOf, type ContainerFormat } from "./detect.ts"
 import { isRefusal, Refused, refuse, type Extraction } from "./extraction.ts"
 import { ExtractorChild } from "./extractor-child.ts"
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts"
 import type { NameHint } from "./names.ts"
-import { readPlain, type PlainFormat } from "./plain.ts"
+import { plainDocument, readPlain, type PlainFormat } from "./plain.ts"
 import type { ContentSource } from "./source.ts"
+
+/** Of a large file's start, what is decoded to see what it is. */
+const SAMPLE = 8192
 
 export class Extractor implements AsyncDisposable {
   readonly #limits: Limits
@@ -44,13 +47,14 @@ export class Extractor implements AsyncDisposable {
 
   async #extract(name: string, source: ContentSource): Promise<Extraction> {
     const limits = this.#limits
-    const head = headOf(source)
-    const container = detectBytes(source, head, limits)
+    const first = firstOf(source)
+    const container = detectBytes(source, first, limits)
     if (container === "text") {
-      const start = decode(head, source.size > head.length)
+      const isAll = source.size <= Math.min(first.length, limits.maxTextBytes)
+      const start = decode(isAll ? first : first.subarray(0, SAMPLE), !isAll)
       if (start === undefined) return refuse("binary", "no text")
       const hint = detectText(name, start.text)
-      if (isPlain(hint)) return readPlain(source, hint, limits)
+      if (isPlain(hint)) return isAll ? plainDocument(start, hint) : readPlain(source, hint, limits)
       return this.#read(hint.format === "mail" ? "mail" : "html", source)
     }
     return this.#read(container, source)

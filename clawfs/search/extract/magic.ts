@@ -39,9 +39,11 @@ const MAGICS: readonly (readonly [at: number, bytes: string, what: string])[] = 
   [0, "-----BEGIN AGE ENCRYPTED", "encrypted by age"],
 ]
 
+const magics = MAGICS.map(([at, bytes, what]) => ({ at, bytes: Buffer.from(bytes, "latin1"), what }))
+
 /** What a file is that starts with `head`, when it is something known without text. */
 export function knownBinary(head: Buffer): string | undefined {
-  return MAGICS.find(([at, bytes]) =>
-    head.subarray(at, at + bytes.length).equals(Buffer.from(bytes, "latin1")),
-  )?.[2]
+  return magics.find(
+    ({ at, bytes }) => head[at] === bytes[0] && head.subarray(at, at + bytes.length).equals(bytes),
+  )?.what
 }

@@ -1,6 +1,6 @@
 /** Texts whose content is the file itself: decoded, never rewritten, so that every range of it is a range of the file. */
 import type { TextKind } from "../document.ts"
-import { decode } from "./encoding.ts"
+import { decode, type Decoded } from "./encoding.ts"
 import { Refused, tidyTitle, UTF_8, type ExtractedDocument } from "./extraction.ts"
 import type { Limits } from "./limits.ts"
 import type { NameHint, TextFormat } from "./names.ts"
@@ -21,23 +21,26 @@ const KINDS: Readonly<Record<PlainFormat, TextKind>> = {
 /** How far a cut goes back to end with a whole line. */
 const LAST_LINE = 65_536
 
+type PlainHint = NameHint & { readonly format: PlainFormat }
+
 /** The text of a file, or its first part. `Refused` ("binary") when it is none after all. */
-export function readPlain(
-  source: ContentSource,
-  { format, language }: NameHint & { readonly format: PlainFormat },
-  limits: Limits,
-): ExtractedDocument {
+export function readPlain(source: ContentSource, hint: PlainHint, limits: Limits): ExtractedDocument {
   const isCut = source.size > limits.maxTextBytes
   const decoded = decode(source.read(0, limits.maxTextBytes), isCut)
   if (decoded === undefined) throw new Refused("binary", "no text")
-  const text = isCut ? wholeLines(decoded.text) : decoded.text
+  const document = plainDocument(decoded, hint)
+  return isCut ? { ...document, text: wholeLines(document.text), isWhole: false } : document
+}
+
+/** A text that is the whole file. */
+export function plainDocument(decoded: Decoded, { format, language }: PlainHint): ExtractedDocument {
   return {
     kind: KINDS[format],
     extractor: format,
-    title: format === "markdown" ? tidyTitle(markdownTitle(text)) : "",
-    text,
+    title: format === "markdown" ? tidyTitle(markdownTitle(decoded.text)) : "",
+    text: decoded.text,
     isVerbatim: decoded.isExact,
-    isWhole: !isCut,
+    isWhole: true,
     encoding: decoded.isExact ? decoded.encoding : UTF_8,
     language,
   }
