@@ -125,7 +125,7 @@ function nameAt(html: string, from: number, end: number): string {
   return html.slice(from, to).toLowerCase()
 }
 
-/** The place of `</name`, from where its closing tag is read as any other; the page's end when it is never closed. */
+/** The place of `</name`, from where it is read like all tags; the page's end when it is never closed. */
 function closingTag(html: string, name: string, from: number): number {
   const pattern = new RegExp(`</${name}(?![a-zA-Z0-9:-])`, "gi")
   pattern.lastIndex = from

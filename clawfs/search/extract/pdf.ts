@@ -12,7 +12,6 @@ type Page = Awaited<ReturnType<Document["getPage"]>>
 
 export async function readPdf(bytes: Buffer, limits: Limits): Promise<ExtractedDocument> {
   const { getDocumentProxy } = await import("unpdf")
-  const writer = new TextWriter(limits)
   // pdf.js keeps the buffer that it is given.
   const document = await getDocumentProxy(new Uint8Array(bytes), {
     disableFontFace: true,
@@ -25,6 +24,15 @@ export async function readPdf(bytes: Buffer, limits: Limits): Promise<ExtractedD
   }).catch((thrown: unknown) => {
     throw refusalOf(thrown)
   })
+  try {
+    return await readDocument(document, limits)
+  } finally {
+    await document.loadingTask.destroy()
+  }
+}
+
+async function readDocument(document: Document, limits: Limits): Promise<ExtractedDocument> {
+  const writer = new TextWriter(limits)
   const count = Math.min(document.numPages, limits.maxPages)
   const bad = await readPages(document, count, writer)
   if (bad === count && writer.text === "")

@@ -77,8 +77,8 @@ describe("a process that", () => {
     await using own = extractor({ idleMs: 50 })
     await extract(own, "a", page)
     const first = own.pid ?? 0
-    await until(() => own.pid === undefined)
-    expect(isThere(first)).toBe(false)
+    await until(() => !isThere(first))
+    expect(own.pid).toBeUndefined()
     expect(await extract(own, "a", page)).toMatchObject(answer)
   })
 })
