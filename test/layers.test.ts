@@ -18,6 +18,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/search/extract": ["clawfs/core", "clawfs/sys", "clawfs/search/document.ts"],
   "clawfs/search/chunk": ["clawfs/core", "clawfs/search/document.ts", "clawfs/search/extract"],
   "clawfs/fsck": ["clawfs/core", "clawfs/sys", "clawfs/store", "keyring", "schema"],
+  "clawfs/search": ["clawfs/core", "clawfs/sys", "clawfs/store", "schema"],
   "clawfs/backup": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "schema"],
   "clawfs/salvage": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "clawfs/backup", "schema"],
   "clawfs/search/feed": ["clawfs/core", "clawfs/store"],
@@ -56,6 +57,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   unpdf: ["clawfs/search/extract/pdf.ts"],
   fflate: ["clawfs/search/extract/zip.ts"],
   ignore: ["clawfs/search/extract/ignore-rules.ts"],
+  usearch: ["clawfs/search/index/hnsw-graph.ts"],
+  "sqlite-vec": ["clawfs/search/index/vector-distance.ts"],
 }
 
 interface Import {

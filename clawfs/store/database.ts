@@ -91,6 +91,11 @@ export class Database implements Disposable {
     return translated(this.path, () => this.#handle.pragma(text, { simple: true }))
   }
 
+  /** Loads a SQLite extension from a shared library of a package; it stays for this connection alone. */
+  loadExtension(file: string): void {
+    translated(this.path, () => this.#handle.loadExtension(file))
+  }
+
   /**
    * The result row of `wal_checkpoint`: whether it was kept from its end, frames in the WAL and frames copied; -1 when another
    * one is running.

@@ -1,0 +1,80 @@
+/** Tables `chunk` and `chunk_fts`: a document's chunks are compared by hash, so that only what has changed gets new rows. */
+import { createHash } from "node:crypto"
+import { present } from "../../core/assert.ts"
+import type { Database, Query } from "../../store/database.ts"
+import type { Chunk } from "../document.ts"
+import { packText } from "./chunk-text.ts"
+import type { VectorStore } from "./vector-store.ts"
+
+/** How many chunks were left as they are, are new, and are gone. */
+export interface ChunkChanges {
+  readonly kept: number
+  readonly added: number
+  readonly removed: number
+}
+
+const HASH_BYTES = 16
+
+/** Of all that is searched in a chunk: equal hashes mean the same words and the same vector. */
+export function chunkHash(title: string, { heading, text }: Chunk): Buffer {
+  const hash = createHash("sha256").update(title).update("\0").update(heading).update("\0").update(text)
+  return hash.digest().subarray(0, HASH_BYTES)
+}
+
+type Place = [n: number, start: number, end: number, firstLine: number, lastLine: number]
+
+export class ChunkRows {
+  readonly #vectors: VectorStore
+  readonly #ofDocument: Query<[number], [id: number, hash: Buffer]>
+  readonly #insert: Query<[number, ...Place, string, Buffer, Buffer], [number]>
+  readonly #place: Query<[...Place, number]>
+  readonly #delete: Query<[number]>
+  readonly #insertWords: Query<[number, string, string, string]>
+  readonly #deleteWords: Query<[number]>
+
+  constructor(db: Database, vectors: VectorStore) {
+    this.#vectors = vectors
+    this.#ofDocument = db.query("SELECT id, hash FROM chunk WHERE ino = ? ORDER BY n")
+    this.#insert = db.query(`INSERT INTO chunk
+      (ino, n, start, end, first_line, last_line, heading, text, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`)
+    this.#place = db.query(
+      "UPDATE chunk SET n = ?, start = ?, end = ?, first_line = ?, last_line = ? WHERE id = ?",
+    )
+    this.#delete = db.query("DELETE FROM chunk WHERE id = ?")
+    this.#insertWords = db.query("INSERT INTO chunk_fts (rowid, title, heading, body) VALUES (?, ?, ?, ?)")
+    this.#deleteWords = db.query("DELETE FROM chunk_fts WHERE rowid = ?")
+  }
+
+  replace(ino: number, title: string, chunks: readonly Chunk[]): ChunkChanges {
+    const before = new Map<string, number[]>()
+    const rows = this.#ofDocument.all(ino)
+    for (const [id, hash] of rows) before.set(key(hash), [...(before.get(key(hash)) ?? []), id])
+    let kept = 0
+    for (const [n, chunk] of chunks.entries()) {
+      const hash = chunkHash(title, chunk)
+      const place: Place = [n, chunk.start, chunk.end, chunk.firstLine, chunk.lastLine]
+      const same = before.get(key(hash))?.shift()
+      if (same === undefined) this.#add(ino, place, title, chunk, hash)
+      else {
+        this.#place.run(...place, same)
+        kept++
+      }
+    }
+    for (const id of [...before.values()].flat()) this.#remove(id)
+    return { kept, added: chunks.length - kept, removed: rows.length - kept }
+  }
+
+  #add(ino: number, place: Place, title: string, { heading, text }: Chunk, hash: Buffer): void {
+    const row = this.#insert.get(ino, ...place, heading, packText(text), hash)
+    const [id] = present(row, "the new chunk's id")
+    this.#insertWords.run(id, title, heading, text)
+  }
+
+  #remove(id: number): void {
+    this.#deleteWords.run(id)
+    this.#vectors.remove(id)
+    this.#delete.run(id)
+  }
+}
+
+const key = (hash: Buffer): string => hash.toString("latin1")
