@@ -1,0 +1,24 @@
+/** A parsed query as FTS5 wants it. Every word is quoted, so nothing of it can be taken for syntax. */
+import type { Selection } from "../index/selection.ts"
+import type { ParsedQuery } from "./parse.ts"
+
+const phrase = (words: readonly string[]): string => `"${words.join(" ")}"`
+const oneOf = (parts: readonly string[]): string => `(${parts.join(" OR ")})`
+
+/** In a chunk: phrases must occur, and any of the words or none when there are phrases. */
+export function chunkExpression({ words, compounds, phrases }: ParsedQuery): string {
+  const optional = [...words.map((word) => phrase([word])), ...compounds.map(phrase)]
+  const required = `(${phrases.map(phrase).join(" AND ")})`
+  if (phrases.length === 0) return oneOf(optional)
+  return optional.length === 0 ? required : `((${required} AND ${oneOf(optional)}) OR ${required})`
+}
+
+/** The query's selection with what must, and must not, occur in a file. */
+export function selectionOf({ phrases, excluded, selection }: ParsedQuery): Selection {
+  return { ...selection, matching: phrases.map(phrase), notMatching: excluded.map(phrase) }
+}
+
+/** For the table of names: any word of the query. */
+export function nameExpression({ words, phrases }: ParsedQuery): string {
+  return oneOf([...words.map((word) => phrase([word])), ...phrases.map(phrase)])
+}

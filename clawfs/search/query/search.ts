@@ -1,0 +1,222 @@
+/** A query from text to ranked files: two legs, fusion, names, the best chunk a file and why. */
+import { performance } from "node:perf_hooks"
+import { Fault } from "../../core/fault.ts"
+import type { ChunkRow, DocumentRow, FoundChunk, IndexReader } from "../index/reader.ts"
+import { selectionSql, type SelectionSql } from "../index/selection.ts"
+import type { Applied } from "../index/writer.ts"
+import { chunkExpression, nameExpression, selectionOf } from "./expression.ts"
+import { fuse, type FusedFile, type Fusion, type Leg } from "./fuse.ts"
+import { nameScore, type NameScore } from "./names.ts"
+import { parseQuery, type ParsedQuery } from "./parse.ts"
+import { snippetOf, type Snippet } from "./snippet.ts"
+
+export type SearchMode = "hybrid" | "words" | "meaning"
+
+/** The leg that finds by meaning: embeds the query and looks for the nearest vectors. */
+export interface MeaningLeg {
+  /**
+   * Up to `count` chunks, best first, of those that are selected. Does not throw for what may fail at any time (an endpoint that
+   * is down): `degraded` then says in one sentence what is missing.
+   */
+  nearest(
+    text: string,
+    count: number,
+    within: SelectionSql | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly hits: readonly FoundChunk[]; readonly degraded: readonly string[] }>
+}
+
+export interface SearchOptions {
+  readonly mode?: SearchMode
+  /** How many files; 1 to 1,000. */
+  readonly limit?: number
+  readonly fusion?: Fusion
+  /** Only below these paths, besides what the query says itself. */
+  readonly below?: readonly Buffer[]
+  /** Whether the caller may see the file; what he may not is as if it were not there. */
+  readonly visible?: (ino: number) => boolean
+  readonly signal?: AbortSignal
+  /** Seconds since 1970, for since: and before:; the clock's if left out. */
+  readonly now?: number
+}
+
+/** Each part of a file's score; their sum is the score. */
+export interface ScoreParts {
+  /** BM25 and cosine of the best chunk, as they were before fusion. */
+  readonly words: number | undefined
+  readonly meaning: number | undefined
+  readonly fused: number
+  readonly secondChunk: number
+  readonly name: NameScore
+}
+
+export interface SearchResult {
+  readonly ino: number
+  readonly document: DocumentRow
+  readonly score: number
+  readonly parts: ScoreParts
+  /** The part of the file that fits best; undefined for a file that was found by its name alone and has no text. */
+  readonly chunk: Omit<ChunkRow, "text"> | undefined
+  readonly snippet: Snippet | undefined
+}
+
+export interface SearchAnswer {
+  readonly results: readonly SearchResult[]
+  /** The mode that was asked for. */
+  readonly mode: SearchMode
+  /** What was not taken into account, a sentence each. Empty: nothing. */
+  readonly degraded: readonly string[]
+  readonly applied: Applied | undefined
+  readonly milliseconds: number
+}
+
+const CANDIDATES = 200
+/** When the caller may see few of the candidates, more are fetched, up to this many a leg. */
+const MOST_CANDIDATES = CANDIDATES * 4 ** 4
+const NAME_CANDIDATES = 50
+const MOST_RESULTS = 1000
+const DEFAULT_RESULTS = 10
+
+interface Legs {
+  readonly words: Leg | undefined
+  readonly meaning: Leg | undefined
+  readonly degraded: readonly string[]
+}
+
+export class Searcher {
+  readonly #reader: IndexReader
+  readonly #meaning: MeaningLeg | undefined
+
+  constructor(reader: IndexReader, meaning: MeaningLeg | undefined) {
+    this.#reader = reader
+    this.#meaning = meaning
+  }
+
+  /** Throws `Fault("invalid")` for a query that means nothing (`parseQuery`) and for a limit out of range. */
+  async search(query: string, options: SearchOptions = {}): Promise<SearchAnswer> {
+    const started = performance.now()
+    const { limit = DEFAULT_RESULTS, mode = "hybrid" } = options
+    if (!Number.isInteger(limit) || limit < 1 || limit > MOST_RESULTS)
+      throw new Fault("invalid", `the number of results must be 1 to ${MOST_RESULTS}, not ${limit}`)
+    const parsed = parseQuery(query, options.now ?? Date.now() / 1000)
+    this.#checkTypes(parsed)
+    const within = selectionSql(withBelow(parsed, options.below))
+    for (let count = CANDIDATES; ; count *= 4) {
+      const legs = await this.#legs(parsed, mode, count, within, options)
+      // From here on everything is of one moment.
+      const answer = this.#reader.snapshot(() => this.#rank(parsed, legs, within, options))
+      const isAll = [legs.words, legs.meaning].every((leg) => leg?.isComplete !== false)
+      if (answer.length < limit && !isAll && count < MOST_CANDIDATES) continue
+      return {
+        results: answer.slice(0, limit),
+        ...{ mode, degraded: legs.degraded, applied: this.#reader.applied() },
+        milliseconds: performance.now() - started,
+      }
+    }
+  }
+
+  async #legs(
+    parsed: ParsedQuery,
+    mode: SearchMode,
+    count: number,
+    within: SelectionSql | undefined,
+    options: SearchOptions,
+  ): Promise<Legs> {
+    const visible = options.visible ?? (() => true)
+    const leg = (hits: readonly FoundChunk[]): Leg => ({
+      hits: hits.filter(({ ino }) => visible(ino)),
+      isComplete: hits.length < count,
+    })
+    const wantsMeaning = mode === "meaning" || (mode === "hybrid" && !parsed.isLiteral)
+    const degraded: string[] = []
+    let meaning: Leg | undefined
+    if (wantsMeaning && this.#meaning === undefined)
+      degraded.push("there is no embedder: found by words alone")
+    if (wantsMeaning && this.#meaning !== undefined) {
+      const near = await this.#meaning.nearest(parsed.text, count, within, options.signal)
+      degraded.push(...near.degraded)
+      // An empty list with an excuse is no opinion about the chunks.
+      if (near.hits.length > 0 || near.degraded.length === 0) meaning = leg(near.hits)
+    }
+    const wantsWords = mode !== "meaning" || meaning === undefined
+    const words = wantsWords ? leg(this.#reader.words(chunkExpression(parsed), within, count)) : undefined
+    return { words, meaning, degraded }
+  }
+
+  #rank(
+    parsed: ParsedQuery,
+    { words, meaning }: Legs,
+    within: SelectionSql | undefined,
+    { fusion = "min-max", limit = DEFAULT_RESULTS, visible = () => true }: SearchOptions,
+  ): SearchResult[] {
+    const files = new Map(fuse(words, meaning, fusion).map((file) => [file.ino, file] as const))
+    const named =
+      words === undefined ? [] : this.#reader.names(nameExpression(parsed), within, NAME_CANDIDATES)
+    // Names can lift a file by a bounded amount, so only those near the top need to be looked at.
+    const top = [...files.values()].slice(0, limit + NAME_CANDIDATES).map(({ ino }) => ino)
+    const inodes = new Set([...top, ...named.map(({ ino }) => ino).filter(visible)])
+    const ranked = [...inodes].flatMap((ino) => {
+      const document = this.#reader.document(ino)
+      if (document === undefined || document.paths.length === 0) return []
+      const name = nameScore(parsed, document)
+      const file = files.get(ino)
+      const score = (file?.score ?? 0) + name.score
+      return score > 0 ? [{ ino, document, name, file, score }] : []
+    })
+    ranked.sort((a, b) => b.score - a.score || a.ino - b.ino)
+    return ranked.slice(0, limit).map(({ ino, document, name, file, score }) => ({
+      ...{ ino, document, score, parts: partsOf(file, name) },
+      ...this.#shown(parsed, ino, file?.best.chunk),
+    }))
+  }
+
+  #shown(
+    parsed: ParsedQuery,
+    ino: number,
+    chunk: number | undefined,
+  ): Pick<SearchResult, "chunk" | "snippet"> {
+    const row = chunk === undefined ? this.#reader.chunksOf(ino)[0] : this.#reader.chunk(chunk)
+    if (row === undefined) return { chunk: undefined, snippet: undefined }
+    const { text, ...place } = row
+    const words = [...parsed.words, ...parsed.phrases.flat()]
+    return { chunk: place, snippet: snippetOf(text, words, row.firstLine) }
+  }
+
+  #checkTypes({ selection: { types = [], notTypes = [] } }: ParsedQuery): void {
+    const asked = [...types, ...notTypes]
+    if (asked.length === 0) return
+    const known = this.#reader.types()
+    const unknown = asked.find((type) => !known.includes(type))
+    if (unknown !== undefined)
+      throw new Fault("invalid", `nothing in the index is of type \`${unknown}\``, {
+        hint: known.length === 0 ? "the index is empty" : `there are: ${known.join(", ")}`,
+      })
+  }
+}
+
+function withBelow(
+  parsed: ParsedQuery,
+  below: readonly Buffer[] | undefined,
+): ReturnType<typeof selectionOf> {
+  const selection = selectionOf(parsed)
+  if (below === undefined) return selection
+  const own = selection.below ?? []
+  if (own.length === 0) return { ...selection, below }
+  // Both must hold: of two directories, one of which is in the other, the inner one.
+  const isIn = (inner: Buffer, outer: Buffer): boolean =>
+    outer.length === 0 ||
+    inner.equals(outer) ||
+    inner.subarray(0, outer.length + 1).equals(Buffer.concat([outer, Buffer.from("/")]))
+  const both = own.flatMap((a) => below.flatMap((b) => (isIn(a, b) ? [a] : isIn(b, a) ? [b] : [])))
+  return { ...selection, below: both.length > 0 ? both : [NOWHERE] }
+}
+
+/** No path has a NUL in it. */
+const NOWHERE = Buffer.of(0)
+
+function partsOf(file: FusedFile | undefined, name: NameScore): ScoreParts {
+  return {
+    ...{ words: file?.best.words, meaning: file?.best.meaning },
+    ...{ fused: file?.best.score ?? 0, secondChunk: file?.second ?? 0, name },
+  }
+}
