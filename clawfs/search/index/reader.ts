@@ -67,6 +67,8 @@ export class IndexReader implements Disposable {
   readonly db: Database
   readonly #file: number
   readonly #queries = new Map<string, Query<Value[], Value[]>>()
+  readonly #remembered = new Map<string, unknown>()
+  #version = -1
 
   /** Throws `Fault("not-found")` while there is no index, `Fault("unsupported")` for one of a newer version. */
   constructor(directory: string) {
@@ -90,6 +92,20 @@ export class IndexReader implements Disposable {
     return this.#fileNow() !== this.#file
   }
 
+  /** A number that changes when anything in the index does. */
+  version(): number {
+    return Number(this.db.pragma("data_version"))
+  }
+
+  /** What `find` gave at the index's present version: for counts that each query needs. */
+  remembered<T>(what: string, find: () => T): T {
+    const version = this.version()
+    if (version !== this.#version) this.#remembered.clear()
+    this.#version = version
+    if (!this.#remembered.has(what)) this.#remembered.set(what, find())
+    return this.#remembered.get(what) as T
+  }
+
   applied(): Applied | undefined {
     const meta = new Map(this.#all<[string, string | number]>("SELECT key, value FROM meta"))
     const epoch = meta.get("epoch")
@@ -97,6 +113,10 @@ export class IndexReader implements Disposable {
   }
 
   counts(): IndexCounts {
+    return this.remembered("counts", () => this.#counts())
+  }
+
+  #counts(): IndexCounts {
     const states = new Map(this.#all<[string, number]>("SELECT state, count(*) FROM document GROUP BY state"))
     const [[chunks] = [0]] = this.#all<[number]>("SELECT count(*) FROM chunk")
     const of = (state: DocumentState): number => states.get(state) ?? 0
@@ -113,6 +133,10 @@ export class IndexReader implements Disposable {
 
   /** The embedder that answers and the one that is being filled, if any. */
   embedders(): EmbedderProgress[] {
+    return this.remembered("embedders", () => this.#embedders())
+  }
+
+  #embedders(): EmbedderProgress[] {
     const current = this.embedder()?.n
     return this.#all<[number, string, number]>("SELECT n, id, dimensions FROM embedder ORDER BY n").map(
       ([n, id, dimensions]) => {

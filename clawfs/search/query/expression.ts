@@ -18,7 +18,7 @@ export function selectionOf({ phrases, excluded, selection }: ParsedQuery): Sele
   return { ...selection, matching: phrases.map(phrase), notMatching: excluded.map(phrase) }
 }
 
-/** For the table of names: any word of the query. */
+/** For the table of names. Any word of the query. */
 export function nameExpression({ words, phrases }: ParsedQuery): string {
   return oneOf([...words.map((word) => phrase([word])), ...phrases.map(phrase)])
 }
