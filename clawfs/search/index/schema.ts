@@ -72,8 +72,8 @@ CREATE TABLE snap (
   sha256 BLOB NOT NULL,
   dimensions INTEGER NOT NULL,
   max_sequence INTEGER NOT NULL, -- the last row of vector_n that is in it
-  added INTEGER NOT NULL,        -- vectors put in since it was built from nothing
-  ef INTEGER NOT NULL,           -- expansion_search that gave the recall
+  entries INTEGER NOT NULL,      -- rows of vector_n it was made of, also those that are gone since
+  ef INTEGER NOT NULL,           -- expansion_search that gave the recall; 0: none was good enough, it must not be used
   recall REAL NOT NULL           -- recall@10 against exact, measured
 );
 
