@@ -1,0 +1,62 @@
+/** How search is configured: the shape of the store's `index/config.json`. */
+import { z } from "zod"
+
+const dimensions = z.int().min(128).max(4096)
+const prefix = z.string().max(1000).default("")
+const directory = z.string().min(1).max(4096)
+
+const none = z.strictObject({ provider: z.literal("none") })
+
+const builtin = z.strictObject({ provider: z.literal("builtin"), dimensions: dimensions.default(1536) })
+
+const http = z.strictObject({
+  provider: z.literal("http"),
+  /** openai: POST {url}/v1/embeddings; ollama: POST {url}/api/embed. */
+  api: z.enum(["openai", "ollama"]),
+  /** Up to what the API's own path begins with: "https://api.openai.com", "http://localhost:11434". */
+  url: z.url({ protocol: /^https?$/ }),
+  model: z.string().min(1).max(200),
+  dimensions,
+  /** Ask the endpoint for so many dimensions; without it they are what the model has. */
+  requestDimensions: z.boolean().default(false),
+  /** A file with nothing but the key, mode 0600. */
+  keyFile: directory.optional(),
+  queryPrefix: prefix,
+  documentPrefix: prefix,
+  /** Texts a request. */
+  batch: z.int().min(1).max(2048).default(64),
+  timeoutSeconds: z.number().positive().max(600).default(60),
+  queryTimeoutSeconds: z.number().positive().max(60).default(3),
+  requestsPerMinute: z.number().positive().max(1_000_000).optional(),
+})
+
+const onnx = z.strictObject({
+  provider: z.literal("onnx"),
+  /** A sentence-transformers model: tokenizer.json, model.onnx (or onnx/model.onnx), config.json. */
+  directory,
+  dimensions,
+  queryPrefix: prefix,
+  documentPrefix: prefix,
+  /** Longer texts are cut. */
+  maxTokens: z.int().min(8).max(8192).default(512),
+  pooling: z.enum(["mean", "cls"]).default("mean"),
+  threads: z.int().min(1).max(64).default(1),
+})
+
+export const embedderConfig = z.discriminatedUnion("provider", [none, builtin, http, onnx])
+
+export const searchConfig = z.strictObject({
+  embedder: embedderConfig.default({ provider: "builtin", dimensions: 1536 }),
+})
+
+export type EmbedderConfig = z.output<typeof embedderConfig>
+export type HttpEmbedderConfig = z.output<typeof http>
+export type OnnxEmbedderConfig = z.output<typeof onnx>
+export type SearchConfig = z.output<typeof searchConfig>
+
+/** Of an answer of POST /v1/embeddings; what else is in it does not matter. */
+export const openaiAnswer = z.object({
+  data: z.array(z.object({ index: z.int().nonnegative(), embedding: z.array(z.number()) })),
+})
+/** Of an answer of POST /api/embed. */
+export const ollamaAnswer = z.object({ embeddings: z.array(z.array(z.number())) })
