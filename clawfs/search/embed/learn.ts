@@ -13,7 +13,7 @@ const ITERATIONS = 2
 const SEED = 42
 const LEAST_TEXTS_OF_TERM = 2
 const LONGEST_TERM = 40
-const TEXTS_A_DIMENSION = 4
+const TEXTS_A_DIMENSION = 2
 
 export interface LearnOptions {
   readonly dimensions: number
