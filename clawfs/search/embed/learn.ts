@@ -14,6 +14,7 @@ const SEED = 42
 const LEAST_TEXTS_OF_TERM = 2
 const LONGEST_TERM = 40
 const TEXTS_A_DIMENSION = 2
+const TERMS_A_DIMENSION = 4
 
 export interface LearnOptions {
   readonly dimensions: number
@@ -108,7 +109,10 @@ function latentTerms(
   // With as many dimensions as texts or terms nothing would be said together that was not written together.
   const rank = Math.max(
     1,
-    Math.min(width, Math.floor(Math.min(matrix.rows, matrix.columns) / TEXTS_A_DIMENSION)),
+    Math.min(
+      width,
+      Math.floor(Math.min(matrix.rows / TEXTS_A_DIMENSION, matrix.columns / TERMS_A_DIMENSION)),
+    ),
   )
   let basis = normals(matrix.columns * rank)
   for (let i = 0; i < ITERATIONS; i++) {
