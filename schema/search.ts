@@ -60,3 +60,26 @@ export const openaiAnswer = z.object({
 })
 /** Of an answer of POST /api/embed. */
 export const ollamaAnswer = z.object({ embeddings: z.array(z.array(z.number())) })
+
+/** What we use of a tokenizer.json (Hugging Face tokenizers). */
+export const tokenizerFile = z.object({
+  normalizer: z
+    .object({
+      type: z.string(),
+      lowercase: z.boolean().optional(),
+      strip_accents: z.boolean().nullish(),
+    })
+    .nullish(),
+  pre_tokenizer: z.object({ type: z.string() }).nullish(),
+  model: z.object({
+    type: z.string().optional(),
+    vocab: z.preprocess(
+      // Of other kinds it is a list; those are refused by their type, with a sentence of their own.
+      (value) => (Array.isArray(value) ? {} : value),
+      z.record(z.string(), z.int().nonnegative()),
+    ),
+    unk_token: z.string().default("[UNK]"),
+    continuing_subword_prefix: z.string().default("##"),
+    max_input_chars_per_word: z.int().positive().default(100),
+  }),
+})

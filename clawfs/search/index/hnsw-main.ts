@@ -5,7 +5,8 @@
 import { constants, setPriority } from "node:os"
 import { describe } from "../../core/fault.ts"
 import { killWithParent } from "../../sys/kill-with-parent.ts"
-import type { HnswAnswer, HnswRequest, Numbered } from "./hnsw-messages.ts"
+import type { Numbered } from "../helper-process.ts"
+import type { HnswAnswer, HnswRequest } from "./hnsw-messages.ts"
 import { buildSnapshot, DamagedSnapshot } from "./hnsw-build.ts"
 import { OpenGraph } from "./hnsw-open.ts"
 

@@ -31,8 +31,3 @@ export type HnswAnswer =
   | { readonly kind: "near"; readonly chunks: readonly number[]; readonly sequence: number }
   /** `isDamaged`: the file is not what was saved. */
   | { readonly kind: "problem"; readonly message: string; readonly isDamaged: boolean }
-
-export interface Numbered<T> {
-  readonly id: number
-  readonly body: T
-}
