@@ -18,15 +18,20 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/search/extract": ["clawfs/core", "clawfs/sys", "clawfs/search/document.ts"],
   "clawfs/search/chunk": ["clawfs/core", "clawfs/search/document.ts", "clawfs/search/extract"],
   "clawfs/fsck": ["clawfs/core", "clawfs/sys", "clawfs/store", "keyring", "schema"],
-  "clawfs/search": ["clawfs/core", "clawfs/sys", "clawfs/store", "schema"],
+  "clawfs/search": ["clawfs/core", "clawfs/sys", "clawfs/store", "schema", "clawfs/search/document.ts"],
   "clawfs/backup": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "schema"],
   "clawfs/salvage": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "clawfs/backup", "schema"],
   "clawfs/search/feed": ["clawfs/core", "clawfs/store"],
+  "clawfs/search/indexer": [
+    ...["clawfs/core", "clawfs/sys", "clawfs/store", "schema", "clawfs/search", "clawfs/search/document.ts"],
+    ...["clawfs/search/extract", "clawfs/search/chunk", "clawfs/search/feed"],
+  ],
+  "clawfs/search/service": ["clawfs/core", "clawfs/store", "schema", "clawfs/search"],
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/server": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/api"],
-    ...["keyring", "schema"],
+    ...["clawfs/search/indexer", "clawfs/search/service", "keyring", "schema"],
   ],
   "clawfs/supervisor": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/server"],
@@ -43,6 +48,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
       "clawfs/backup",
       "clawfs/salvage",
       "clawfs/api",
+      "clawfs/search",
       "clawfs/server",
     ],
     ...["clawfs/supervisor", "keyring", "schema", "migrations"],
@@ -102,7 +108,9 @@ const isIn = (path: string, places: readonly string[]): boolean =>
 
 /** The layer that a file belongs to. */
 function layerOf(path: string): string {
-  return Object.keys(LAYERS).find((layer) => isIn(path, [layer])) ?? `no layer (${path})`
+  const within = Object.keys(LAYERS).filter((name) => path === name || path.startsWith(`${name}/`))
+  // The innermost one.
+  return within.sort((a, b) => b.length - a.length)[0] ?? `no layer for ${path}`
 }
 
 test("every file belongs to a layer", () => {

@@ -8,6 +8,7 @@ import { doctor } from "./commands/doctor.ts"
 import { encrypt } from "./commands/encrypt.ts"
 import { fsck } from "./commands/fsck.ts"
 import { gc } from "./commands/gc.ts"
+import { index } from "./commands/index.ts"
 import { init } from "./commands/init.ts"
 import { installService } from "./commands/install-service.ts"
 import { keys } from "./commands/keys.ts"
@@ -17,6 +18,7 @@ import { quota } from "./commands/quota.ts"
 import { rekey } from "./commands/rekey.ts"
 import { restore } from "./commands/restore.ts"
 import { salvage } from "./commands/salvage.ts"
+import { search } from "./commands/search.ts"
 import { snapshot } from "./commands/snapshot.ts"
 import { status } from "./commands/status.ts"
 import { unlock } from "./commands/unlock.ts"
@@ -27,6 +29,8 @@ export const COMMANDS: readonly Command[] = [
   mount,
   unmount,
   status,
+  search,
+  index,
   snapshot,
   clone,
   quota,

@@ -16,7 +16,8 @@ import { ioctl } from "./inode-flags.ts"
 import { dropPrivileges } from "./privileges.ts"
 import { shownWithinLimits } from "./quota.ts"
 import { rename } from "./rename.ts"
-import type { VirtualFiles } from "./virtual.ts"
+import type { SearchDirectories } from "./search-directories.ts"
+import { VirtualFile, VirtualLink, type VirtualFiles, type VirtualNodes } from "./virtual.ts"
 import * as xattr from "./xattr.ts"
 
 /** Inodes are rows: as many as fit the disk. statfs shows this many in all. */
@@ -30,10 +31,15 @@ const O_APPEND = 0o2000
 export class FileSystem implements Operations, Replay {
   readonly #env: Environment
   readonly #virtual: VirtualFiles
+  readonly #nodes: VirtualNodes
+  readonly #searches: SearchDirectories | undefined
 
-  constructor(env: Environment, virtual: VirtualFiles) {
+  /** `searches`: undefined where there is no search. */
+  constructor(env: Environment, virtual: VirtualFiles, nodes: VirtualNodes, searches?: SearchDirectories) {
     this.#env = env
     this.#virtual = virtual
+    this.#nodes = nodes
+    this.#searches = searches
   }
 
   catchUp(): void {
@@ -49,16 +55,17 @@ export class FileSystem implements Operations, Replay {
     return isErrno(inode) ? inode : countLookup(this.#env, request, inode)
   }
 
-  lookup(request: InHeader, name: Buffer): Result<Attr> {
+  lookup(request: InHeader, name: Buffer): Result<Attr> | typeof LATER {
     return (
       this.#virtual.lookup(request, name) ??
+      this.#searches?.lookup(request, name) ??
       this.#on(request, () => directory.lookup(this.#env, request, name), E.ENOTDIR)
     )
   }
 
   forget(node: NodeId, count: number): void {
     if (isVirtual(node)) {
-      this.#virtual.forget(node, count)
+      this.#nodes.forget(node, count)
       return
     }
     if (this.#env.lookups.subtract(node, count) > 0) return
@@ -66,7 +73,7 @@ export class FileSystem implements Operations, Replay {
   }
 
   getattr(request: InHeader): Result<Attr> {
-    return this.#virtual.get(request.node) ?? visibleInodeOf(this.#env, request.node)
+    return this.#nodes.get(request.node) ?? visibleInodeOf(this.#env, request.node)
   }
 
   setattr(request: InHeader, change: SetattrIn): Result<Attr> {
@@ -74,6 +81,8 @@ export class FileSystem implements Operations, Replay {
   }
 
   readlink(request: InHeader): Result<Uint8Array> {
+    const node = this.#nodes.get(request.node)
+    if (node instanceof VirtualLink) return node.target
     return this.#on(request, () => directory.readlink(this.#env, request), E.EINVAL)
   }
 
@@ -108,7 +117,7 @@ export class FileSystem implements Operations, Replay {
   }
 
   rename(request: InHeader, name: Buffer, newParent: NodeId, newName: Buffer, flags: number): Status {
-    if (this.#virtual.reserves(request.node, name) || this.#virtual.reserves(newParent, newName))
+    if (this.#virtual.reserves(request.node, name) || this.#naming(newParent, newName) !== undefined)
       return E.EPERM
     return rename(this.#env, request, name, { newParent, newName, flags })
   }
@@ -143,8 +152,9 @@ export class FileSystem implements Operations, Replay {
   }
 
   read(request: InHeader, range: ReadRange, reply: Reply): Status {
-    const virtual = this.#virtual.get(request.node)
-    if (virtual === undefined) return this.#on(request, () => file.read(this.#env, request, range, reply))
+    const virtual = this.#nodes.get(request.node)
+    if (!(virtual instanceof VirtualFile))
+      return this.#on(request, () => file.read(this.#env, request, range, reply))
     reply.writer.put(virtual.text.subarray(range.offset, range.offset + range.size))
     return OK
   }
@@ -170,7 +180,14 @@ export class FileSystem implements Operations, Replay {
     this.#env.listings.close(handle)
   }
 
-  readdir(request: InHeader, cookie: number, packer: DirentPacker, keepsAtime: boolean): Status {
+  readdir(
+    request: InHeader,
+    cookie: number,
+    packer: DirentPacker,
+    keepsAtime: boolean,
+  ): Status | typeof LATER {
+    const found = this.#searches?.readdir(request, cookie, packer)
+    if (found !== undefined) return found
     return directory.readdir(this.#env, request, { cookie, keepsAtime }, packer)
   }
 
@@ -198,10 +215,15 @@ export class FileSystem implements Operations, Replay {
   }
 
   getxattr(request: InHeader, name: Buffer): Result<Uint8Array> {
+    const node = this.#nodes.get(request.node)
+    if (node instanceof VirtualLink) return node.attributes.get(name.toString("latin1")) ?? E.ENODATA
     return this.#on(request, () => xattr.getxattr(this.#env, request, name), E.ENODATA)
   }
 
   listxattr(request: InHeader): Result<Uint8Array> {
+    const node = this.#nodes.get(request.node)
+    if (node instanceof VirtualLink)
+      return Buffer.from([...node.attributes.keys()].map((name) => `${name}\0`).join(""), "latin1")
     return isVirtual(request.node) ? Buffer.alloc(0) : xattr.listxattr(this.#env, request)
   }
 
@@ -250,6 +272,8 @@ export class FileSystem implements Operations, Replay {
 
   /** EEXIST for a name that a virtual file has. */
   #naming(parent: NodeId, name: Buffer): typeof E.EEXIST | undefined {
-    return this.#virtual.reserves(parent, name) ? E.EEXIST : undefined
+    return this.#virtual.reserves(parent, name) || this.#searches?.reserves(name) === true
+      ? E.EEXIST
+      : undefined
   }
 }

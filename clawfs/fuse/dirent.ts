@@ -32,9 +32,16 @@ export class DirentPacker {
   /**
    * Adds an entry; false when it does not fit any more (then nothing was written). `cookie` is the position after it;
    * `type` is the file type of the mode shifted down by 12 (DT_REG and so on). In a plus listing an entry without
-   * `attr` (`.` and `..`) hands out no lookup.
+   * `attr` (`.` and `..`) hands out no lookup. `ttlSeconds`: what the kernel may cache, 0 for what is virtual.
    */
-  add(name: Uint8Array, ino: number, type: number, cookie: number, attr?: Attr): boolean {
+  add(
+    name: Uint8Array,
+    ino: number,
+    type: number,
+    cookie: number,
+    attr?: Attr,
+    ttlSeconds = this.#ttlSeconds,
+  ): boolean {
     const head = this.plus ? Size.direntplus : Size.dirent
     const { writer } = this.#reply
     const start = writer.at
@@ -42,7 +49,7 @@ export class DirentPacker {
     if (start + length > this.#end) return false
     if (this.plus) {
       if (attr === undefined) writer.zero(Size.entryOut)
-      else writeEntryOut(writer, attr, this.#ttlSeconds)
+      else writeEntryOut(writer, attr, ttlSeconds)
     }
     writer.i53(ino).i53(cookie).u32(name.length).u32(type).put(name)
     writer.zero(length - head - name.length)

@@ -71,6 +71,7 @@ function sized(context: Context, result: Result<Uint8Array>, size: number): Stat
 function lookup(context: Context, request: InHeader, reader: Reader): Outcome {
   const name = reader.name()
   const result = context.operations.lookup(request, name)
+  if (result === LATER) return LATER
   if (result !== E.ENOENT) return entry(context, result)
   abi.writeNegativeEntry(context.reply.writer, context.ttlSeconds)
   return OK
@@ -88,7 +89,7 @@ function created(context: Context, result: Result<Attr>): Status {
   return status
 }
 
-function readdir(context: Context, request: InHeader, reader: Reader, plus: boolean): Status {
+function readdir(context: Context, request: InHeader, reader: Reader, plus: boolean): Outcome {
   const { offset, size, flags } = abi.readReadIn(reader)
   const packer = new DirentPacker(context.reply, size, plus, context.ttlSeconds)
   return context.operations.readdir(request, offset, packer, (flags & O_NOATIME) !== 0)
@@ -243,13 +244,14 @@ function rename2(context: Context, request: InHeader, reader: Reader): Status {
 }
 
 /** Asked for on a name that the kernel believes to be missing; another request may have made it meanwhile. */
-function create(context: Context, request: InHeader, reader: Reader): Status {
+function create(context: Context, request: InHeader, reader: Reader): Outcome {
   if (!context.openIsAsked) return E.ENOSYS
   const creation = { ...abi.readCreateIn(reader), rdev: 0 }
   const name = reader.name()
   const made = context.operations.mknod(request, name, creation)
   const exclusive = (creation.flags & O_EXCL) !== 0
-  return created(context, made === E.EEXIST && !exclusive ? context.operations.lookup(request, name) : made)
+  const result = made === E.EEXIST && !exclusive ? context.operations.lookup(request, name) : made
+  return result === LATER ? LATER : created(context, result)
 }
 
 /** open(2) */

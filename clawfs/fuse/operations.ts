@@ -31,7 +31,7 @@ export interface ReadRange {
 
 export interface Operations {
   /** A name that does not exist is ENOENT: the protocol turns it into a negative entry that the kernel remembers. */
-  lookup(request: InHeader, name: Buffer): Result<Attr>
+  lookup(request: InHeader, name: Buffer): Result<Attr> | typeof LATER
   /** Gives back `count` of the lookups that entry replies handed out. At 0 an unlinked inode can go. */
   forget(node: NodeId, count: number): void
   getattr(request: InHeader): Result<Attr>
@@ -58,7 +58,7 @@ export interface Operations {
   /** A handle lets the kernel cache the listing until it is given back; 0 does not. */
   opendir(request: InHeader): number
   releasedir(handle: number): void
-  readdir(request: InHeader, cookie: number, packer: DirentPacker, keepsAtime: boolean): Status
+  readdir(request: InHeader, cookie: number, packer: DirentPacker, keepsAtime: boolean): Status | typeof LATER
   statfs(request: InHeader): Result<Statfs>
   setxattr(request: InHeader, name: Buffer, value: Buffer, flags: number, aclFlags: number): Status
   getxattr(request: InHeader, name: Buffer): Result<Uint8Array>

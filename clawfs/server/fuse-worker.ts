@@ -15,7 +15,8 @@ import { Listings } from "../fs/listings.ts"
 import { Lookups } from "../fs/lookups.ts"
 import { adoptOrphans } from "../fs/orphans.ts"
 import { Removal } from "../fs/removal.ts"
-import { VirtualFiles } from "../fs/virtual.ts"
+import { SearchDirectories } from "../fs/search-directories.ts"
+import { VirtualFiles, VirtualNodes } from "../fs/virtual.ts"
 import { CLOSED, Channel, invalidateAttributes, requestResend, sendMessage } from "../fuse/channel.ts"
 import { NOTHING_STALE } from "../fuse/notify.ts"
 import { NOTHING, Protocol, type Replay } from "../fuse/protocol.ts"
@@ -31,7 +32,9 @@ import { Good } from "./good.ts"
 import { Fsyncs } from "./fsyncs.ts"
 import { KeyOrders } from "./key-orders.ts"
 import { ServerFd, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
+import { Parked } from "./parked.ts"
 import { Replayer } from "./replayer.ts"
+import type { SearchDone } from "./search-requests.ts"
 import { SecondTries } from "./second-tries.ts"
 import { LOOKUP_BASE, SessionMemory } from "./session-memory.ts"
 import { statusText } from "./status.ts"
@@ -137,7 +140,12 @@ function serve(): void {
   using memory = new SessionMemory(ServerFd.MEMORY)
   const [env, fsyncs] = openEnvironment(memory)
   const sources = new Map([[".status", (): string => statusText(config, memory)]])
-  const fs = new FileSystem(env, new VirtualFiles(sources, Math.floor(Date.now() / 1000) * 2 ** 20))
+  const nodes = new VirtualNodes(Math.floor(Date.now() / 1000) * 2 ** 20)
+  const searches = config.index
+    ? new SearchDirectories(env.store, nodes, (wanted) => report({ kind: "search", wanted }))
+    : undefined
+  const parked = new Parked()
+  const fs = new FileSystem(env, new VirtualFiles(sources, nodes), nodes, searches)
   memory.publish(env.store)
   if (memory.agreement === undefined) memory.logSynced = env.store.logSynced
   if (!config.readOnly) recover(fs, env, memory)
@@ -166,11 +174,13 @@ function serve(): void {
   const methods = new Map<string, Method>([
     ...treeMethods(env, removal, log),
     ["commit", () => commitNow(env)],
+    ["feed.trim", ({ seq }: { seq: number }) => trimFeed(env, seq)],
     keys.method,
+    ["search.done", (found: SearchDone) => endSearch(found, searches, parked)],
   ])
   const desk = new Desk(orders.port, methods, cleaning, log)
   const good = new Good(env.store, memory, log)
-  loop(channel, protocol, { memory, env, fs, fsyncs, keys, cleaning, removal, desk, good })
+  loop(channel, protocol, { memory, env, fs, fsyncs, keys, cleaning, removal, desk, good, searches, parked })
   fs.settle()
   env.store[Symbol.dispose]()
   report({ kind: "closed" })
@@ -186,10 +196,12 @@ interface Served {
   readonly removal: Removal
   readonly desk: Desk
   readonly good: Good
+  readonly searches: SearchDirectories | undefined
+  readonly parked: Parked
 }
 
 function loop(channel: Channel, protocol: Protocol, served: Served): void {
-  const { memory, env, fs, fsyncs, keys, cleaning, removal, desk, good } = served
+  const { memory, env, fs, fsyncs, keys, cleaning, removal, desk, good, searches, parked } = served
   let isQuiet = false
   /** Answers the request in the channel's buffer, unless it is to be tried once more. */
   const serve = (length: number, isLastTry: boolean): void => {
@@ -202,10 +214,13 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     env.store.endRequest()
     const isRefused = env.refusals.early > 0 && channel.reply.readInt32LE(REPLY_ERROR_AT) + E.EDQUOT === 0
     const isHeld = isRefused && !isLastTry && secondTries.hold(request.subarray(0, length))
+    const awaited = searches?.takeAwaited()
+    if (awaited !== undefined) parked.hold(awaited, request.subarray(0, length))
     if (reply !== NOTHING && !isHeld) channel.send(reply)
     memory.end(0)
-    if (!isHeld) memory.countAnswer(opcode)
+    if (!isHeld && awaited === undefined) memory.countAnswer(opcode)
   }
+  parked.serve = (bytes) => serve(bytes.copy(channel.request), true)
   const secondTries = new SecondTries(memory, (bytes) => serve(bytes.copy(channel.request), true))
   const onDrained = (): void => {
     secondTries.run()
@@ -257,7 +272,21 @@ function removeSome(removal: Removal): boolean {
 /** Everything answered so far; a full disk is the caller's to hear of, and nothing is lost by it. */
 function commitNow(env: Environment): Outcome {
   env.store.commit()
-  return { value: {}, stale: NOTHING_STALE }
+  return { value: { feedLast: env.store.counters.feedLast }, stale: NOTHING_STALE }
+}
+
+/** A search of a directory of `.search` has ended: who waits for it is answered. */
+function endSearch(done: SearchDone, searches: SearchDirectories | undefined, parked: Parked): Outcome {
+  searches?.answer(done.node, done.found)
+  parked.release(done.node)
+  return { value: {}, stale: { entries: searches?.expired() ?? [], inodes: [] } }
+}
+
+/** The index has followed the change feed up to `seq`. */
+function trimFeed({ store }: Environment, seq: number): Outcome {
+  let hasMore = false
+  if (!store.readOnly) store.housekeep(() => (hasMore = store.feed.trim(seq)))
+  return { value: { hasMore }, stale: NOTHING_STALE }
 }
 
 /** Ends the batch; false when the disk is full or fails: the journal keeps it, and it is tried again. */

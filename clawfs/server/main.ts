@@ -6,6 +6,7 @@ import { MessageChannel, Worker, type MessagePort } from "node:worker_threads"
 import type { ControlServer, Handler } from "../api/server.ts"
 import { present, unreachable } from "../core/assert.ts"
 import { Fault, describe } from "../core/fault.ts"
+import type { Wanted } from "../fs/search-directories.ts"
 import { Log } from "../core/log.ts"
 import { CONTROL_SOCKET, shortSocketPath } from "../sys/socket-path.ts"
 import {
@@ -20,6 +21,8 @@ import {
 import { Encryption } from "./encryption.ts"
 import { KEYS } from "./key-orders.ts"
 import { Orders } from "./orders.ts"
+import type { Search } from "./search.ts"
+import { searchFor } from "./search-requests.ts"
 import { SessionMemory } from "./session-memory.ts"
 import { statusOf } from "./status.ts"
 
@@ -56,6 +59,8 @@ class Server {
     () => this.#memory.agreement?.writeback ?? config.writeback,
     log,
   )
+  /** Ended when the server leaves in good order. */
+  search: Search | undefined
   /** Closed, and its socket removed, when the server leaves in good order. */
   control: ControlServer | undefined
 
@@ -112,9 +117,19 @@ class Server {
           .onRetired(report.id, report.generation)
           .catch((thrown: unknown) => log.error("an earlier key is still kept", { reason: describe(thrown) }))
         break
+      case "search":
+        void this.#search(report.wanted)
+        break
       default:
         unreachable(report)
     }
+  }
+
+  async #search(wanted: Wanted): Promise<void> {
+    const done = await searchFor(this.search, wanted, log)
+    await this.run("search.done", { ...done }).catch((thrown: unknown) =>
+      log.error("a search could not be answered", { reason: describe(thrown) }),
+    )
   }
 
   #flushed(id: number, error: string | undefined): void {
@@ -173,6 +188,7 @@ class Server {
   /** Unmounted: what was written goes to the disk, then the process ends. */
   async #finish(): Promise<void> {
     try {
+      await this.search?.[Symbol.asyncDispose]()
       await this.flush(true)
       await this.control?.[Symbol.asyncDispose]()
       process.exitCode = ServerExit.CLOSED
@@ -209,6 +225,12 @@ async function start(): Promise<void> {
   const { treeHandlers } = await import("./tree-requests.ts")
   for (const [method, handler] of treeHandlers((name, params) => server.run(name, params)))
     handlers.set(method, handler)
+  if (config.index) {
+    const { Search, searchHandlers } = await import("./search.ts")
+    const search = new Search(config, (name, params) => server.run(name, params), log)
+    server.search = search
+    for (const [method, handler] of searchHandlers(search)) handlers.set(method, handler)
+  }
   const tick = (): void => {
     server
       .run("snapshot.tick", {})

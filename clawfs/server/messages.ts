@@ -3,6 +3,7 @@ import type { MessagePort } from "node:worker_threads"
 import type { FaultKind } from "../core/fault.ts"
 import type { Level } from "../core/log.ts"
 import type { KeySlot } from "../../keyring/slots.ts"
+import type { Wanted } from "../fs/search-directories.ts"
 import type { Stale } from "../fuse/notify.ts"
 
 /** Descriptors that the supervisor passes to every server, by number. */
@@ -18,6 +19,8 @@ export interface ServerConfig {
   readonly powerSave: boolean
   /** How long an acknowledged change may wait for the disk, in seconds. */
   readonly flushSeconds: number
+  /** The search index follows the store. */
+  readonly index: boolean
   readonly logLevel: Level
   /** Servers before this one on the same mount. */
   readonly restarts: number
@@ -142,6 +145,8 @@ export type WorkerReport =
   | { readonly kind: "flushed"; readonly id: number; readonly error?: string }
   /** The generation of a key that was in force until a re-key has ended. */
   | { readonly kind: "retired"; readonly id: number; readonly generation: number }
+  /** Somebody looks into a directory of `.search`; it gets one order "search.done". */
+  | { readonly kind: "search"; readonly wanted: Wanted }
 
 /** Server process → supervisor. */
 export type ServerReport =

@@ -70,7 +70,7 @@ export class Feed {
     for (let i = 0; i < noted.length; i += 3) named.add(noted[i] ?? 0)
     for (const ino of changed) if (!named.has(ino)) noted.push(ino, 0, 0)
     if (noted.length === 0) return
-    const changes = Buffer.allocUnsafe(noted.length * NUMBER)
+    const changes = Buffer.alloc(noted.length * NUMBER)
     noted.forEach((number, i) => changes.writeDoubleLE(number, i * NUMBER))
     this.#counters.feedLast += noted.length / 3
     this.#insert.run(this.#counters.feedLast, changes)

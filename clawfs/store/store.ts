@@ -8,7 +8,6 @@ import { join } from "node:path"
 import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import { present } from "../core/assert.ts"
 import { Fault } from "../core/fault.ts"
-import type { Log } from "../core/log.ts"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
 import { pinClock, pinClockWhenRead } from "../sys/clock.ts"
 import { Cleaner, type LogSpace } from "./cleaner.ts"
@@ -39,41 +38,14 @@ import { requireWholeWal, rewriteLog } from "./rewrite.ts"
 import { Schedules } from "./schedules.ts"
 import { Segments } from "./segments.ts"
 import { Snapshots } from "./snapshots.ts"
+import type { RequestId, Space, StoreOptions } from "./store-options.ts"
 import { Subtrees } from "./subtrees.ts"
 import { Trees } from "./trees.ts"
-import { Transactions, type Moment, type Participant } from "./transactions.ts"
+import { Transactions, type Participant } from "./transactions.ts"
 import { Symlinks, Xattrs } from "./xattrs.ts"
 
 export { META, SEGMENTS, newInode }
-
-export interface StoreOptions {
-  readonly readOnly?: boolean
-  /** Test hook: see `Moment`. */
-  readonly onMoment?: (moment: Moment) => void
-  /** Up to where the log is known to be on the disk (`log-position.ts`); asked at every commit. */
-  readonly logSynced?: () => number
-  /**
-   * Told where the log ends that the next commit rests on, before that is committed: whoever makes a commit durable must
-   * know how much of the log goes before it.
-   */
-  readonly onLogEnd?: (end: number) => void
-  readonly log?: Log
-}
-
-/** Which request a mutation belongs to, so that it is executed once. */
-export interface RequestId {
-  readonly uniqueLow: number
-  readonly uniqueHigh: number
-}
-
-export interface Space {
-  /** Bytes that files take, inline and in the log, reserved ones included. */
-  readonly usedBytes: number
-  /** Bytes that the disk below still has for an ordinary user, and how many it has in all. */
-  readonly availableBytes: number
-  readonly totalBytes: number
-  readonly inodes: number
-}
+export type { RequestId, Space, StoreOptions }
 
 /** A WAL this long is folded back by the serving thread: the worker's passive checkpoints can't reset it. */
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024
@@ -350,13 +322,20 @@ export class Store implements Disposable {
    * beside the server that writes it. What was cached before is forgotten.
    */
   view<T>(look: () => T): T {
+    using _ = this.openView()
+    return look()
+  }
+
+  /** As `view`, until what it returns is disposed. */
+  openView(): Disposable {
     this.#db.begin()
     try {
       this.#reload()
-      return look()
-    } finally {
+    } catch (thrown) {
       this.#db.rollback()
+      throw thrown
     }
+    return { [Symbol.dispose]: () => this.#db.rollback() }
   }
 
   /** Takes a tree's key over; from now on it can be read and written. Throws `Fault("denied")` for a wrong one. */

@@ -42,6 +42,8 @@ export interface MountOptions {
   readonly env?: NodeJS.ProcessEnv
   /** `work` is an encrypted tree, unlocked whenever the store is mounted. */
   readonly encrypted?: boolean
+  /** With the search index, which most tests have no use for. */
+  readonly index?: boolean
   /** Where the store is to be made; beside the mount point unless told otherwise. */
   readonly store?: string
   /** After so many seconds the watchdog aborts the connection. */
@@ -254,7 +256,8 @@ export class Mount implements Target {
   async mountAgain(): Promise<void> {
     // the supervisor inherits the output: a file, since a pipe would break when this process ends
     const script = 'log=$1; shift; exec "$@" >>"$log" 2>&1'
-    const args = ["mount", this.store, this.mountpoint, ...(this.#options.flags ?? [])]
+    const index = this.#options.index === true ? [] : ["--no-index"]
+    const args = ["mount", this.store, this.mountpoint, ...index, ...(this.#options.flags ?? [])]
     const env = this.#options.env === undefined ? {} : { env: this.#options.env }
     const log = join(this.#base, "mount.log")
     this.#isMounted = true

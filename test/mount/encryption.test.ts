@@ -78,7 +78,7 @@ async function refusal(mount: Mount, args: readonly string[]): Promise<string> {
 describe("an encrypted tree", () => {
   test("leaves no trace of its names and contents in the store, through kills, cleaning and a remount", async (context) => {
     skipIf(context, noMount, requireFuse())
-    await using mount = await mountClawfs({ encrypted: true })
+    await using mount = await mountClawfs({ encrypted: true, index: true })
     const plain = join(mount.mountpoint, "workspaces", "plain")
     await mount.run("mkdir", [plain])
     await mount.run("sh", ["-c", WORK, "work", plain, "PlainMark"])

@@ -29,6 +29,7 @@ const options = {
     type: "boolean",
     help: "as root: let idle CPUs sleep while requests come in; by default they are kept awake then, which makes every operation faster",
   },
+  "no-index": { type: "boolean", help: "leave the search index as it is; clawfs search finds nothing" },
   suid: { type: "boolean", help: "as root: let setuid bits on the mount have their effect" },
   dev: { type: "boolean", help: "as root: let device nodes on the mount have their effect" },
   noexec: { type: "boolean", help: "no program on the mount can be run" },

@@ -62,6 +62,7 @@ function choicesOf(
     writeback: values.writeback === true,
     openIsAsked: values["open-checks"] === true,
     powerSave: values["power-save"] === true,
+    index: values["no-index"] !== true,
     flushSeconds: seconds("mount", "--flush", values.flush, MOST_FLUSH) ?? DEFAULT_FLUSH,
     logLevel: level(values.log),
   }

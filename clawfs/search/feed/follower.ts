@@ -17,6 +17,8 @@ const REGULAR = 8
 const PAGE = 1024
 /** Not followed: what is there is indexed where it came from. */
 const SNAPSHOTS = Buffer.from(".snapshots")
+/** Decides about everything below its directory. */
+export const IGNORE_FILE = Buffer.from(".clawfsignore")
 
 /**
  * A file to be looked at. `mayHaveChanged`: its contents too; otherwise what the index has of it is right, if its times
@@ -57,7 +59,10 @@ export class Follower {
     const inode = this.#store.inodes.get(ino)
     if (inode?.isDirectory === true) {
       if (this.#places.isKnown(ino)) this.#walk(ino)
-    } else this.#touch(ino, true)
+      return
+    }
+    this.#touch(ino, true)
+    for (const { parent, name } of this.#places.of(ino)) if (name.equals(IGNORE_FILE)) this.#walk(parent)
   }
 
   #name(ino: number, parent: number, cookie: number): void {
@@ -82,6 +87,7 @@ export class Follower {
 
   #gone(place: Place): void {
     this.#places.remove(place)
+    if (place.name.equals(IGNORE_FILE)) this.#walk(place.parent)
     if (place.type === DIRECTORY) this.#walk(place.ino)
     else this.#touch(place.ino, false)
   }
@@ -90,6 +96,7 @@ export class Follower {
     if (parent === ROOT && name.equals(SNAPSHOTS)) return
     if (type !== DIRECTORY && type !== REGULAR) return
     this.#places.put({ parent, cookie, ino, type, name })
+    if (name.equals(IGNORE_FILE)) this.#walk(parent)
     // Also one that has been left in this call, where it was before.
     if (type === DIRECTORY) {
       this.#walked.delete(ino)

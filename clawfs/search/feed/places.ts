@@ -88,9 +88,8 @@ export class Places {
     return directory === ROOT || this.#of.get(directory) !== undefined
   }
 
-  /** The paths of an inode below the root, `/a/b`, in the order of their bytes; none when the index does not follow it. */
+  /** The paths of an inode from the root, `a/b`, in the order of their bytes; none when the index does not follow it. */
   paths(ino: number): Buffer[] {
-    if (ino === ROOT) return [SLASH]
     return this.of(ino)
       .map(({ parent, name }) => this.#join(parent, name))
       .filter((path) => path !== undefined)
@@ -98,12 +97,12 @@ export class Places {
   }
 
   #join(directory: number, name: Buffer): Buffer | undefined {
-    const parts = [name, SLASH]
+    const parts = [name]
     for (let at = directory, depth = 0; at !== ROOT; depth += 1) {
       const row = this.#of.get(at)
       if (row === undefined || depth > DEEPEST) return undefined
       const place = fromRow(row)
-      parts.push(place.name, SLASH)
+      parts.push(SLASH, place.name)
       at = place.parent
     }
     return Buffer.concat(parts.reverse())

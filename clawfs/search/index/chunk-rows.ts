@@ -1,6 +1,5 @@
 /** Tables `chunk` and `chunk_fts`: a document's chunks are compared by hash, so that only what has changed gets new rows. */
 import { createHash } from "node:crypto"
-import { present } from "../../core/assert.ts"
 import type { Database, Query } from "../../store/database.ts"
 import type { Chunk } from "../document.ts"
 import { packText } from "./chunk-text.ts"
@@ -26,7 +25,7 @@ type Place = [n: number, start: number, end: number, firstLine: number, lastLine
 export class ChunkRows {
   readonly #vectors: VectorStore
   readonly #ofDocument: Query<[number], [id: number, hash: Buffer]>
-  readonly #insert: Query<[number, ...Place, string, Buffer, Buffer], [number]>
+  readonly #insert: Query<[number, ...Place, string, Buffer, Buffer]>
   readonly #place: Query<[...Place, number]>
   readonly #delete: Query<[number]>
   readonly #insertWords: Query<[number, string, string, string]>
@@ -36,7 +35,7 @@ export class ChunkRows {
     this.#vectors = vectors
     this.#ofDocument = db.query("SELECT id, hash FROM chunk WHERE ino = ? ORDER BY n")
     this.#insert = db.query(`INSERT INTO chunk
-      (ino, n, start, end, first_line, last_line, heading, text, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`)
+      (ino, n, start, end, first_line, last_line, heading, text, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#place = db.query(
       "UPDATE chunk SET n = ?, start = ?, end = ?, first_line = ?, last_line = ? WHERE id = ?",
     )
@@ -65,8 +64,7 @@ export class ChunkRows {
   }
 
   #add(ino: number, place: Place, title: string, { heading, text }: Chunk, hash: Buffer): void {
-    const row = this.#insert.get(ino, ...place, heading, packText(text), hash)
-    const [id] = present(row, "the new chunk's id")
+    const id = this.#insert.insert(ino, ...place, heading, packText(text), hash)
     this.#insertWords.run(id, title, heading, text)
   }
 

@@ -25,7 +25,7 @@ interface Segment {
 
 export class GramStore {
   readonly #db: Database
-  readonly #add: Query<[Buffer], [number]>
+  readonly #add: Query<[Buffer]>
   readonly #removePending: Query<[number]>
   readonly #waiting: Query<[], [number, number]>
   readonly #pending: Query<[], [number, Buffer]>
@@ -36,7 +36,7 @@ export class GramStore {
 
   constructor(db: Database) {
     this.#db = db
-    this.#add = db.query("INSERT INTO gram_pending (grams) VALUES (?) RETURNING number")
+    this.#add = db.query("INSERT INTO gram_pending (grams) VALUES (?)")
     this.#removePending = db.query("DELETE FROM gram_pending WHERE number = ?")
     this.#waiting = db.query("SELECT count(*), coalesce(sum(length(grams)), 0) FROM gram_pending")
     this.#pending = db.query("SELECT number, grams FROM gram_pending ORDER BY number")
@@ -58,8 +58,7 @@ export class GramStore {
     const [count, bytes] = this.#waiting.get() ?? [0, 0]
     // Before the new one is put in, as its document row has no number yet.
     if (count >= PENDING_DOCUMENTS || bytes >= PENDING_BYTES) this.#flush()
-    const [number] = present(this.#add.get(packed.view()), "the new document's number")
-    return number
+    return this.#add.insert(packed.view())
   }
 
   /** Merges once, if there is something to merge; in a transaction. Returns whether it did. */

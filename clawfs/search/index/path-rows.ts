@@ -16,7 +16,7 @@ export class PathRows {
     this.#ofInode = db.query("SELECT path FROM path WHERE ino = ? ORDER BY path")
     this.#at = db.query("SELECT ino FROM path WHERE path = ?")
     this.#below = db.query("SELECT path, ino FROM path WHERE path >= ? AND path < ? ORDER BY path")
-    this.#put = db.query("INSERT OR REPLACE INTO path (path, ino, extension) VALUES (?, ?, ?)")
+    this.#put = db.query("INSERT INTO path (path, ino, extension) VALUES (?, ?, ?)")
     this.#delete = db.query("DELETE FROM path WHERE path = ?")
     this.#title = db.query("SELECT title FROM document WHERE ino = ?")
     this.#insertWords = db.query("INSERT INTO path_fts (rowid, name, directory, title) VALUES (?, ?, ?, ?)")
@@ -64,7 +64,10 @@ export class PathRows {
 
   #name(path: Buffer, ino: number, touched: Set<number>): void {
     const [other] = this.#at.get(path) ?? []
-    if (other !== undefined) touched.add(other)
+    if (other !== undefined) {
+      touched.add(other)
+      this.#delete.run(path)
+    }
     this.#put.run(path, ino, extensionOf(path))
   }
 }

@@ -74,7 +74,8 @@ export class IndexWriter implements Disposable {
     this.#paths = new PathRows(db)
     this.#grams = new GramStore(db)
     this.#title = db.query("SELECT title, grams FROM document WHERE ino = ?")
-    this.#put = db.query(`INSERT OR REPLACE INTO document
+    // No REPLACE: SQLite would open a savepoint for it, for which FTS5 writes out all that it has gathered.
+    this.#put = db.query(`INSERT INTO document
       (ino, hash, state, error, extractor, kind, title, is_verbatim, is_whole, size, mtime, mtime_nanos, grams)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#delete = db.query("DELETE FROM document WHERE ino = ?")
@@ -108,6 +109,7 @@ export class IndexWriter implements Disposable {
     if (text === undefined && chunks.length > 0) throw new Fault("bug", "BUG: chunks without a text")
     const [title, grams] = this.#title.get(file.ino) ?? [undefined, 0]
     const number = this.#grams.replace(grams, text?.text)
+    this.#delete.run(file.ino)
     this.#put.run(
       ...[file.ino, file.hash, file.state, file.error],
       ...[text?.extractor ?? "", text?.kind ?? "", text?.title ?? ""],

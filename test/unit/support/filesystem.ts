@@ -6,9 +6,10 @@ import { FileSystem } from "../../../clawfs/fs/filesystem.ts"
 import { LISTING_WORDS, Listings } from "../../../clawfs/fs/listings.ts"
 import { LOOKUP_BYTES, Lookups, type LookupHeader } from "../../../clawfs/fs/lookups.ts"
 import { adoptOrphans } from "../../../clawfs/fs/orphans.ts"
-import { VirtualFiles } from "../../../clawfs/fs/virtual.ts"
+import { VirtualFiles, VirtualNodes } from "../../../clawfs/fs/virtual.ts"
 import type { Attr, InHeader, SetattrIn } from "../../../clawfs/fuse/abi.ts"
 import { SetattrValid } from "../../../clawfs/fuse/abi.ts"
+import { LATER } from "../../../clawfs/fuse/operations.ts"
 import { DirentPacker } from "../../../clawfs/fuse/dirent.ts"
 import { Reply } from "../../../clawfs/fuse/reply.ts"
 import { Store } from "../../../clawfs/store/store.ts"
@@ -36,6 +37,12 @@ export function outcome(result: unknown): string {
 export function ok<T>(result: Result<T>): T {
   if (isErrno(result)) throw new Error(`unexpected ${errnoName(result)}`)
   return result
+}
+
+/** What a lookup has found, that needed no other process. */
+function found(result: Result<Attr> | typeof LATER): Attr {
+  if (result === LATER) throw new Error("the answer comes later")
+  return ok(result)
 }
 
 export class TestFileSystem implements Disposable {
@@ -68,7 +75,9 @@ export class TestFileSystem implements Disposable {
       invalidateAttributes: (node) => this.invalidated.push(node),
       syncLater: () => OK,
     }
-    return [env, new FileSystem(env, new VirtualFiles(new Map([[".status", (): string => STATUS_TEXT]]), 1))]
+    const nodes = new VirtualNodes(1)
+    const virtual = new VirtualFiles(new Map([[".status", (): string => STATUS_TEXT]]), nodes)
+    return [env, new FileSystem(env, virtual, nodes)]
   }
 
   get env(): Environment {
@@ -113,7 +122,8 @@ export class TestFileSystem implements Disposable {
   at(path: string): Attr {
     const names = path.split("/").filter(Boolean)
     let attr = ok(this.#fs.getattr(this.request(ROOT)))
-    for (const name of names) attr = ok(this.#fs.lookup(this.request(attr.ino), Buffer.from(name, "latin1")))
+    for (const name of names)
+      attr = found(this.#fs.lookup(this.request(attr.ino), Buffer.from(name, "latin1")))
     return attr
   }
 

@@ -9,7 +9,7 @@ import { FileSystem } from "../../../clawfs/fs/filesystem.ts"
 import { LISTING_WORDS, Listings } from "../../../clawfs/fs/listings.ts"
 import { LOOKUP_BYTES, Lookups, type LookupHeader } from "../../../clawfs/fs/lookups.ts"
 import { adoptOrphans } from "../../../clawfs/fs/orphans.ts"
-import { VirtualFiles } from "../../../clawfs/fs/virtual.ts"
+import { VirtualFiles, VirtualNodes } from "../../../clawfs/fs/virtual.ts"
 import { OK } from "../../../clawfs/core/errno.ts"
 import { Flag } from "../../../clawfs/fuse/flags.ts"
 import { Protocol } from "../../../clawfs/fuse/protocol.ts"
@@ -110,7 +110,8 @@ export class TestServer implements Disposable {
         return OK
       },
     }
-    const fs = new FileSystem(env, new VirtualFiles(new Map(), 1))
+    const nodes = new VirtualNodes(1)
+    const fs = new FileSystem(env, new VirtualFiles(new Map(), nodes), nodes)
     this.#recover(env, fs, isFirst)
     const agreement = { minor: 45, flags: FLAGS, writeback: false, openIsAsked: true }
     const protocol = new Protocol(fs, this.#request, this.#reply, {

@@ -1,0 +1,35 @@
+/** `clawfs index`: how the search index is. */
+import { command, type Invocation } from "../command.ts"
+import { ExitCode } from "../exit-code.ts"
+
+const options = {
+  json: { type: "boolean", help: "print JSON" },
+} as const
+
+export type IndexInvocation = Invocation<typeof options>
+
+export const ACTIONS = ["status", "rebuild"] as const
+
+export const index = command({
+  name: "index",
+  summary: "look after the search index",
+  usage: "status|rebuild [DIRECTORY]",
+  description: `
+status shows how much is indexed, how far the index is behind the files, and which embedder makes the
+vectors. rebuild drops the index and makes it anew from the files; nothing but time is lost by that.
+DIRECTORY is any on the mount; by default the current one, or the only mount there is.`,
+  operands: [
+    { name: "ACTION", completes: ACTIONS },
+    { name: "DIRECTORY", completes: "directory", optional: true },
+  ],
+  options,
+  exits: [
+    [ExitCode.OK, "done"],
+    [ExitCode.USAGE, "wrong usage"],
+    [ExitCode.MISSING, "no ClawFS, or no index yet"],
+    [ExitCode.UNAVAILABLE, "the mount has no search"],
+    [ExitCode.BUSY, "the daemon does not answer"],
+    [ExitCode.DENIED, "no permission to ask the daemon"],
+  ],
+  run: async (invocation) => (await import("../run/index.ts")).runIndex(invocation),
+})

@@ -1,0 +1,110 @@
+/**
+ * The indexer's process: low priority, nothing but the index in its hands. Its parent is the server; without it it ends.
+ * Killed at any point, the next one goes on.
+ */
+import { mkdirSync } from "node:fs"
+import { setPriority } from "node:os"
+import { join } from "node:path"
+import { present } from "../../core/assert.ts"
+import { describe } from "../../core/fault.ts"
+import { Log } from "../../core/log.ts"
+import { Store } from "../../store/store.ts"
+import { readSearchConfig } from "../config.ts"
+import { Extractor } from "../extract/extractor.ts"
+import { dropIndex } from "../index/open.ts"
+import { IndexWriter } from "../index/writer.ts"
+import { Embedding } from "./embedding.ts"
+import { Indexer } from "./indexer.ts"
+import { lockIndex } from "./lock.ts"
+import type { IndexerConfig, IndexerOrder, IndexerReport } from "./messages.ts"
+import { StoreRules } from "./rules.ts"
+
+const PRIORITY = 10
+/** How often it is looked for changes. */
+const POLL_MS = 100
+const REPORT_MS = 100
+
+const config = JSON.parse(present(process.argv[2], "configuration")) as IndexerConfig
+const log = new Log("indexer", { level: config.logLevel })
+let wake: (() => void) | undefined
+/** `isRebuilding`: the index is to be dropped; whoever started this process starts another. */
+const state = { isEnding: false, isRebuilding: false }
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    wake = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+  })
+}
+
+class Reports {
+  #told = ""
+  #toldMs = 0
+
+  tell(indexer: Indexer, isEmbedding: boolean, problem: string): void {
+    const now = Date.now()
+    if (now - this.#toldMs < REPORT_MS) return
+    const report: IndexerReport = {
+      kind: "status",
+      ...indexer.status,
+      followed: indexer.followed,
+      isEmbedding,
+      problem,
+    }
+    const text = JSON.stringify(report)
+    if (text === this.#told) return
+    this.#told = text
+    this.#toldMs = now
+    process.send?.(report)
+  }
+}
+
+async function run(): Promise<void> {
+  const directory = join(config.store, "index")
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  // Another one may still be about to end.
+  lockIndex(directory)
+  using store = Store.open(config.store, { readOnly: true })
+  using writer = new IndexWriter(directory)
+  if (writer.rebuiltBecause !== undefined)
+    log.info("the index is built anew", { reason: writer.rebuiltBecause })
+  await using extractor = new Extractor()
+  const indexer = new Indexer({ store, writer, extractor, rules: new StoreRules(store), log })
+  await using embedding = new Embedding(writer, directory, readSearchConfig(directory).embedder, log)
+  process.on("message", (order: IndexerOrder) => {
+    if (order.kind === "hurry") indexer.hurry(order.seq)
+    else state.isEnding = state.isRebuilding = true
+    wake?.()
+  })
+  const reports = new Reports()
+  while (!state.isEnding) {
+    const follows = indexer.follow()
+    const next = await indexer.work()
+    const isBusy = follows || next === 0
+    // Words first: a new file is found by them while its meaning is being computed.
+    const embeds = !isBusy && (await embedding.step())
+    reports.tell(indexer, embeds, embedding.problem)
+    if (!isBusy && !embeds) await pause(Math.min(next ?? POLL_MS, POLL_MS))
+    // Orders and the extractor's answers come through the event loop.
+    else await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+process.on("disconnect", () => {
+  state.isEnding = true
+  wake?.()
+})
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.on(signal, () => log.debug("signal ignored", { signal }))
+setPriority(0, PRIORITY)
+try {
+  await run()
+  if (state.isRebuilding) dropIndex(join(config.store, "index"))
+} catch (thrown) {
+  log.error("the indexer ends", { reason: describe(thrown) })
+  process.exitCode = 1
+}
+if (process.connected) process.disconnect()

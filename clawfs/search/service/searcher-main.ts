@@ -1,0 +1,47 @@
+/**
+ * The process that answers searches: the index and the store read-only in its hands. Its parent is the server; without it
+ * it ends.
+ */
+import { present } from "../../core/assert.ts"
+import { Fault, describe } from "../../core/fault.ts"
+import { Log } from "../../core/log.ts"
+import { SearchParams } from "../../../schema/search-api.ts"
+import { Store } from "../../store/store.ts"
+import type { SearcherConfig, SearcherReply, SearcherRequest } from "./messages.ts"
+import { SearchService } from "./service.ts"
+import { statusOf } from "./status.ts"
+
+const config = JSON.parse(present(process.argv[2], "configuration")) as SearcherConfig
+const log = new Log("searcher", { level: config.logLevel })
+const service = new SearchService(Store.open(config.store, { readOnly: true }))
+
+const methods: Readonly<Record<string, (request: SearcherRequest) => unknown>> = {
+  search: ({ params, caller }) => service.search(SearchParams.parse(params), caller),
+  status: async () => statusOf(await service.reader()),
+}
+
+async function answer(request: SearcherRequest): Promise<SearcherReply> {
+  const { id, method } = request
+  try {
+    const run = methods[method]
+    if (run === undefined) throw new Fault("unsupported", `unknown method "${method}"`)
+    return { id, ok: true, value: await run(request) }
+  } catch (thrown) {
+    const fault =
+      thrown instanceof Fault
+        ? { kind: thrown.kind, message: thrown.message, hint: thrown.hint }
+        : { kind: "bug" as const, message: describe(thrown) }
+    if (fault.kind === "bug") log.error("a search failed", { reason: fault.message })
+    return { id, ok: false, fault }
+  }
+}
+
+process.on("message", (request: SearcherRequest) => {
+  void answer(request).then((reply) => process.send?.(reply))
+})
+process.on("disconnect", () => {
+  // Nothing else keeps the process.
+  void service[Symbol.asyncDispose]()
+})
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.on(signal, () => log.debug("signal ignored", { signal }))

@@ -1,0 +1,140 @@
+/** Answers searches from the index, for a caller who sees only what he may read. */
+import { join } from "node:path"
+import type { SearchHit, SearchParams, SearchResponse } from "../../../schema/search-api.ts"
+import type { Store } from "../../store/store.ts"
+import { readSearchConfig } from "../config.ts"
+import { BuiltinEmbedder } from "../embed/builtin.ts"
+import type { Embedder } from "../embed/embedder.ts"
+import { decodeModel, emptyModel } from "../embed/model.ts"
+import { openEmbedder } from "../embed/open.ts"
+import { HnswSearch } from "../index/hnsw-search.ts"
+import { IndexReader } from "../index/reader.ts"
+import { VectorSearch } from "../index/vector-search.ts"
+import { Meaning } from "../query/meaning.ts"
+import { Searcher, type SearchOptions, type SearchResult } from "../query/search.ts"
+import { LiveTree } from "./live-tree.ts"
+import type { Caller } from "./permissions.ts"
+
+type Answer = Omit<SearchResponse, "isFresh">
+
+interface Opened {
+  readonly reader: IndexReader
+  readonly hnsw: HnswSearch
+  readonly searcher: Searcher
+}
+
+export class SearchService implements AsyncDisposable {
+  readonly #store: Store
+  #opened: Opened | undefined
+  #embedder: Embedder | undefined
+  /** One that the configuration names, with a process or a service of its own. */
+  #configured: Embedder | undefined
+  #queue: Promise<unknown> = Promise.resolve()
+
+  /** `store` is opened read-only. */
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /**
+   * One after another: each looks at the tree of one instant. Throws `Fault("not-found")` while there is no index,
+   * `Fault("invalid")` for a query that means nothing.
+   */
+  search(params: SearchParams, caller: Caller): Promise<Answer> {
+    const answer = this.#queue.then(() => this.#search(params, caller))
+    // A failure is told to whoever asked, not to the next.
+    this.#queue = answer.catch(() => undefined)
+    return answer
+  }
+
+  async #search(params: SearchParams, caller: Caller): Promise<Answer> {
+    const { searcher, reader } = await this.#open()
+    using tree = new LiveTree(this.#store, caller)
+    const paths = new Map<number, Buffer | undefined>()
+    const pathOf = (ino: number): Buffer | undefined => {
+      if (!paths.has(ino))
+        paths.set(
+          ino,
+          reader.document(ino)?.paths.find((path) => tree.readable(path)?.ino === ino),
+        )
+      return paths.get(ino)
+    }
+    const { query, below, explain, ...options } = params
+    const answer = await searcher.search(query, {
+      ...(options as SearchOptions),
+      ...(below === undefined ? {} : { below: below.map((path) => Buffer.from(path)) }),
+      visible: (ino) => pathOf(ino) !== undefined,
+    })
+    const results = answer.results.flatMap((result) => {
+      const path = pathOf(result.ino)
+      return path === undefined ? [] : [hitOf(result, path, explain === true)]
+    })
+    return { results, mode: answer.mode, degraded: [...answer.degraded], milliseconds: answer.milliseconds }
+  }
+
+  async reader(): Promise<IndexReader> {
+    return (await this.#open()).reader
+  }
+
+  async #open(): Promise<Opened> {
+    if (this.#opened?.reader.isStale() === true) this.#close()
+    if (this.#opened === undefined) {
+      const reader = new IndexReader(join(this.#store.directory, "index"))
+      const { embedder } = readSearchConfig(reader.directory)
+      if (embedder.provider !== "builtin") this.#configured ??= await openEmbedder(embedder)
+      const hnsw = new HnswSearch(reader)
+      const vectors = new VectorSearch(reader, { hnsw })
+      const meaning =
+        embedder.provider === "none"
+          ? undefined
+          : new Meaning(reader, vectors, (id) => this.#embedderOf(reader, id))
+      this.#opened = { reader, hnsw, searcher: new Searcher(reader, meaning) }
+    }
+    return this.#opened
+  }
+
+  /** The embedder of the vectors that answer; another one when that has changed. */
+  #embedderOf(reader: IndexReader, id: string): Embedder | undefined {
+    if (this.#embedder?.id === id) return this.#embedder
+    if (this.#configured?.id === id) return this.#configured
+    const row = reader.embedder()
+    if (row?.id !== id || !id.startsWith("builtin:")) return undefined
+    const model = reader.model(row.n)
+    this.#embedder = new BuiltinEmbedder(
+      model === undefined ? emptyModel(row.dimensions) : decodeModel(model),
+    )
+    return this.#embedder
+  }
+
+  #close(): void {
+    this.#opened?.hnsw.close()
+    this.#opened?.reader[Symbol.dispose]()
+    this.#opened = undefined
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#close()
+    await this.#embedder?.close()
+    await this.#configured?.close()
+  }
+}
+
+function hitOf(
+  { document, score, chunk, snippet, parts }: SearchResult,
+  path: Buffer,
+  explain: boolean,
+): SearchHit {
+  const text = path.toString()
+  const isUtf8 = Buffer.from(text).equals(path)
+  return {
+    path: text,
+    ...(isUtf8 ? {} : { rawPath: path.toString("base64") }),
+    ...{ score, title: document.title, type: document.extractor, heading: chunk?.heading ?? "" },
+    ...{ firstLine: chunk?.firstLine ?? null, lastLine: chunk?.lastLine ?? null },
+    snippet:
+      snippet === undefined
+        ? null
+        : { ...snippet, highlights: snippet.highlights.map(([start, end]) => [start, end]) },
+    ...(explain ? { parts: { ...parts } } : {}),
+  }
+}

@@ -1,0 +1,277 @@
+/**
+ * The two processes of the search: the indexer, which follows the store, and the searcher, which answers. Both are this
+ * server's children: they are started again when they die, and end with it.
+ */
+import { fork, type ChildProcess } from "node:child_process"
+import { setTimeout as after } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+import type { Handler } from "../api/server.ts"
+import { Fault, describe } from "../core/fault.ts"
+import type { Log } from "../core/log.ts"
+import type { IndexerConfig, IndexerOrder, IndexerReport } from "../search/indexer/messages.ts"
+import type { SearcherConfig, SearcherReply, SearcherRequest } from "../search/service/messages.ts"
+import type { Caller } from "../search/service/permissions.ts"
+import type { IndexState } from "../search/service/status.ts"
+import { SearchParams, type IndexStatus, type SearchResponse } from "../../schema/search-api.ts"
+import type { ServerConfig } from "./messages.ts"
+
+const indexerMain = fileURLToPath(new URL("../search/indexer/indexer-main.js", import.meta.url))
+const searcherMain = fileURLToPath(new URL("../search/service/searcher-main.js", import.meta.url))
+
+const INDEXER_HEAP_MB = 384
+const SEARCHER_HEAP_MB = 384
+/** A process that dies again and again is started less and less often. */
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 30_000
+/** One that lived so long has not died of what it was started for. */
+const SETTLED_MS = 60_000
+/** Programs wait for what has just been mounted; a mount that ends at once needs no search. */
+const INDEXER_DELAY_MS = 300
+const SEARCHER_DELAY_MS = 3000
+const FRESH_MS = 2000
+const FRESH_TICK_MS = 5
+const ANSWER_MS = 30_000
+const END_MS = 2000
+/** The feed is trimmed this often at most. */
+const TRIM_MS = 1000
+
+type Run = (method: string, params: Readonly<Record<string, unknown>>) => Promise<unknown>
+
+/** A process that is kept running. */
+class Kept {
+  readonly #file: string
+  readonly #config: object
+  readonly #heapMb: number
+  readonly #onMessage: (message: never) => void
+  readonly #onExit: () => void
+  readonly #log: Log
+  #child: ChildProcess | undefined
+  #pauseMs = FIRST_PAUSE_MS
+  #timer: NodeJS.Timeout | undefined
+  #isEnding = false
+  #wasStarted = false
+
+  constructor(
+    file: string,
+    config: object,
+    heapMb: number,
+    on: { message: (message: never) => void; exit: () => void },
+    delayMs: number,
+    log: Log,
+  ) {
+    this.#file = file
+    this.#config = config
+    this.#heapMb = heapMb
+    this.#onMessage = on.message
+    this.#onExit = on.exit
+    this.#log = log
+    this.#timer = setTimeout(() => this.#start(), delayMs).unref()
+  }
+
+  /** Starts it, if that has not been done yet. */
+  begin(): void {
+    if (this.#child !== undefined || this.#isEnding || this.#wasStarted) return
+    clearTimeout(this.#timer)
+    this.#start()
+  }
+
+  #start(): void {
+    this.#wasStarted = true
+    const started = Date.now()
+    const child = fork(this.#file, [JSON.stringify(this.#config)], {
+      cwd: "/",
+      execArgv: [`--max-old-space-size=${this.#heapMb}`],
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    })
+    this.#child = child
+    child.on("message", (message) => this.#onMessage(message as never))
+    child.on("error", (error) => this.#log.error("a process can't be started", { reason: describe(error) }))
+    child.once("exit", (code, signal) => {
+      this.#child = undefined
+      this.#onExit()
+      if (this.#isEnding) return
+      if (code !== 0)
+        this.#log.error("a process of the search died", { file: this.#file, code: code ?? signal ?? "" })
+      if (Date.now() - started > SETTLED_MS || code === 0) this.#pauseMs = FIRST_PAUSE_MS
+      this.#timer = setTimeout(() => this.#start(), this.#pauseMs)
+      this.#pauseMs = Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2)
+    })
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  /** False when there is no process to hear it. */
+  send(message: object): boolean {
+    if (this.#child?.connected !== true) return false
+    this.#child.send(message)
+    return true
+  }
+
+  /** Ends with its channel; one that does not is killed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isEnding = true
+    clearTimeout(this.#timer)
+    const child = this.#child
+    if (child === undefined) return
+    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))
+    if (child.connected) child.disconnect()
+    const timer = setTimeout(() => child.kill("SIGKILL"), END_MS)
+    await ended
+    clearTimeout(timer)
+  }
+}
+
+export class Search implements AsyncDisposable {
+  readonly #run: Run
+  readonly #log: Log
+  readonly #indexer: Kept | undefined
+  readonly #searcher: Kept
+  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (fault: Fault) => void }>()
+  #nextId = 1
+  #report: IndexerReport | undefined
+  #trimmed = 0
+  #trimmedMs = 0
+
+  /** `run` has the serving thread do something. A store that is mounted read-only is searched as it was indexed last. */
+  constructor({ store, logLevel, readOnly }: ServerConfig, run: Run, log: Log) {
+    this.#run = run
+    this.#log = log
+    const indexer: IndexerConfig = { store, logLevel }
+    const searcher: SearcherConfig = { store, logLevel }
+    this.#indexer = readOnly
+      ? undefined
+      : new Kept(
+          indexerMain,
+          indexer,
+          INDEXER_HEAP_MB,
+          {
+            message: (report: IndexerReport) => this.#onReport(report),
+            exit: () => (this.#report = undefined),
+          },
+          INDEXER_DELAY_MS,
+          log,
+        )
+    this.#searcher = new Kept(
+      searcherMain,
+      searcher,
+      SEARCHER_HEAP_MB,
+      { message: (reply: SearcherReply) => this.#onReply(reply), exit: () => this.#failAll() },
+      SEARCHER_DELAY_MS,
+      log,
+    )
+  }
+
+  #onReport(report: IndexerReport): void {
+    this.#report = report
+    const now = Date.now()
+    if (report.followed <= this.#trimmed || now - this.#trimmedMs < TRIM_MS) return
+    this.#trimmedMs = now
+    this.#trimmed = report.followed
+    this.#run("feed.trim", { seq: report.followed }).catch((thrown: unknown) =>
+      this.#log.error("the change feed could not be trimmed", { reason: describe(thrown) }),
+    )
+  }
+
+  #onReply(reply: SearcherReply): void {
+    const waiting = this.#waiting.get(reply.id)
+    this.#waiting.delete(reply.id)
+    if (reply.ok) waiting?.resolve(reply.value)
+    else waiting?.reject(new Fault(reply.fault.kind, reply.fault.message, { hint: reply.fault.hint }))
+  }
+
+  #failAll(): void {
+    for (const { reject } of this.#waiting.values())
+      reject(new Fault("busy", "the search has just been started anew", { hint: "try again" }))
+    this.#waiting.clear()
+  }
+
+  #ask(method: string, params: unknown, caller: Caller): Promise<unknown> {
+    const id = this.#nextId
+    this.#nextId += 1
+    this.#searcher.begin()
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id)
+        reject(new Fault("timeout", "the search takes too long"))
+      }, ANSWER_MS)
+      const settle =
+        <T>(done: (value: T) => void) =>
+        (value: T): void => {
+          clearTimeout(timer)
+          done(value)
+        }
+      this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) })
+      if (!this.#searcher.send({ id, method, params, caller } satisfies SearcherRequest)) this.#failAll()
+    })
+  }
+
+  /** What files have to do with the query, for somebody who sees what `caller` may read. */
+  async search(params: SearchParams, caller: Caller): Promise<SearchResponse> {
+    const isFresh = params.fresh === true ? await this.#catchUp() : this.#isUpToDate
+    const answer = (await this.#ask("search", params, caller)) as Omit<SearchResponse, "isFresh">
+    return { ...answer, isFresh }
+  }
+
+  get #isUpToDate(): boolean {
+    return this.#report !== undefined && this.#report.applied >= this.#report.last
+  }
+
+  /** Waits until the index has everything that was answered before this call; false when that takes too long. */
+  async #catchUp(): Promise<boolean> {
+    const { feedLast } = (await this.#run("commit", {})) as { feedLast: number }
+    const deadline = Date.now() + FRESH_MS
+    this.#indexer?.send({ kind: "hurry", seq: feedLast } satisfies IndexerOrder)
+    while ((this.#report?.applied ?? -1) < feedLast) {
+      if (Date.now() > deadline) return false
+      await after(FRESH_TICK_MS)
+    }
+    return true
+  }
+
+  /** Drops the index and builds it again. */
+  rebuild(): void {
+    if (this.#indexer === undefined) throw new Fault("read-only", "the store is mounted read-only")
+    if (!this.#indexer.send({ kind: "rebuild" } satisfies IndexerOrder))
+      throw new Fault("busy", "the indexer is just being started", { hint: "try again" })
+  }
+
+  async status(): Promise<IndexStatus> {
+    const report = this.#report
+    const state = (await this.#ask("status", {}, { uid: 0, groups: [] })) as IndexState
+    return {
+      ...state,
+      applied: report?.applied ?? 0,
+      last: report?.last ?? 0,
+      pending: report?.pending ?? 0,
+      lagMs: report?.oldestMs === undefined ? 0 : Math.max(0, Date.now() - report.oldestMs),
+      isIndexing: report !== undefined && (report.applied < report.last || report.pending > 0),
+      isEmbedding: report?.isEmbedding ?? false,
+      problem: report?.problem ?? "",
+      indexerPid: this.#indexer?.pid ?? null,
+      searcherPid: this.#searcher.pid ?? null,
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#indexer?.[Symbol.asyncDispose](), this.#searcher[Symbol.asyncDispose]()])
+  }
+}
+
+/** For the control socket, whose clients are this process's own user or root. */
+export function searchHandlers(search: Search): [string, Handler][] {
+  const caller = { uid: process.getuid?.() ?? 0, groups: process.getgroups?.() ?? [] }
+  return [
+    ["search", (params) => search.search(searchParams(params), caller)],
+    ["index.status", () => search.status()],
+    ["index.rebuild", () => (search.rebuild(), {})],
+  ]
+}
+
+function searchParams(params: unknown): SearchParams {
+  const parsed = SearchParams.safeParse(params)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new Fault("invalid", `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`)
+}

@@ -1,0 +1,218 @@
+/** Search on a real mount: what was written is found, what is gone is not, whoever is killed meanwhile. */
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, test } from "vitest"
+import { dumpIndex } from "../../clawfs/search/index/dump.ts"
+import { IndexReader } from "../../clawfs/search/index/reader.ts"
+import type { IndexStatus, SearchResponse } from "../../schema/search-api.ts"
+import { sleep } from "../helpers/exec.ts"
+import { mountClawfs, type Mount } from "../helpers/mount.ts"
+import { plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
+
+const noMount = plainDirectory === undefined ? undefined : "there is no store in a plain directory"
+
+async function status(mount: Mount): Promise<IndexStatus> {
+  const { stdout, stderr, code } = await mount.clawfsAnyway(["index", "status", "--json", mount.mountpoint])
+  if (code !== 0) throw new Error(stderr)
+  return JSON.parse(stdout) as IndexStatus
+}
+
+/** Waits until the index is as the files are, vectors included. */
+async function settled(mount: Mount): Promise<IndexStatus> {
+  let problem = ""
+  const end = performance.now() + 60_000
+  while (performance.now() < end) {
+    await sleep(100)
+    try {
+      const now = await status(mount)
+      const isQuiet = !now.isIndexing && !now.isEmbedding && now.last > 0
+      if (isQuiet && now.embedders.length === 1 && now.embedders[0]?.done === now.chunks) return now
+      problem = JSON.stringify(now)
+    } catch (thrown) {
+      problem = String(thrown)
+    }
+  }
+  throw new Error(`the index does not settle: ${problem}\n${mount.log()}`)
+}
+
+async function search(mount: Mount, query: string, ...flags: string[]): Promise<SearchResponse> {
+  const { stdout, stderr } = await mount.clawfsAnyway([
+    "search",
+    "--json",
+    ...flags,
+    "--",
+    query,
+    mount.mountpoint,
+  ])
+  if (stdout === "") throw new Error(stderr)
+  return JSON.parse(stdout) as SearchResponse
+}
+
+const pathsOf = ({ results }: SearchResponse): string[] => results.map(({ path }) => path)
+const write = (mount: Mount, name: string, text: string): Promise<unknown> =>
+  mount.run("sh", ["-c", 'mkdir -p "$(dirname "$1")"; cat > "$1"', "write", join(mount.work, name)], {
+    input: text,
+  })
+const own = (mount: Mount, name: string): string => join(mount.work, name).slice(mount.mountpoint.length + 1)
+
+describe("clawfs search", () => {
+  test("finds what was just written, and nothing that is gone or was moved away", async (context) => {
+    skipIf(context, noMount, requireFuse())
+    await using mount = await mountClawfs({ index: true })
+    await write(
+      mount,
+      "notes/supplier.md",
+      "# Choice\n\nWe picked the second supplier because of the delivery time.\n",
+    )
+    await write(mount, "notes/other.md", "# Garden\n\nTomatoes want water in the evening.\n")
+    const found = await search(mount, "second supplier", "--fresh")
+    expect(found.isFresh).toBe(true)
+    expect(found.results[0]).toMatchObject({
+      path: own(mount, "notes/supplier.md"),
+      firstLine: 1,
+      title: "Choice",
+    })
+    await mount.run("mv", [join(mount.work, "notes"), join(mount.work, "archive")])
+    expect(pathsOf(await search(mount, '"second supplier"', "--fresh"))).toEqual([
+      own(mount, "archive/supplier.md"),
+    ])
+    await mount.run("rm", [join(mount.work, "archive/supplier.md")])
+    // Without waiting: what is gone is not shown, whatever the index says.
+    expect(pathsOf(await search(mount, '"second supplier"'))).toEqual([])
+    const nothing = await mount.clawfsAnyway(["search", "-m", "words", "nowherewordatall", mount.mountpoint])
+    expect([nothing.code, nothing.stdout]).toEqual([1, ""])
+  })
+
+  test("follows attributes and rule files, and leaves encrypted trees out", async (context) => {
+    skipIf(context, noMount, requireFuse())
+    await using mount = await mountClawfs({ index: true, encrypted: true })
+    const plain = join(mount.mountpoint, "workspaces", "plain")
+    const sh = (script: string): Promise<unknown> => mount.run("sh", ["-c", script], { cwd: "/" })
+    await sh(
+      `mkdir -p ${plain}/a ${plain}/b; for d in ${plain}/a ${plain}/b ${mount.work}; do echo markword > $d/f.txt; done`,
+    )
+    const at = (name: string): string => `workspaces/plain/${name}`
+    expect(pathsOf(await search(mount, "markword", "--fresh", "-m", "words")).sort()).toEqual([
+      at("a/f.txt"),
+      at("b/f.txt"),
+    ])
+    await sh(`setfattr -n user.clawfs.index -v off ${plain}/a; echo "f.*" > ${plain}/b/.clawfsignore`)
+    expect(pathsOf(await search(mount, "markword", "--fresh", "-m", "words"))).toEqual([])
+    await sh(`setfattr -x user.clawfs.index ${plain}/a; rm ${plain}/b/.clawfsignore`)
+    expect(pathsOf(await search(mount, "markword", "--fresh", "-m", "words")).sort()).toEqual([
+      at("a/f.txt"),
+      at("b/f.txt"),
+    ])
+  })
+
+  test("refuses with one sentence what means nothing", async (context) => {
+    skipIf(context, noMount, requireFuse())
+    await using mount = await mountClawfs({ index: true })
+    await write(mount, "a.txt", "some words")
+    await settled(mount)
+    const says = async (...args: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await mount.clawfsAnyway(["search", ...args, mount.mountpoint])
+      return `${code}: ${stdout}${stderr.split("\n")[0]}`
+    }
+    expect(await says("")).toMatch(/^64: clawfs: search: QUERY is empty/)
+    expect(await says("...")).toMatch(/^65: clawfs: the query has no words/)
+    expect(await says("unknown:filter")).toMatch(/^65: clawfs: there is no filter/)
+    expect(await says("--mode", "best", "x")).toMatch(/^64: clawfs: search: --mode takes/)
+    expect(await says("--limit", "0", "x")).toMatch(/^64: clawfs: search: --limit takes/)
+    expect(await says("x".repeat(100_000))).toMatch(/^65: clawfs: the query has 100000 bytes/)
+    expect(await says(`"*) OR NEAR(( ^`)).toMatch(/^\d+: clawfs: \D/)
+  })
+})
+
+describe("a directory of .search", () => {
+  test("shows links to what is found, to each user what he may read", async (context) => {
+    skipIf(
+      context,
+      noMount,
+      requireFuse(),
+      process.getuid?.() === 0 ? undefined : "only root can be several users",
+    )
+    await using mount = await mountClawfs({ index: true })
+    await write(mount, "open/a.md", "the quarterly budget of the garden")
+    await write(mount, "closed/b.md", "the secret budget of the garden")
+    await mount.run("chmod", ["0700", join(mount.work, "closed")])
+    for (const path of [join(mount.mountpoint, "workspaces"), join(mount.mountpoint, "..")])
+      await mount.run("chmod", ["0755", path])
+    await settled(mount)
+    const list = async (...user: string[]): Promise<string[]> => {
+      const directory = join(mount.mountpoint, ".search", "garden budget")
+      const { stdout } = await mount.run("setpriv", [
+        ...user,
+        "sh",
+        "-c",
+        'cd "$1" && cat *',
+        "sh",
+        directory,
+      ])
+      return stdout.match(/quarterly|secret/g)?.sort() ?? []
+    }
+    const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"]
+    expect(await list("--reuid=0")).toEqual(["quarterly", "secret"])
+    expect(await list(...nobody)).toEqual(["quarterly"])
+    expect(await list("--reuid=0")).toEqual(["quarterly", "secret"])
+    const inside = join(mount.work, "closed", ".search", "budget")
+    expect((await mount.exec("setpriv", [...nobody, "ls", inside])).code).toBe(2)
+    const own = await mount.run("sh", [
+      "-c",
+      'ls "$1"; readlink "$1"/*; getfattr -h -m - "$1"/*',
+      "sh",
+      inside,
+    ])
+    expect(own.stdout).toMatch(/^1-b\.md\n\.\.\/\.\.\/b\.md\n[^]*security\.clawfs\.score/)
+    const { stdout } = await mount.run("ls", ["-a", mount.work])
+    expect(stdout.split("\n").filter(Boolean)).toEqual([".", "..", "closed", "open"])
+  })
+})
+
+/** Files come, change, move and go for a while. */
+const LOAD = `
+i=0
+while [ ! -e "$2" ]; do
+  i=$((i + 1))
+  d="$1/d$((i % 7))"
+  mkdir -p "$d"
+  echo "# Note $i
+
+word$i common$((i % 13)) text that is written for the $i. time" > "$d/f$((i % 50)).md"
+  [ $((i % 5)) = 0 ] && mv "$d/f$((i % 50)).md" "$1/moved$((i % 11)).txt"
+  [ $((i % 17)) = 0 ] && rm -f "$1/moved$((i % 11)).txt"
+  [ $((i % 23)) = 0 ] && { rm -rf "$1/tree"; mv "$d" "$1/tree"; }
+  [ $((i % 9)) = 0 ] && echo "appended $i" >> "$1/log.txt"
+done
+echo $i
+`
+
+test("after 25 kills of indexer and server the index is that of a rebuild, row by row", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs({ index: true })
+  const stop = join(mount.scratch, "stop")
+  const working = mount.run("sh", ["-c", LOAD, "load", mount.work, stop], { timeoutSeconds: 120 })
+  for (let kills = 0; kills < 25; kills += 1) {
+    await sleep(200 + 37 * kills)
+    if (kills % 4 === 3) await mount.killServerAndWait()
+    else {
+      const { indexerPid } = await status(mount).catch(() => ({ indexerPid: null }))
+      if (indexerPid !== null) process.kill(indexerPid, "SIGKILL")
+    }
+  }
+  writeFileSync(stop, "")
+  await working
+  await settled(mount)
+  const lines = (): string[] => {
+    using reader = new IndexReader(join(mount.store, "index"))
+    // Vectors are those of what the embedder has learned so far.
+    return [...dumpIndex(reader)].filter((line) => !line.startsWith("vector"))
+  }
+  const followed = lines()
+  await mount.clawfs(["index", "rebuild", mount.mountpoint])
+  await sleep(1000)
+  await settled(mount)
+  expect(followed).toEqual(lines())
+  expect(followed.length).toBeGreaterThan(50)
+  expect(readFileSync(join(mount.store, "clawfs.log"), "utf8")).toContain("a process of the search died")
+})
