@@ -38,8 +38,8 @@ export type IgnoreReason =
   | "a secret by its name"
   | "generated, by its name"
 
-/** Directories whose verdict is kept. */
-const MAX_VERDICTS = 10_000
+/** Directories of which is kept what was asked and decided; then it starts anew. */
+const MAX_KEPT = 10_000
 
 export class IgnoreRules {
   readonly #source: RuleSource
@@ -89,6 +89,7 @@ export class IgnoreRules {
 
   #attributeOf(directory: string): "on" | "off" | undefined {
     if (!this.#attributes.has(directory)) {
+      if (this.#attributes.size >= MAX_KEPT) this.#attributes.clear()
       const value = this.#source.attributeOf(directory)
       this.#attributes.set(directory, value === "on" || value === "off" ? value : undefined)
     }
@@ -107,7 +108,7 @@ export class IgnoreRules {
     for (const directory of directories.slice(known + 1)) {
       // The root has no name that a rule could match.
       if (directory !== "") verdict ??= judge(directory, true, rules, isLifted)
-      if (this.#verdicts.size >= MAX_VERDICTS) this.#verdicts.clear()
+      if (this.#verdicts.size >= MAX_KEPT) this.#verdicts.clear()
       this.#verdicts.set(keyOf(directory), verdict)
     }
     return verdict
@@ -126,6 +127,7 @@ export class IgnoreRules {
 
   #rulesOf(directory: string): Rules | undefined {
     if (!this.#rules.has(directory)) {
+      if (this.#rules.size >= MAX_KEPT) this.#rules.clear()
       const text = this.#source.rulesOf(directory)
       this.#rules.set(directory, text === undefined ? undefined : new Rules(text))
     }

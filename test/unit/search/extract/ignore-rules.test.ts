@@ -92,6 +92,16 @@ describe("rule files", () => {
     expect(() => given.reasonFor("a/b/c.txt")).not.toThrow()
   })
 
+  test("of more directories than are kept in mind count all the same", () => {
+    const given = new IgnoreRules({
+      rulesOf: (directory) => (directory.endsWith("7") ? "*.txt\n" : undefined),
+      attributeOf: (directory) => (directory.endsWith("9") ? "off" : undefined),
+    })
+    for (let round = 0; round < 2; round += 1)
+      for (let i = 0; i < 12_000; i += 1)
+        expect(given.reasonFor(`d${i}/a.txt`)).toBe(i % 10 === 7 ? RULE : i % 10 === 9 ? OFF : undefined)
+  })
+
   test("are asked for again when they changed", () => {
     let text = "*.txt\n"
     const given = new IgnoreRules({
