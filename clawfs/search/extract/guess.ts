@@ -60,7 +60,7 @@ const FALLBACK: Encoding = { form: "single-byte", label: WESTERN_LABEL, bom: 0 }
 /** Western letters that others have too decide nothing: whoever has more must have so many more. */
 const MARGIN = 0.08
 
-/** A sample of which more than a third is no letter, digit, blank or common sign in any encoding is no text. */
+/** Texts are mostly words and blanks in any encoding. What has control bytes has been sorted out before. */
 const PLAUSIBLE = 0.6
 
 /** The encoding of a sample that is neither UTF-8 nor UTF-16, or undefined when it is no text at all. */
@@ -130,7 +130,7 @@ function decoderOf(label: string): TextDecoder | undefined {
 function looksLikeText(sample: Buffer): boolean {
   let plausible = 0
   for (const byte of sample)
-    if (byte === 0x20 || byte === 0x0a || byte === 0x09 || byte === 0x0d || isAsciiWord(byte) || byte >= 0xc0)
+    if (byte === 0x20 || byte === 0x0a || byte === 0x09 || byte === 0x0d || isAsciiWord(byte) || byte >= 0x80)
       plausible += 1
   return plausible >= sample.length * PLAUSIBLE
 }

@@ -61,6 +61,13 @@ describe("a text in an older encoding", () => {
     expect(decode(bytes)).toMatchObject({ text: "He said “it’s € 5 — café”.", isExact: true })
   })
 
+  test("in one that is not known is read for its ASCII words", () => {
+    const decoded = decode(
+      Buffer.from("the word \x84\x85\x86\xc1\xa2 in an unknown encoding\n".repeat(50), "latin1"),
+    )
+    expect(decoded?.text).toContain("in an unknown encoding")
+  })
+
   test("one word with an accent is enough", () => {
     expect(decode(Buffer.from("caf\xe9 au lait", "latin1"))).toMatchObject({
       text: "café au lait",
