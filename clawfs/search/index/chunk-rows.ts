@@ -25,7 +25,10 @@ type Place = [n: number, start: number, end: number, firstLine: number, lastLine
 export class ChunkRows {
   readonly #vectors: VectorStore
   readonly #ofDocument: Query<[number], [id: number, hash: Buffer]>
-  readonly #insert: Query<[number, ...Place, string, Buffer, Buffer]>
+  readonly #insert: Query<[number, number, ...Place, string, Buffer, Buffer]>
+  readonly #lastId: Query<[], [number]>
+  /** The highest number that was ever used; undefined: not known. */
+  #last: number | undefined
   readonly #place: Query<[...Place, number]>
   readonly #delete: Query<[number]>
   readonly #insertWords: Query<[number, string, string, string]>
@@ -35,7 +38,8 @@ export class ChunkRows {
     this.#vectors = vectors
     this.#ofDocument = db.query("SELECT id, hash FROM chunk WHERE ino = ? ORDER BY n")
     this.#insert = db.query(`INSERT INTO chunk
-      (ino, n, start, end, first_line, last_line, heading, text, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+      (id, ino, n, start, end, first_line, last_line, heading, text, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#lastId = db.query("SELECT seq FROM sqlite_sequence WHERE name = 'chunk'")
     this.#place = db.query(
       "UPDATE chunk SET n = ?, start = ?, end = ?, first_line = ?, last_line = ? WHERE id = ?",
     )
@@ -63,8 +67,17 @@ export class ChunkRows {
     return { kept, added: chunks.length - kept, removed: rows.length - kept }
   }
 
+  /** After a rollback. */
+  forget(): void {
+    this.#last = undefined
+  }
+
   #add(ino: number, place: Place, title: string, { heading, text }: Chunk, hash: Buffer): void {
-    const id = this.#insert.insert(ino, ...place, heading, packText(text), hash)
+    // Not RETURNING, which opens a statement transaction: at each one FTS5 writes out what it has gathered (measured: 4.7 instead of
+    // 6.7 MB/s).
+    const id = (this.#last ?? this.#lastId.get()?.[0] ?? 0) + 1
+    this.#last = id
+    this.#insert.run(id, ino, ...place, heading, packText(text), hash)
     this.#insertWords.run(id, title, heading, text)
   }
 

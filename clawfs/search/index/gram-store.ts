@@ -25,7 +25,8 @@ interface Segment {
 
 export class GramStore {
   readonly #db: Database
-  readonly #add: Query<[Buffer]>
+  readonly #add: Query<[number, Buffer]>
+  readonly #lastNumber: Query<[], [number]>
   readonly #removePending: Query<[number]>
   readonly #waiting: Query<[], [number, number]>
   readonly #pending: Query<[], [number, Buffer]>
@@ -36,7 +37,8 @@ export class GramStore {
 
   constructor(db: Database) {
     this.#db = db
-    this.#add = db.query("INSERT INTO gram_pending (grams) VALUES (?)")
+    this.#add = db.query("INSERT INTO gram_pending (number, grams) VALUES (?, ?)")
+    this.#lastNumber = db.query("SELECT seq FROM sqlite_sequence WHERE name = 'gram_pending'")
     this.#removePending = db.query("DELETE FROM gram_pending WHERE number = ?")
     this.#waiting = db.query("SELECT count(*), coalesce(sum(length(grams)), 0) FROM gram_pending")
     this.#pending = db.query("SELECT number, grams FROM gram_pending ORDER BY number")
@@ -58,7 +60,10 @@ export class GramStore {
     const [count, bytes] = this.#waiting.get() ?? [0, 0]
     // Before the new one is put in, as its document row has no number yet.
     if (count >= PENDING_DOCUMENTS || bytes >= PENDING_BYTES) this.#flush()
-    return this.#add.insert(packed.view())
+    // Not RETURNING, for the reason in chunk-rows.ts.
+    const number = (this.#lastNumber.get()?.[0] ?? 0) + 1
+    this.#add.run(number, packed.view())
+    return number
   }
 
   /** Merges once, if there is something to merge; in a transaction. Returns whether it did. */

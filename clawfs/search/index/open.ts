@@ -8,7 +8,7 @@ import { APPLICATION_ID, INDEX_VERSION, SCHEMA } from "./schema.ts"
 export const DATABASE_NAME = "index.db"
 
 /** Pages; SQLite's own checkpoints are right here, as no request waits for them. */
-const AUTOCHECKPOINT = 1000
+const AUTOCHECKPOINT = 4000
 
 export interface OpenedIndex {
   readonly db: Database

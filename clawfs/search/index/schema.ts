@@ -92,5 +92,5 @@ CREATE TABLE gram_page (
   postings BLOB NOT NULL,
   PRIMARY KEY (segment, page)
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX document_grams ON document (grams) WHERE grams > 0;
+CREATE INDEX document_grams ON document (grams) WHERE grams > 0;
 `

@@ -74,7 +74,6 @@ export class IndexWriter implements Disposable {
     this.#paths = new PathRows(db)
     this.#grams = new GramStore(db)
     this.#title = db.query("SELECT title, grams FROM document WHERE ino = ?")
-    // No REPLACE: SQLite would open a savepoint for it, for which FTS5 writes out all that it has gathered.
     this.#put = db.query(`INSERT INTO document
       (ino, hash, state, error, extractor, kind, title, is_verbatim, is_whole, size, mtime, mtime_nanos, grams)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
@@ -93,6 +92,7 @@ export class IndexWriter implements Disposable {
       this.db.rollback()
       // What was counted in memory may be of rows that are not there now.
       this.vectors.forget()
+      this.#chunks.forget()
       throw thrown
     }
   }
@@ -109,6 +109,7 @@ export class IndexWriter implements Disposable {
     if (text === undefined && chunks.length > 0) throw new Fault("bug", "BUG: chunks without a text")
     const [title, grams] = this.#title.get(file.ino) ?? [undefined, 0]
     const number = this.#grams.replace(grams, text?.text)
+    // Not OR REPLACE, for the reason in chunk-rows.ts.
     this.#delete.run(file.ino)
     this.#put.run(
       ...[file.ino, file.hash, file.state, file.error],
