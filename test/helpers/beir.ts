@@ -135,6 +135,33 @@ function put(writer: IndexWriter, ino: number, { title, text }: { title: string;
 const gain = (grades: readonly number[]): number =>
   grades.reduce((sum, grade, i) => sum + grade / Math.log2(i + 2), 0)
 
+const WAYS: Readonly<Record<string, SearchOptions>> = {
+  words: { mode: "words" },
+  meaning: { mode: "meaning" },
+  "hybrid min-max": { mode: "hybrid" },
+  "hybrid RRF": { mode: "hybrid", fusion: "rrf" },
+}
+
+/** A table of each mode on the collection in a folder, as Markdown. */
+export async function qualityTable(folder: string): Promise<string> {
+  const collection = loadCollection(folder)
+  using ranking = new Ranking(collection)
+  const lines = [
+    `${folder}: ${collection.documents.length} documents, ${collection.queries.length} queries`,
+    "| mode | nDCG@10 | Recall@100 | nDCG@10 with typos | Recall@100 with typos |",
+    "|---|---|---|---|---|",
+  ]
+  for (const [name, options] of Object.entries(WAYS)) {
+    const plain = await ranking.quality(options)
+    const typos = await ranking.quality(options, withTypos(7))
+    const numbers = [plain.ndcg10, plain.recall100, typos.ndcg10, typos.recall100].map((value) =>
+      value.toFixed(4),
+    )
+    lines.push(`| ${name} | ${numbers.join(" | ")} |`)
+  }
+  return lines.join("\n")
+}
+
 /** Changes two of five words of five letters and more: two letters swapped, or one left out or doubled. */
 export function withTypos(seed: number): (query: string) => string {
   const random = new Random(seed)

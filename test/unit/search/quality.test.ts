@@ -1,7 +1,10 @@
-/** Ranking on our own labelled collection: what the second leg is for. */
+/**
+ * Ranking on our own labelled collection: what the second leg is for. CLAWFS_TEST_BEIR=FOLDER,FOLDER… prints the same for others in
+ * BEIR's format, whose licences keep them out of the repository.
+ */
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { loadCollection, Ranking, withTypos } from "../../helpers/beir.ts"
+import { loadCollection, qualityTable, Ranking, withTypos } from "../../helpers/beir.ts"
 import { repository } from "../../helpers/programs.ts"
 
 const collection = loadCollection(join(repository, "test/data/search"))
@@ -33,5 +36,15 @@ test("hybrid ranks no worse than words, finds more, and loses less by typos", as
     const hybridLost = hybrid.ndcg10 - (await ranking.quality({ mode: "hybrid" }, again)).ndcg10
     expect(wordsLost).toBeGreaterThan(0)
     expect(hybridLost).toBeLessThan(wordsLost)
+  }
+})
+
+const others = (process.env["CLAWFS_TEST_BEIR"] ?? "").split(",").filter((folder) => folder !== "")
+
+test.skipIf(others.length === 0)("other collections are measured", { timeout: 3_600_000 }, async () => {
+  for (const folder of others) {
+    const table = await qualityTable(folder)
+    console.log(table)
+    expect(table).toContain("| hybrid min-max |")
   }
 })
