@@ -23,9 +23,9 @@ export function candidates(reader: IndexReader, plan: GramPlan, within: Selectio
     for (const number of evaluate(plan, pagesOf(reader, segment))) numbers.push(number)
   }
   for (const [number, packed] of reader.rows<[number, Buffer]>("SELECT number, grams FROM gram_pending")) {
-    const grams = new Set(unpackAscending(new VarintReader(packed)))
+    const grams = unpackAscending(new VarintReader(packed))
     const one = Uint32Array.of(number)
-    if (evaluate(plan, (gram) => (grams.has(gram) ? one : NONE)).length > 0) numbers.push(number)
+    if (evaluate(plan, (gram) => (isIn(grams, gram) ? one : NONE)).length > 0) numbers.push(number)
   }
   return reader
     .rows<[number]>(
@@ -36,6 +36,17 @@ export function candidates(reader: IndexReader, plan: GramPlan, within: Selectio
 }
 
 const NONE = new Uint32Array()
+
+/** By halving. */
+function isIn(ascending: Uint32Array, wanted: number): boolean {
+  let [low, high] = [0, ascending.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((ascending[middle] ?? 0) < wanted) low = middle + 1
+    else high = middle
+  }
+  return ascending[low] === wanted
+}
 
 function pagesOf(reader: IndexReader, segment: number): Lookup {
   const lists = new Map<number, Uint32Array>()

@@ -131,11 +131,13 @@ export function packAscending(numbers: Uint32Array, out: VarintWriter): void {
 }
 
 export function unpackAscending(reader: VarintReader): Uint32Array {
-  const numbers: number[] = []
+  // A number has a byte at least.
+  const numbers = new Uint32Array(reader.end - reader.at)
+  let count = 0
   let last = 0
   while (reader.at < reader.end) {
     last += reader.next()
-    numbers.push(last)
+    numbers[count++] = last
   }
-  return Uint32Array.from(numbers)
+  return numbers.subarray(0, count)
 }
