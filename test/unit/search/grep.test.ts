@@ -1,5 +1,5 @@
 /** --grep: never a line less than a pass over all files finds. */
-import { describe, expect, test } from "vitest"
+import { afterAll, describe, expect, test } from "vitest"
 import { candidates } from "../../../clawfs/search/index/gram-search.ts"
 import { gramsOf } from "../../../clawfs/search/index/grams.ts"
 import { grep, LineMatcher, type GrepOptions } from "../../../clawfs/search/query/grep.ts"
@@ -155,6 +155,8 @@ const patterns = [
 
 describe("grep finds what a pass over all texts finds", () => {
   const { index, texts } = filled()
+  afterAll(() => index[Symbol.dispose]())
+
   test.each(patterns)("%s", async (pattern) => {
     for (const isCaseless of [false, true]) {
       const options = { isCaseless }
