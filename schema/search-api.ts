@@ -78,3 +78,18 @@ export interface IndexStatus {
   readonly indexerPid: number | null
   readonly searcherPid: number | null
 }
+
+/** What the index has of one file: method "index.explain". */
+export interface IndexExplanation {
+  /** "unknown": it is not there, or was not looked at yet. */
+  readonly state: "indexed" | "skipped" | "failed" | "ignored" | "encrypted" | "unknown"
+  /** Why, where it is not indexed; else "". */
+  readonly reason: string
+  readonly type: string
+  readonly title: string
+  readonly chunks: number
+  /** False: a limit cut the text off. */
+  readonly isWhole: boolean
+}
+
+export const ExplainParams = z.strictObject({ path: z.string().min(1) })

@@ -26,7 +26,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     ...["clawfs/core", "clawfs/sys", "clawfs/store", "schema", "clawfs/search", "clawfs/search/document.ts"],
     ...["clawfs/search/extract", "clawfs/search/chunk", "clawfs/search/feed"],
   ],
-  "clawfs/search/service": ["clawfs/core", "clawfs/store", "schema", "clawfs/search"],
+  "clawfs/search/service": [
+    ...["clawfs/core", "clawfs/store", "schema", "clawfs/search", "clawfs/search/indexer"],
+  ],
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/server": [
@@ -49,6 +51,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
       "clawfs/salvage",
       "clawfs/api",
       "clawfs/search",
+      "clawfs/search/extract",
       "clawfs/server",
     ],
     ...["clawfs/supervisor", "keyring", "schema", "migrations"],

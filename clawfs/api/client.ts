@@ -8,6 +8,8 @@ import { CONTROL_SOCKET, shortSocketPath, type SocketPath } from "../sys/socket-
 const TIMEOUT_MS = 10_000
 const SLOW_METHODS: Readonly<Record<string, number>> = {
   sync: 60_000,
+  "index.verify": 600_000,
+  search: 40_000,
   "snapshot.create": 600_000,
   "snapshot.restore": 600_000,
   clone: 600_000,

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 import type { Handler } from "../api/server.ts"
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
-import type { IndexerConfig, IndexerOrder, IndexerReport } from "../search/indexer/messages.ts"
+import type { IndexerConfig, IndexerOrder, IndexerReport, VerifyReport } from "../search/indexer/messages.ts"
 import type { SearcherConfig, SearcherReply, SearcherRequest } from "../search/service/messages.ts"
 import type { Caller } from "../search/service/permissions.ts"
 import type { IndexState } from "../search/service/status.ts"
@@ -129,6 +129,8 @@ export class Search implements AsyncDisposable {
   readonly #indexer: Kept | undefined
   readonly #searcher: Kept
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (fault: Fault) => void }>()
+  readonly #verifying: { resolve: (problems: readonly string[]) => void; reject: (fault: Fault) => void }[] =
+    []
   #nextId = 1
   #report: IndexerReport | undefined
   #trimmed = 0
@@ -147,8 +149,8 @@ export class Search implements AsyncDisposable {
           indexer,
           INDEXER_HEAP_MB,
           {
-            message: (report: IndexerReport) => this.#onReport(report),
-            exit: () => (this.#report = undefined),
+            message: (report: IndexerReport | VerifyReport) => this.#onReport(report),
+            exit: () => this.#onIndexerEnd(),
           },
           INDEXER_DELAY_MS,
           log,
@@ -163,7 +165,16 @@ export class Search implements AsyncDisposable {
     )
   }
 
-  #onReport(report: IndexerReport): void {
+  #onIndexerEnd(): void {
+    this.#report = undefined
+    this.#endVerifying(new Fault("busy", "the indexer has just been started anew", { hint: "try again" }))
+  }
+
+  #onReport(report: IndexerReport | VerifyReport): void {
+    if (report.kind === "verified") {
+      this.#endVerifying(report)
+      return
+    }
     this.#report = report
     const now = Date.now()
     if (report.followed <= this.#trimmed || now - this.#trimmedMs < TRIM_MS) return
@@ -209,7 +220,7 @@ export class Search implements AsyncDisposable {
 
   /** What files have to do with the query, for somebody who sees what `caller` may read. */
   async search(params: SearchParams, caller: Caller): Promise<SearchResponse> {
-    const isFresh = params.fresh === true ? await this.#catchUp() : this.#isUpToDate
+    const isFresh = params.fresh === true ? await this.catchUp() : this.#isUpToDate
     const answer = (await this.#ask("search", params, caller)) as Omit<SearchResponse, "isFresh">
     return { ...answer, isFresh }
   }
@@ -219,7 +230,7 @@ export class Search implements AsyncDisposable {
   }
 
   /** Waits until the index has everything that was answered before this call; false when that takes too long. */
-  async #catchUp(): Promise<boolean> {
+  async catchUp(): Promise<boolean> {
     const { feedLast } = (await this.#run("commit", {})) as { feedLast: number }
     const deadline = Date.now() + FRESH_MS
     this.#indexer?.send({ kind: "hurry", seq: feedLast } satisfies IndexerOrder)
@@ -235,6 +246,25 @@ export class Search implements AsyncDisposable {
     if (this.#indexer === undefined) throw new Fault("read-only", "the store is mounted read-only")
     if (!this.#indexer.send({ kind: "rebuild" } satisfies IndexerOrder))
       throw new Fault("busy", "the indexer is just being started", { hint: "try again" })
+  }
+
+  /** What is wrong in the index, a sentence each. Reads all of it. */
+  verify(): Promise<readonly string[]> {
+    return new Promise((resolve, reject) => {
+      this.#verifying.push({ resolve, reject })
+      if (this.#indexer?.send({ kind: "verify" } satisfies IndexerOrder) !== true)
+        this.#endVerifying(new Fault("busy", "the indexer does not run now", { hint: "try again" }))
+    })
+  }
+
+  #endVerifying(outcome: VerifyReport | Fault): void {
+    for (const { resolve, reject } of this.#verifying.splice(0))
+      if (outcome instanceof Fault) reject(outcome)
+      else resolve(outcome.problems)
+  }
+
+  explain(params: unknown, caller: Caller): Promise<unknown> {
+    return this.#ask("explain", params, caller)
   }
 
   async status(): Promise<IndexStatus> {
@@ -266,6 +296,9 @@ export function searchHandlers(search: Search): [string, Handler][] {
     ["search", (params) => search.search(searchParams(params), caller)],
     ["index.status", () => search.status()],
     ["index.rebuild", () => (search.rebuild(), {})],
+    ["index.verify", async () => ({ problems: await search.verify() })],
+    ["index.explain", (params) => search.explain(params, caller)],
+    ["index.catch-up", async () => ({ isFresh: await search.catchUp() })],
   ]
 }
 

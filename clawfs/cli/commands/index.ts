@@ -8,23 +8,25 @@ const options = {
 
 export type IndexInvocation = Invocation<typeof options>
 
-export const ACTIONS = ["status", "rebuild"] as const
+export const ACTIONS = ["status", "rebuild", "verify", "explain"] as const
 
 export const index = command({
   name: "index",
   summary: "look after the search index",
-  usage: "status|rebuild [DIRECTORY]",
+  usage: "status|rebuild|verify [DIRECTORY] | explain FILE",
   description: `
 status shows how much is indexed, how far the index is behind the files, and which embedder makes the
 vectors. rebuild drops the index and makes it anew from the files; nothing but time is lost by that.
-DIRECTORY is any on the mount; by default the current one, or the only mount there is.`,
+verify reads all of the index and says what is wrong in it. explain says of one file what the index has
+of it, or why it is not indexed. DIRECTORY is any on the mount; by default the current one, or the only mount there is.`,
   operands: [
     { name: "ACTION", completes: ACTIONS },
-    { name: "DIRECTORY", completes: "directory", optional: true },
+    { name: "PATH", completes: "directory", optional: true },
   ],
   options,
   exits: [
     [ExitCode.OK, "done"],
+    [ExitCode.NO, "verify: something is wrong; explain: the file is not indexed"],
     [ExitCode.USAGE, "wrong usage"],
     [ExitCode.MISSING, "no ClawFS, or no index yet"],
     [ExitCode.UNAVAILABLE, "the mount has no search"],

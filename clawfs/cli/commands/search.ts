@@ -16,6 +16,12 @@ const options = {
   fresh: { type: "boolean", help: "wait until everything written so far is in the index, up to 2 s" },
   explain: { type: "boolean", help: "show what each score is made of" },
   rrf: { type: "boolean", help: "fuse by ranks (reciprocal rank fusion) instead of scores" },
+  grep: {
+    type: "boolean",
+    help: "QUERY is a regular expression: print each line that matches, as grep -rn does",
+  },
+  "ignore-case": { type: "boolean", short: "i", help: "with --grep: upper and lower case are the same" },
+  fixed: { type: "boolean", short: "F", help: "with --grep: QUERY is a string, no regular expression" },
   paths: { type: "boolean", help: "print paths and nothing else, for pipes" },
   json: { type: "boolean", help: "print JSON" },
 } as const
@@ -30,7 +36,11 @@ export const search = command({
 Finds the files that have most to do with QUERY, best first, and shows the lines that do. DIRECTORY is
 where to look, on a mount; by default everything on the mount that the current directory lies on, or on
 the only one there is. The index follows the files by itself, a second behind; nothing that is gone, and
-nothing that the caller may not read, is shown.`,
+nothing that the caller may not read, is shown.
+
+With --grep the index only says which files can have a match; those are read and matched line by line,
+so that nothing is missed that grep would find in a text that is indexed, at a fraction of the time.
+Expressions are those of ECMAScript. It needs the right to read the store: root's, or its owner's.`,
   operands: [
     { name: "QUERY", completes: [] },
     { name: "DIRECTORY", completes: "directory", optional: true },
@@ -52,7 +62,8 @@ since:7d before:2026-05-01`,
       text: `
 clawfs search "why did we pick the second supplier"
 clawfs search --paths budget /clawfs/workspaces/x | xargs -d '\\n' wc -l
-clawfs search --json --fresh "type:code retry backoff"`,
+clawfs search --json --fresh "type:code retry backoff"
+clawfs search --grep 'TODO\(\w+\)' /clawfs/workspaces/x`,
     },
     {
       title: "--json",

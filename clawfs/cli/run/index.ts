@@ -3,9 +3,12 @@ import { call } from "../../api/client.ts"
 import { UsageError } from "../command.ts"
 import { ACTIONS, type IndexInvocation } from "../commands/index.ts"
 import { ExitCode } from "../exit-code.ts"
+import { inside } from "../inside.ts"
 import { mountHere } from "../mount-here.ts"
 import { closest } from "../suggest.ts"
-import type { IndexStatus } from "../../../schema/search-api.ts"
+import type { IndexExplanation, IndexStatus } from "../../../schema/search-api.ts"
+import type { Terminal } from "../terminal.ts"
+import { belowOf } from "./search.ts"
 
 export async function runIndex({ values, operands, terminal }: IndexInvocation): Promise<ExitCode> {
   const [action = "", directory] = operands
@@ -16,7 +19,9 @@ export async function runIndex({ values, operands, terminal }: IndexInvocation):
       `${similar === undefined ? "" : `did you mean ${similar}? `}it is one of ${ACTIONS.join(", ")}`,
     )
   }
+  if (action === "explain") return await explain(directory, values.json === true, terminal)
   const { store } = mountHere(directory)
+  if (action === "verify") return await verify(store, values.json === true, terminal)
   if (action === "rebuild") {
     await call(store, "index.rebuild", {})
     terminal.note("the index is being built anew; clawfs index status shows how far it is")
@@ -26,6 +31,24 @@ export async function runIndex({ values, operands, terminal }: IndexInvocation):
   if (values.json === true) terminal.out(JSON.stringify(status, undefined, 2))
   else for (const line of linesOf(status)) terminal.out(line)
   return ExitCode.OK
+}
+
+async function verify(store: string, asJson: boolean, terminal: Terminal): Promise<ExitCode> {
+  const { problems } = (await call(store, "index.verify", {})) as { problems: string[] }
+  if (asJson) terminal.out(JSON.stringify({ problems }))
+  else if (problems.length === 0) terminal.out("the index is whole")
+  else for (const problem of problems) terminal.out(problem)
+  if (problems.length > 0 && !asJson) terminal.note("clawfs index rebuild makes it anew")
+  return problems.length === 0 ? ExitCode.OK : ExitCode.NO
+}
+
+async function explain(file: string | undefined, asJson: boolean, terminal: Terminal): Promise<ExitCode> {
+  if (file === undefined) throw new UsageError("index: explain needs a FILE")
+  const place = inside(file)
+  const told = (await call(place.store, "index.explain", { path: belowOf(place) })) as IndexExplanation
+  if (asJson) terminal.out(JSON.stringify(told, undefined, 2))
+  else for (const [name, value] of Object.entries(told)) terminal.out(`${name.padEnd(11)} ${String(value)}`)
+  return told.state === "indexed" ? ExitCode.OK : ExitCode.NO
 }
 
 function linesOf({ files, chunks, pending, lagMs, isIndexing, embedders, problem }: IndexStatus): string[] {

@@ -18,6 +18,9 @@ export async function runSearch({ values, operands, terminal }: SearchInvocation
   const [query = "", directory] = operands
   if (values.paths === true && values.json === true)
     throw new UsageError("search: --paths and --json exclude each other")
+  if (values.grep === true) return (await import("./grep.ts")).runGrep({ values, operands, terminal })
+  for (const name of ["ignore-case", "fixed"] as const)
+    if (values[name] === true) throw new UsageError(`search: --${name} is for --grep`)
   requireShort(query)
   const { mode, limit } = { mode: modeOf(values.mode), limit: limitOf(values.limit) }
   const place = mountHere(directory)
@@ -58,7 +61,7 @@ function limitOf(text: string | undefined): number | undefined {
 }
 
 /** From the root, without a slash in front; "": everything. */
-function belowOf({ path }: Inside): string {
+export function belowOf({ path }: Inside): string {
   const bytes = Buffer.from(path, "base64").subarray(1)
   const text = bytes.toString()
   if (Buffer.from(text).equals(bytes)) return text

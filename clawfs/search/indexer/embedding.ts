@@ -97,7 +97,7 @@ export class Embedding implements AsyncDisposable {
     if (embedder === undefined) return false
     const missing = vectors.missing(row, embedder instanceof BuiltinEmbedder ? BATCH : LARGE_BATCH)
     if (missing.length === 0) return false
-    const made = await embedder.embedDocuments(missing.map(embeddedText), this.#stop.signal)
+    const made = await this.#embed(embedder, missing.map(embeddedText))
     this.#writer.transact(() =>
       vectors.put(
         row,
@@ -105,6 +105,19 @@ export class Embedding implements AsyncDisposable {
       ),
     )
     return true
+  }
+
+  /** Undefined for a text that has no vector, or that the embedder will never take. */
+  async #embed(embedder: Embedder, texts: readonly string[]): Promise<(Float32Array | undefined)[]> {
+    try {
+      return await embedder.embedDocuments(texts, this.#stop.signal)
+    } catch (thrown) {
+      if (!(thrown instanceof Fault) || thrown.kind !== "invalid") throw thrown
+      if (texts.length === 1) return [undefined]
+      const made: (Float32Array | undefined)[] = []
+      for (const text of texts) made.push(...(await this.#embed(embedder, [text])))
+      return made
+    }
   }
 
   /** The one that answers, and the one that will. */

@@ -12,11 +12,12 @@ import { Store } from "../../store/store.ts"
 import { readSearchConfig } from "../config.ts"
 import { Extractor } from "../extract/extractor.ts"
 import { dropIndex } from "../index/open.ts"
+import { verifyIndex } from "../index/verify.ts"
 import { IndexWriter } from "../index/writer.ts"
 import { Embedding } from "./embedding.ts"
 import { Indexer } from "./indexer.ts"
 import { lockIndex } from "./lock.ts"
-import type { IndexerConfig, IndexerOrder, IndexerReport } from "./messages.ts"
+import type { IndexerConfig, IndexerOrder, IndexerReport, VerifyReport } from "./messages.ts"
 import { StoreRules } from "./rules.ts"
 
 const PRIORITY = 10
@@ -76,6 +77,8 @@ async function run(): Promise<void> {
   await using embedding = new Embedding(writer, directory, readSearchConfig(directory).embedder, log)
   process.on("message", (order: IndexerOrder) => {
     if (order.kind === "hurry") indexer.hurry(order.seq)
+    else if (order.kind === "verify")
+      process.send?.({ kind: "verified", problems: verifyIndex(writer) } satisfies VerifyReport)
     else state.isEnding = state.isRebuilding = true
     wake?.()
   })

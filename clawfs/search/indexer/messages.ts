@@ -10,7 +10,10 @@ export interface IndexerConfig {
 
 export type IndexerOrder =
   /** Changes up to this one are wanted as soon as possible. */
-  { readonly kind: "hurry"; readonly seq: number } | { readonly kind: "rebuild" }
+  | { readonly kind: "hurry"; readonly seq: number }
+  | { readonly kind: "rebuild" }
+  /** The index is to be checked; answered by one `VerifyReport`. */
+  | { readonly kind: "verify" }
 
 export interface IndexerReport extends IndexerStatus {
   readonly kind: "status"
@@ -20,4 +23,10 @@ export interface IndexerReport extends IndexerStatus {
   readonly isEmbedding: boolean
   /** Why no vectors are made; "" when they are, or none are wanted. */
   readonly problem: string
+}
+
+export interface VerifyReport {
+  readonly kind: "verified"
+  /** What is wrong, a sentence each. */
+  readonly problems: readonly string[]
 }

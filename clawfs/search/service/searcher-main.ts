@@ -5,7 +5,7 @@
 import { present } from "../../core/assert.ts"
 import { Fault, describe } from "../../core/fault.ts"
 import { Log } from "../../core/log.ts"
-import { SearchParams } from "../../../schema/search-api.ts"
+import { ExplainParams, SearchParams } from "../../../schema/search-api.ts"
 import { Store } from "../../store/store.ts"
 import type { SearcherConfig, SearcherReply, SearcherRequest } from "./messages.ts"
 import { SearchService } from "./service.ts"
@@ -17,6 +17,7 @@ const service = new SearchService(Store.open(config.store, { readOnly: true }))
 
 const methods: Readonly<Record<string, (request: SearcherRequest) => unknown>> = {
   search: ({ params, caller }) => service.search(SearchParams.parse(params), caller),
+  explain: ({ params }) => service.explain(ExplainParams.parse(params).path),
   status: async () => statusOf(await service.reader()),
 }
 

@@ -1,6 +1,8 @@
 /** Answers searches from the index, for a caller who sees only what he may read. */
 import { join } from "node:path"
-import type { SearchHit, SearchParams, SearchResponse } from "../../../schema/search-api.ts"
+import type { IndexExplanation, SearchHit, SearchParams, SearchResponse } from "../../../schema/search-api.ts"
+import { ROOT_NODE } from "../../core/brand.ts"
+import type { Inode } from "../../store/inode.ts"
 import type { Store } from "../../store/store.ts"
 import { readSearchConfig } from "../config.ts"
 import { BuiltinEmbedder } from "../embed/builtin.ts"
@@ -12,6 +14,7 @@ import { IndexReader } from "../index/reader.ts"
 import { VectorSearch } from "../index/vector-search.ts"
 import { Meaning } from "../query/meaning.ts"
 import { Searcher, type SearchOptions, type SearchResult } from "../query/search.ts"
+import { StoreRules } from "../indexer/rules.ts"
 import { LiveTree } from "./live-tree.ts"
 import type { Caller } from "./permissions.ts"
 
@@ -72,6 +75,34 @@ export class SearchService implements AsyncDisposable {
     return { results, mode: answer.mode, degraded: [...answer.degraded], milliseconds: answer.milliseconds }
   }
 
+  /** What the index has of the file at `path`, from the root. */
+  async explain(path: string): Promise<IndexExplanation> {
+    const { reader } = await this.#open()
+    const bytes = Buffer.from(path)
+    const nothing = { reason: "", type: "", title: "", chunks: 0, isWhole: true }
+    return this.#store.view((): IndexExplanation => {
+      const rules = new StoreRules(this.#store)
+      const inode = findInode(this.#store, bytes)
+      if (inode === "encrypted")
+        return { ...nothing, state: "encrypted", reason: "nothing of an encrypted tree is indexed" }
+      if (inode === undefined) return { ...nothing, state: "unknown", reason: "there is no such file" }
+      if (!inode.isRegular) return { ...nothing, state: "ignored", reason: "only regular files are indexed" }
+      const ignored = rules.reasonFor(bytes)
+      if (ignored !== undefined) return { ...nothing, state: "ignored", reason: ignored }
+      const document = reader.document(inode.ino)
+      if (document === undefined) return { ...nothing, state: "unknown", reason: "it was not looked at yet" }
+      const { state, error, extractor, title, isWhole } = document
+      return {
+        state,
+        reason: error,
+        type: extractor,
+        title,
+        isWhole,
+        chunks: reader.chunksOf(inode.ino).length,
+      }
+    })
+  }
+
   async reader(): Promise<IndexReader> {
     return (await this.#open()).reader
   }
@@ -117,6 +148,18 @@ export class SearchService implements AsyncDisposable {
     await this.#embedder?.close()
     await this.#configured?.close()
   }
+}
+
+/** Undefined: there is none. */
+function findInode(store: Store, path: Buffer): Inode | "encrypted" | undefined {
+  let at: Inode | undefined = store.inodes.get(ROOT_NODE)
+  for (const name of path.toString("latin1").split("/")) {
+    if (at?.isDirectory !== true) return undefined
+    if (store.sealing.isEncrypted(at)) return "encrypted"
+    const entry = store.dentries.find(at.ino, Buffer.from(name, "latin1"))
+    at = entry === undefined ? undefined : store.inodes.get(entry.ino)
+  }
+  return at
 }
 
 function hitOf(
