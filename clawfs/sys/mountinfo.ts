@@ -6,6 +6,8 @@ export interface MountEntry {
   readonly device: string
   /** Minor device number: the name of a FUSE connection below /sys/fs/fuse/connections. */
   readonly minor: number
+  /** What of the filesystem is mounted: "/", or a directory of it (a bind mount). */
+  readonly root: string
   readonly mountpoint: string
   readonly type: string
   /** For ClawFS: the store's directory. */
@@ -19,12 +21,19 @@ export function readMounts(text = readFileSync("/proc/self/mountinfo", "utf8")):
     const [before, after] = line.split(" - ", 2)
     const fields = before?.split(" ") ?? []
     const [type, source] = after?.split(" ") ?? []
-    const [device, mountpoint, options] = [fields[2], fields[4], fields[5]]
-    if (device === undefined || mountpoint === undefined || type === undefined || source === undefined)
+    const [device, root, mountpoint, options] = [fields[2], fields[3], fields[4], fields[5]]
+    if (
+      device === undefined ||
+      root === undefined ||
+      mountpoint === undefined ||
+      type === undefined ||
+      source === undefined
+    )
       continue
     entries.push({
       device,
       minor: Number(device.split(":")[1]),
+      root: unescapeOctal(root),
       mountpoint: unescapeOctal(mountpoint),
       type,
       source: unescapeOctal(source),

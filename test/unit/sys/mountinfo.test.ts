@@ -10,6 +10,7 @@ test("a mount is read with its device, place, type, source and options", () => {
     {
       device: "0:98",
       minor: 98,
+      root: "/",
       mountpoint: "/mnt/a",
       type: "fuse.clawfs",
       source: "/var/store",
