@@ -16,18 +16,19 @@ const SLOW_METHODS: Readonly<Record<string, number>> = {
 }
 
 /**
- * Asks the daemon of `store`. Throws `Fault("not-found")` when none listens there, "timeout" when it doesn't answer, and
- * the daemon's own fault otherwise.
+ * Asks the daemon of `store`. Throws `Fault("not-found")` when none listens there, "timeout" when it doesn't answer,
+ * "interrupted" when `signal` says that nobody needs the answer any more, and the daemon's own fault otherwise.
  */
 export async function call(
   store: string,
   method: string,
   params: Record<string, unknown> = {},
+  signal?: AbortSignal,
 ): Promise<unknown> {
   using path = socketOf(store)
   const timeoutMs = SLOW_METHODS[method] ?? TIMEOUT_MS
   const request = `${JSON.stringify({ v: PROTOCOL_VERSION, id: 1, method, params })}\n`
-  const line = await exchange(path.path, request, timeoutMs)
+  const line = await exchange(path.path, request, timeoutMs, signal)
   const response = Response.safeParse(parsed(line))
   if (!response.success) throw new Fault("io", "the daemon's answer can't be understood")
   if (response.data.ok) return response.data.result
@@ -56,7 +57,12 @@ function parsed(line: string): unknown {
   }
 }
 
-function exchange(path: string, request: string, timeoutMs: number): Promise<string> {
+function exchange(
+  path: string,
+  request: string,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(path)
     let received: Buffer = Buffer.alloc(0)
@@ -64,6 +70,10 @@ function exchange(path: string, request: string, timeoutMs: number): Promise<str
       socket.destroy()
       reject(fault)
     }
+    const stop = (): void => fail(new Fault("interrupted", "the question was withdrawn"))
+    if (signal?.aborted === true) stop()
+    signal?.addEventListener("abort", stop)
+    socket.on("close", () => signal?.removeEventListener("abort", stop))
     socket.setTimeout(timeoutMs, () => fail(new Fault("timeout", "the daemon does not answer")))
     socket.on("error", (cause: NodeJS.ErrnoException) => {
       const absent = cause.code === "ENOENT" || cause.code === "ECONNREFUSED"
