@@ -31,6 +31,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
+  "clawfs/mcp": ["clawfs/core", "clawfs/sys", "clawfs/api", "schema"],
   "clawfs/server": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/api"],
     ...["clawfs/search/indexer", "clawfs/search/service", "keyring", "schema"],
@@ -54,7 +55,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
       "clawfs/search/extract",
       "clawfs/server",
     ],
-    ...["clawfs/supervisor", "keyring", "schema", "migrations"],
+    ...["clawfs/supervisor", "clawfs/mcp", "keyring", "schema", "migrations"],
   ],
 }
 
@@ -68,6 +69,9 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   ignore: ["clawfs/search/extract/ignore-rules.ts"],
   usearch: ["clawfs/search/index/hnsw-graph.ts"],
   "sqlite-vec": ["clawfs/search/index/vector-distance.ts"],
+  "@modelcontextprotocol/sdk/server/mcp.js": ["clawfs/mcp/server.ts"],
+  "@modelcontextprotocol/sdk/server/stdio.js": ["clawfs/mcp/server.ts"],
+  "@modelcontextprotocol/sdk/types.js": ["clawfs/mcp/server.ts"],
 }
 
 interface Import {

@@ -13,6 +13,7 @@ import { init } from "./commands/init.ts"
 import { installService } from "./commands/install-service.ts"
 import { keys } from "./commands/keys.ts"
 import { lock } from "./commands/lock.ts"
+import { mcp } from "./commands/mcp.ts"
 import { mount } from "./commands/mount.ts"
 import { quota } from "./commands/quota.ts"
 import { rekey } from "./commands/rekey.ts"
@@ -45,6 +46,7 @@ export const COMMANDS: readonly Command[] = [
   backup,
   restore,
   salvage,
+  mcp,
   doctor,
   installService,
   completion,

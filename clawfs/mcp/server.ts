@@ -1,0 +1,95 @@
+/**
+ * The MCP server on stdin and stdout, with the official SDK. Nothing but the protocol is ever written to stdout. It ends when
+ * stdin does.
+ *
+ * Errors as MCP 2025-11-25 wants them: an unknown tool or a malformed request is a JSON-RPC error; whatever is wrong with a
+ * tool's arguments or its work is a result with `isError`, as models are shown only those and can do better the next time.
+ */
+import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js"
+import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js"
+import {
+  CallToolRequestSchema,
+  ErrorCode,
+  ListToolsRequestSchema,
+  McpError,
+  type CallToolResult,
+  type Tool as ToolDescription,
+} from "@modelcontextprotocol/sdk/types.js"
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises"
+import { describe } from "../core/fault.ts"
+import { VERSION } from "../core/version.ts"
+import { sentenceOf } from "./failure.ts"
+import type { Tool } from "./tool.ts"
+
+/** One line of the protocol: a file to write, with every byte of it escaped. */
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+/** How long what was asked before stdin ended may still take. */
+const LAST_ANSWERS_MS = 2000
+
+export interface ServerOptions {
+  readonly tools: readonly Tool[]
+  /** What the model is told about the server. */
+  readonly instructions: string
+  /** A remark for people, on stderr. */
+  readonly note: (text: string) => void
+}
+
+/** Serves until stdin ends. */
+export async function serve({ tools, instructions, note }: ServerOptions): Promise<void> {
+  const { server } = new McpServer({ name: "clawfs", version: VERSION }, { instructions })
+  const gone = new AbortController()
+  const running = new Set<Promise<unknown>>()
+  server.registerCapabilities({ tools: {} })
+  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: tools.map(describeTool) }))
+  server.setRequestHandler(CallToolRequestSchema, async ({ params }, { signal }) => {
+    const tool = tools.find(({ name }) => name === params.name)
+    if (tool === undefined) throw new McpError(ErrorCode.InvalidParams, `there is no tool "${params.name}"`)
+    const answer = answered(tool, params.arguments, AbortSignal.any([signal, gone.signal]))
+    running.add(answer)
+    try {
+      return await answer
+    } finally {
+      running.delete(answer)
+    }
+  })
+  server.onerror = (error) => note(`a message is not understood: ${describe(error).split("\n", 1).join("")}`)
+  const ended = new Promise<void>((resolve) => {
+    process.stdin.once("end", resolve).once("close", resolve).once("error", resolve)
+    server.onclose = resolve
+  })
+  await server.connect(
+    new StdioServerTransport(process.stdin, process.stdout, { maxBufferSize: MAX_MESSAGE_BYTES }),
+  )
+  await ended
+  await Promise.race([settled(running), sleep(LAST_ANSWERS_MS, undefined, { ref: false })])
+  gone.abort()
+  await server.close()
+}
+
+/** The answers are written too, not only found. */
+async function settled(running: ReadonlySet<Promise<unknown>>): Promise<void> {
+  await turn()
+  while (running.size > 0) {
+    await Promise.allSettled(running)
+    await turn()
+  }
+}
+
+async function answered(tool: Tool, input: unknown, signal: AbortSignal): Promise<CallToolResult> {
+  try {
+    const texts = await tool.call(input, { signal })
+    return { content: texts.map((text) => ({ type: "text", text })) }
+  } catch (thrown) {
+    return { content: [{ type: "text", text: sentenceOf(thrown) }], isError: true }
+  }
+}
+
+function describeTool({ name, title, description, inputSchema, effect }: Tool): ToolDescription {
+  const annotations = {
+    title,
+    readOnlyHint: effect === "reads",
+    destructiveHint: effect === "changes",
+    openWorldHint: false,
+  }
+  return { name, title, description, inputSchema, annotations }
+}
