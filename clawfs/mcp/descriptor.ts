@@ -1,9 +1,11 @@
 /** An open file, directory or place (O_PATH) that is closed with its scope. */
-import { closeSync, fstatSync, type BigIntStats } from "node:fs"
+import { fstatSync, type BigIntStats } from "node:fs"
+import { close } from "../sys/libc.ts"
 
 export class Descriptor implements Disposable {
   readonly fd: number
 
+  /** Of a descriptor that a call of sys/beneath.ts has opened: Node keeps count of its own. */
   constructor(fd: number) {
     this.fd = fd
   }
@@ -18,6 +20,6 @@ export class Descriptor implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.fd)
+    close(this.fd)
   }
 }

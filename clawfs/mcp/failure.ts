@@ -2,16 +2,18 @@
 import { errnoName } from "../core/errno.ts"
 import { Fault, SysFault, describe, kindOfThrown } from "../core/fault.ts"
 
+export const TOO_LONG = "is too long: a name has at most 255 bytes, a path 4095"
+
 const SENTENCES: Readonly<Record<string, string | undefined>> = {
   ENOENT: "does not exist",
-  ENOTDIR: "leads through something that is no directory",
+  ENOTDIR: "is no directory, or leads through something that is none",
   EISDIR: "is a directory",
   ELOOP: "leads through too many symbolic links, or through one that can't be followed here",
   EACCES: "is not permitted to this server",
   EPERM: "is not permitted to this server, or is immutable",
   EEXIST: "exists",
   ENOTEMPTY: "is not empty",
-  ENAMETOOLONG: "is too long: a name has at most 255 bytes, a path 4095",
+  ENAMETOOLONG: TOO_LONG,
   EROFS: "lies on a read-only filesystem",
   ENOSPC: "can't be written: the disk is full",
   EDQUOT: "can't be written: a quota is used up",

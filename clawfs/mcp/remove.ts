@@ -6,6 +6,7 @@ import { codeOf, explained } from "./failure.ts"
 import { MOST_NAMES, namesIn } from "./listing.ts"
 import { findAt, type Slot } from "./tree.ts"
 
+const MOST_TRIES = 100
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants
 
 /** Removes what is at a slot. False if there is nothing. */
@@ -16,7 +17,20 @@ export function removeAll(slot: Slot): boolean {
   return true
 }
 
+/** Somebody may exchange names for others meanwhile: then it is looked at again. */
 function remove(directory: Descriptor, name: Buffer): void {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      removeAsFound(directory, name)
+      return
+    } catch (thrown) {
+      const hasChanged = ["EISDIR", "ENOTDIR"].includes(codeOf(thrown) ?? "")
+      if (!hasChanged || tries === MOST_TRIES) throw thrown
+    }
+  }
+}
+
+function removeAsFound(directory: Descriptor, name: Buffer): void {
   const inner = openDirectory(directory, name)
   if (inner === undefined) {
     unlinkQuietly(directory, name, false)

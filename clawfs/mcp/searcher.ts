@@ -2,7 +2,13 @@
 import { SearchAnswer, type SearchParams, type SearchResult } from "../../schema/search-api.ts"
 import { call } from "../api/client.ts"
 import { Fault } from "../core/fault.ts"
-import type { Workspace } from "./workspace.ts"
+
+/** A directory that may lie on a ClawFS. */
+export interface Searchable {
+  readonly path: string
+  /** The store of the mount, and where in it the directory is: "" for its root. */
+  onClawfs(): { readonly store: string; readonly inside: string } | undefined
+}
 
 export type Question = Omit<SearchParams, "below">
 
@@ -20,7 +26,7 @@ const HINTS: Readonly<Record<string, string | undefined>> = {
  * if the daemon can't be asked.
  */
 export async function searchBelow(
-  workspace: Workspace,
+  workspace: Searchable,
   directory: string,
   question: Question,
   signal: AbortSignal,

@@ -3,16 +3,20 @@
  * directory's descriptor (openat2 with RESOLVE_BENEATH), and what is found is used through descriptors from then on: nothing
  * is checked by its path and then opened by it again.
  */
-import { constants, lstatSync, openSync, readlinkSync, type BigIntStats } from "node:fs"
-import { O_PATH, makeDirectoryAt, openBeneath } from "../sys/beneath.ts"
+import { constants, lstatSync, readlinkSync, type BigIntStats } from "node:fs"
+import { O_PATH, makeDirectoryAt, openBeneath, reopen } from "../sys/beneath.ts"
 import { Fault } from "../core/fault.ts"
 import { Descriptor } from "./descriptor.ts"
-import { codeOf, explained, failure } from "./failure.ts"
+import { TOO_LONG, codeOf, explained, failure } from "./failure.ts"
 import { bytesOf, shown } from "./names.ts"
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants
 const SLASH = 0x2f
 const HERE = Buffer.from(".")
+/** limits.h: PATH_MAX has a NUL at its end. */
+const MOST_PATH_BYTES = 4095
+const MOST_NAME_BYTES = 255
+const MOST_SHOWN = 200
 
 /** What a client has named. */
 export interface Target {
@@ -76,16 +80,27 @@ export class Tree implements Disposable {
     return readlinkSync(this.#directory.path)
   }
 
-  /** Reads a path: from the tree's directory, or absolute if it begins with that. */
+  /** Reads a path: from the tree's directory, or absolute if it begins with that. Throws a `Fault` for what can be none. */
   target(path: string): Target {
-    if (!path.startsWith("/")) return { bytes: bytesOf(path), shown: path }
+    const bytes = bytesOf(path.startsWith("/") ? this.#relative(path) : path)
+    if (bytes[0] === SLASH) throw this.#outside(path)
+    const isTooLong =
+      bytes.length > MOST_PATH_BYTES || partsOf(bytes).some((name) => name.length > MOST_NAME_BYTES)
+    if (isTooLong) throw new Fault("name-too-long", `${shortened(path)} ${TOO_LONG}`)
+    return { bytes, shown: path }
+  }
+
+  #relative(path: string): string {
     const base = this.names.find((name) => path === name || path.startsWith(name === "/" ? "/" : `${name}/`))
-    if (base === undefined)
-      throw new Fault(
-        "denied",
-        `${path} lies outside of ${this.names[0] ?? "/"}, which this server is confined to`,
-      )
-    return { bytes: bytesOf(path.slice(base.length).replace(/^\/+/, "")), shown: path }
+    if (base === undefined) throw this.#outside(path)
+    return path.slice(base.length).replace(/^\/+/, "")
+  }
+
+  #outside(path: string): Fault {
+    return new Fault(
+      "denied",
+      `${shortened(path)} lies outside of ${this.names[0] ?? "/"}, which this server is confined to`,
+    )
   }
 
   /** What is there, without opening it. `follow`: a link as the last name is followed, as long as it stays inside. */
@@ -164,7 +179,7 @@ export function findAt({ directory, name, shown: path }: Slot): Found | undefine
 /** What was found, open as `flags` say if it is a regular file. Throws a `Fault` for anything else. */
 export function openFound(found: Found, path: string, flags: number = O_RDONLY): Descriptor {
   requireFile(found.stat, path)
-  return explained(path, () => new Descriptor(openSync(found.place.path, flags | O_NONBLOCK | O_NOCTTY)))
+  return explained(path, () => new Descriptor(reopen(found.place.fd, flags | O_NONBLOCK | O_NOCTTY)))
 }
 
 /** The attributes of a name in a directory, of a link itself. */
@@ -211,6 +226,11 @@ function trimmedLength(path: Buffer): number {
   let end = path.length
   while (end > 0 && path[end - 1] === SLASH) end -= 1
   return end
+}
+
+/** Enough of a path to know which one is meant. */
+function shortened(path: string): string {
+  return path.length <= MOST_SHOWN ? path : `${path.slice(0, MOST_SHOWN)}…`
 }
 
 function partsOf(path: Buffer): Buffer[] {

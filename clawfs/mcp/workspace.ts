@@ -2,9 +2,9 @@
  * The directory that the server is confined to, between calls: only its path is kept, so that a mount can be taken away and
  * come back. Whoever can rename the directories above it is not who the server guards against.
  */
-import { constants, openSync, readlinkSync, realpathSync, statSync } from "node:fs"
+import { constants, readlinkSync, realpathSync, statSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
-import { O_PATH, lacksOpenBeneath } from "../sys/beneath.ts"
+import { O_PATH, lacksOpenBeneath, openPath } from "../sys/beneath.ts"
 import { filesystemOf, isClawfs, type ClawfsEntry } from "../sys/clawfs-mounts.ts"
 import { Descriptor } from "./descriptor.ts"
 import { explained } from "./failure.ts"
@@ -31,7 +31,7 @@ export class Workspace {
   /** The directory as it is now. Throws a `Fault` if it is gone, or its ClawFS is not mounted any more. */
   open(): Tree {
     const flags = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW
-    const directory = new Descriptor(explained(this.path, () => openSync(this.path, flags)))
+    const directory = new Descriptor(explained(this.path, () => openPath(this.path, flags)))
     try {
       this.#requireMounted(directory)
     } catch (thrown) {

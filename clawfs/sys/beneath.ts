@@ -23,6 +23,7 @@ const MOST_TRIES = 1000
 const openat2Call = bind<[number: number, directory: number, path: Buffer, how: Buffer, size: number]>(
   "long syscall(long, long, const void*, const void*, size_t)",
 )
+const openCall = bind<[path: string, flags: number]>("int open(const char*, int)")
 const renameat2Call = bind<
   [fromDirectory: number, from: Buffer, toDirectory: number, to: Buffer, flags: number]
 >("int renameat2(int, const void*, int, const void*, unsigned int)")
@@ -51,6 +52,16 @@ export function openBeneath(directory: number, path: Buffer, flags: number, mode
     const isPassing = errno === E.EAGAIN || errno === E.EINTR
     if (!isPassing || tries === MOST_TRIES) throw sysFault("openat2")
   }
+}
+
+/** Opens a path as the user has it, following every link: what only the command line names. */
+export function openPath(path: string, flags: number): number {
+  return checked("open", openCall(path, flags | O_CLOEXEC))
+}
+
+/** Opens once more what a descriptor stands for (O_PATH too), with other flags: the same inode, whatever became of its name. */
+export function reopen(fd: number, flags: number): number {
+  return openPath(`/proc/self/fd/${fd}`, flags)
 }
 
 /** The reason why paths can't be confined here, or undefined. */
