@@ -182,7 +182,7 @@ describe("what is no regular file is refused, without waiting", () => {
     expect(lstatSync(join(place.root, "dir")).isDirectory()).toBe(true)
   })
 
-  test("a device, when the root is as wide as that", async () => {
+  test("a device, when the root is as wide as that", () => {
     const workspace = new Workspace("/dev")
     using tree = workspace.open()
     expect(() => tree.openFile(tree.target("zero"))).toThrow("zero is a device, not a regular file")
