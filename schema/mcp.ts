@@ -5,7 +5,8 @@ import { SEARCH_MODES } from "./search-api.ts"
 
 /** A path may be longer than the kernel takes, which then says so. */
 const path = z.string().min(1).max(16_384)
-const MOST_TEXT = 8 * 1024 * 1024
+/** In UTF-16 units; as JSON six times as many bytes at most, which a message has room for. */
+const MOST_TEXT = 2 * 1024 * 1024
 const text = z.string().max(MOST_TEXT)
 const line = z.int().min(1)
 
@@ -87,6 +88,12 @@ const memoryTree = z.strictObject({
   path: z.string().max(16_384).default("").describe("directory to begin with, empty for all"),
   depth: z.int().min(1).max(10).default(1).describe("1: its own entries"),
 })
+
+/**
+ * A call as it comes. The SDK checks the rest of it, with an error that says what is wrong; a schema of ours that did not fit
+ * would be told as an internal error.
+ */
+export const ToolCall = z.looseObject({ method: z.literal("tools/call") })
 
 const TOOL_INPUTS = {
   search,

@@ -1,7 +1,7 @@
 /** Commands of Anthropic's memory tool (memory_20250818), whose inputs models know. */
 import { z } from "zod"
 
-const MOST_TEXT = 8 * 1024 * 1024
+const MOST_TEXT = 2 * 1024 * 1024
 const path = z.string().min(1).max(16_384)
 const text = z.string().max(MOST_TEXT)
 const range = z.array(z.int()).length(2)

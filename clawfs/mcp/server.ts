@@ -16,13 +16,14 @@ import {
   type Tool as ToolDescription,
 } from "@modelcontextprotocol/sdk/types.js"
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises"
-import { describe } from "../core/fault.ts"
+import { ToolCall } from "../../schema/mcp.ts"
+import { Fault, describe } from "../core/fault.ts"
 import { VERSION } from "../core/version.ts"
 import { sentenceOf } from "./failure.ts"
 import type { Tool } from "./tool.ts"
 
-/** One line of the protocol: a file to write, with every byte of it escaped. */
-const MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+/** One line of the protocol, such as a file to write. The SDK's time for one grows with the square of it. */
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 /** How long what was asked before stdin ended may still take. */
 const LAST_ANSWERS_MS = 2000
 
@@ -34,14 +35,15 @@ export interface ServerOptions {
   readonly note: (text: string) => void
 }
 
-/** Serves until stdin ends. */
+/** Serves until stdin ends. Throws a `Fault` when the client sends more in one message than can be taken. */
 export async function serve({ tools, instructions, note }: ServerOptions): Promise<void> {
   const { server } = new McpServer({ name: "clawfs", version: VERSION }, { instructions })
   const gone = new AbortController()
   const running = new Set<Promise<unknown>>()
   server.registerCapabilities({ tools: {} })
   server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: tools.map(describeTool) }))
-  server.setRequestHandler(CallToolRequestSchema, async ({ params }, { signal }) => {
+  server.setRequestHandler(ToolCall, async (request, { signal }) => {
+    const { params } = CallToolRequestSchema.parse(request)
     const tool = tools.find(({ name }) => name === params.name)
     if (tool === undefined) throw new McpError(ErrorCode.InvalidParams, `there is no tool "${params.name}"`)
     const answer = answered(tool, params.arguments, AbortSignal.any([signal, gone.signal]))
@@ -53,14 +55,16 @@ export async function serve({ tools, instructions, note }: ServerOptions): Promi
     }
   })
   server.onerror = (error) => note(`a message is not understood: ${describe(error).split("\n", 1).join("")}`)
-  const ended = new Promise<void>((resolve) => {
-    process.stdin.once("end", resolve).once("close", resolve).once("error", resolve)
-    server.onclose = resolve
+  const isGivenUp = new Promise<boolean>((resolve) => {
+    const end = (): void => resolve(false)
+    process.stdin.once("end", end).once("close", end).once("error", end)
+    server.onclose = () => resolve(true)
   })
   await server.connect(
     new StdioServerTransport(process.stdin, process.stdout, { maxBufferSize: MAX_MESSAGE_BYTES }),
   )
-  await ended
+  if (await isGivenUp)
+    throw new Fault("io", `the client has sent more than ${MAX_MESSAGE_BYTES / 1024 ** 2} MiB in one message`)
   await Promise.race([settled(running), sleep(LAST_ANSWERS_MS, undefined, { ref: false })])
   gone.abort()
   await server.close()
