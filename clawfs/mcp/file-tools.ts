@@ -2,7 +2,7 @@
 import { Fault } from "../core/fault.ts"
 import { linesOf, numbered, readLines, readWhole, type Lines } from "./text.ts"
 import { tool, type Tool } from "./tool.ts"
-import { findAt, kindOf, linkTargetAt, openFound, type Tree } from "./tree.ts"
+import { findAt, kindOf, linkTargetAt, openFound, type Target, type Tree } from "./tree.ts"
 import type { Workspace } from "./workspace.ts"
 import { writeFile } from "./write-file.ts"
 
@@ -68,7 +68,7 @@ function editTool(workspace: Workspace): Tool {
       if (before === after)
         throw new Fault("invalid", "old_string and new_string are the same: nothing to change")
       using tree = workspace.open()
-      const count = editFile(tree, path, (text) => replaced(text, path, before, after, isAll))
+      const count = editFile(tree, tree.target(path), (text) => replaced(text, path, before, after, isAll))
       return [`replaced ${count === 1 ? "1 occurrence" : `${count} occurrences`} in ${path}`]
     },
   })
@@ -94,21 +94,12 @@ function replaced(
 }
 
 /**
- * Changes a file's text, unless somebody else does meanwhile. Links are not followed. Throws a `Fault`, and then nothing is
- * changed.
+ * Changes a file's text, unless somebody else does meanwhile. A link as the last name is not followed. Throws a `Fault`, and
+ * then nothing is changed.
  */
 export function editFile<T>(
   tree: Tree,
-  path: string,
-  change: (text: string) => { text: string; result: T },
-): T {
-  return editTarget(tree, tree.target(path), change)
-}
-
-/** As `editFile`, for a path that was read already. */
-export function editTarget<T>(
-  tree: Tree,
-  target: ReturnType<Tree["target"]>,
+  target: Target,
   change: (text: string) => { text: string; result: T },
 ): T {
   using slot = tree.slot(target, { make: false })
@@ -144,7 +135,7 @@ function statTool(workspace: Workspace): Tool {
   })
 }
 
-function linkTarget(tree: Tree, target: ReturnType<Tree["target"]>): string {
+function linkTarget(tree: Tree, target: Target): string {
   using slot = tree.slot(target, { make: false })
   return linkTargetAt(slot)
 }

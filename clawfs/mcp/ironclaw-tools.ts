@@ -5,7 +5,7 @@
 import { posix } from "node:path"
 import type { ToolInput } from "../../schema/mcp.ts"
 import { Fault } from "../core/fault.ts"
-import { editTarget } from "./file-tools.ts"
+import { editFile } from "./file-tools.ts"
 import { listDirectory, type Entry } from "./listing.ts"
 import type { Memory } from "./memory.ts"
 import { searchBelow } from "./searcher.ts"
@@ -141,7 +141,7 @@ function patch(
 ): Record<string, unknown> {
   const path = pathOf(target)
   if (after === undefined) throw new Fault("invalid", "memory_write: old_string needs new_string")
-  const { count, length } = editTarget(tree, targetOf(tree, path), (text) => {
+  const { count, length } = editFile(tree, targetOf(tree, path), (text) => {
     const found = text.split(before).length - 1
     if (found === 0) throw new Fault("invalid", `old_string does not occur in ${path}: nothing was changed`)
     // A function, as a text in its place has special signs.

@@ -6,7 +6,7 @@ import type { MemoryCommand } from "../../schema/memory-tool.ts"
 import { Fault } from "../core/fault.ts"
 import { renameAt } from "../sys/beneath.ts"
 import { codeOf, failure } from "./failure.ts"
-import { editTarget } from "./file-tools.ts"
+import { editFile } from "./file-tools.ts"
 import { listDirectory, shortSize } from "./listing.ts"
 import { MEMORIES, type Memory } from "./memory.ts"
 import { removeAll } from "./remove.ts"
@@ -137,7 +137,7 @@ function replace(tree: Tree, { path, old_str: before, new_str: after }: Input<"s
   const missing = `Error: The path ${path} does not exist. Please provide a valid path.`
   requireNoDirectory(tree, target, missing)
   const edited = orMissing(missing, () =>
-    editTarget(tree, target, (text) => {
+    editFile(tree, target, (text) => {
       const at = onlyPlace(text, path, before)
       const changed = text.slice(0, at) + after + text.slice(at + before.length)
       return { text: changed, result: { changed, at } }
@@ -182,7 +182,7 @@ function insert(tree: Tree, { path, insert_line: line, insert_text: added }: Inp
   const missing = `Error: The path ${path} does not exist`
   requireNoDirectory(tree, target, missing)
   orMissing(missing, () =>
-    editTarget(tree, target, (text) => {
+    editFile(tree, target, (text) => {
       const lines = linesOf(text)
       if (line < 0 || line > lines.length)
         throw new Fault(

@@ -13,8 +13,7 @@ export type Answer = readonly string[]
 interface Definition {
   readonly title: string
   readonly description: string
-  /** "reads": changes nothing. "adds": never loses anything that was there. "changes": may. */
-  readonly effect: "reads" | "adds" | "changes"
+  readonly effect: "reads" | "changes"
 }
 
 export interface Tool extends Definition {

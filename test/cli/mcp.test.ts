@@ -19,7 +19,7 @@ import type { Readable, Writable } from "node:stream"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { requireFuse, skipIf } from "../helpers/requirements.ts"
 import { Session, directory, exchanging } from "./mcp-session.ts"
-import { Place, bin, clawfs, requireBuild, requireMounts, said } from "./harness.ts"
+import { Namespace, Place, bin, clawfs, requireBuild, requireMounts, said } from "./harness.ts"
 
 let place: Place
 
@@ -359,6 +359,17 @@ test("what can't be served is said before anything else, with an exit status", a
     /^exit 64\nclawfs: mcp: --memory is for the tools memory and ironclaw/,
   )
   expect(await run("--root", root, "x")).toMatch(/^exit 64\nclawfs: mcp: "x" is one operand too many/)
+})
+
+test("without --root there must be a ClawFS", async (context) => {
+  skipIf(context, requireMounts())
+  // The namespace has copies of the machine's mounts: those of ClawFS are taken away in it alone.
+  await using namespace = await Namespace.make(
+    "grep -F ' - fuse.clawfs ' /proc/self/mountinfo | cut -d' ' -f5 | while read -r path; do umount -l \"$path\"; done",
+  )
+  expect(said(await clawfs(["mcp"], { namespace }))).toBe(
+    "exit 66\nclawfs: no ClawFS is mounted\nhint: mount one, or name a directory with --root PATH",
+  )
 })
 
 describe("on a mount", () => {

@@ -147,7 +147,7 @@ describe("edit", () => {
   test("loses no change that somebody else makes meanwhile", () => {
     using tree = place.workspace.open()
     const change = (spoil: () => void) => () =>
-      editFile(tree, "file", (before) => {
+      editFile(tree, tree.target("file"), (before) => {
         spoil()
         return { text: `${before}mine\n`, result: undefined }
       })

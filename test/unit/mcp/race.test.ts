@@ -89,6 +89,7 @@ test("a directory that becomes a link out of the root: nothing outside is read",
 test("a directory that becomes a relative link out of the root, on a path with ..", async () => {
   mkdirSync(join(place.root, "dir", "sub"), { recursive: true })
   writeFileSync(join(place.root, "dir", "secret"), "inside")
+  mkdirSync(join(place.base, "outside", "sub"))
   const outcomes = await whileSwapped("dir", "../outside", () =>
     place.call("read", { path: "dir/sub/../secret" }),
   )
