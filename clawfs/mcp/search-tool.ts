@@ -1,5 +1,5 @@
 /** search: which files of the workspace say something. */
-import type { SearchAnswer, SearchResult } from "../../schema/search-api.ts"
+import type { SearchResponse, SearchHit } from "../../schema/search-api.ts"
 import { searchBelow } from "./searcher.ts"
 import { tool, type Tool } from "./tool.ts"
 import type { Workspace } from "./workspace.ts"
@@ -26,7 +26,7 @@ function realDirectory(workspace: Workspace, path: string): string {
   return workspace.pathOf(directory)
 }
 
-function describeResult(result: SearchResult, at: number): string {
+function describeResult(result: SearchHit, at: number): string {
   const { path, score, title, heading, firstLine, lastLine, snippet } = result
   const lines =
     firstLine === null
@@ -39,7 +39,7 @@ function describeResult(result: SearchResult, at: number): string {
   return `${head}\n${text}`
 }
 
-function remarkOn({ results, degraded, milliseconds, isFresh }: SearchAnswer): string {
+function remarkOn({ results, degraded, milliseconds, isFresh }: SearchResponse): string {
   const found =
     results.length === 0 ? "nothing found" : `${results.length} ${results.length === 1 ? "file" : "files"}`
   const parts = [

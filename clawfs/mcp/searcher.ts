@@ -1,5 +1,5 @@
 /** Asks the daemon that serves a workspace's mount; paths are those of the workspace. */
-import { SearchAnswer, type SearchParams, type SearchResult } from "../../schema/search-api.ts"
+import { SearchResponse, type SearchParams, type SearchHit } from "../../schema/search-api.ts"
 import { call } from "../api/client.ts"
 import { Fault } from "../core/fault.ts"
 
@@ -30,13 +30,13 @@ export async function searchBelow(
   directory: string,
   question: Question,
   signal: AbortSignal,
-): Promise<SearchAnswer> {
+): Promise<SearchResponse> {
   const on = workspace.onClawfs()
   if (on === undefined)
     throw new Fault("not-found", `search needs a mounted ClawFS, and ${workspace.path} lies on none`)
   const below = [on.inside, directory].filter((part) => part !== "").join("/")
   const params = { ...question, ...(below === "" ? {} : { below: [below] }) }
-  const answer = SearchAnswer.safeParse(await ask(on.store, params, signal))
+  const answer = SearchResponse.safeParse(await ask(on.store, params, signal))
   if (!answer.success) throw new Fault("io", "the daemon's answer to search can't be understood")
   return { ...answer.data, results: answer.data.results.flatMap((result) => inside(on.inside, result)) }
 }
@@ -52,7 +52,7 @@ async function ask(store: string, params: SearchParams, signal: AbortSignal): Pr
 }
 
 /** With its path as the workspace has it; nothing for what lies outside. */
-function inside(base: string, result: SearchResult): SearchResult[] {
+function inside(base: string, result: SearchHit): SearchHit[] {
   if (base === "") return [result]
   return result.path.startsWith(`${base}/`) ? [{ ...result, path: result.path.slice(base.length + 1) }] : []
 }

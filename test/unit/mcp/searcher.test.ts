@@ -3,7 +3,7 @@ import { ControlServer } from "../../../clawfs/api/server.ts"
 import { Fault, describe as sentence } from "../../../clawfs/core/fault.ts"
 import { searchBelow, type Searchable } from "../../../clawfs/mcp/searcher.ts"
 import { CONTROL_SOCKET, shortSocketPath } from "../../../clawfs/sys/socket-path.ts"
-import { SearchParams, type SearchAnswer, type SearchResult } from "../../../schema/search-api.ts"
+import { SearchParams, type SearchResponse, type SearchHit } from "../../../schema/search-api.ts"
 import { QuietLog } from "../support/log.ts"
 import { temporary, type Temporary } from "../support/temporary.ts"
 
@@ -17,12 +17,12 @@ afterEach(() => place[Symbol.dispose]())
 
 const { signal } = new AbortController()
 
-const result = (path: string): SearchResult => ({
+const result = (path: string): SearchHit => ({
   ...{ path, score: 0.5, title: "", type: "prose", heading: "", firstLine: 1, lastLine: 2 },
   snippet: { text: "found", firstLine: 1, highlights: [[0, 5]] },
 })
 
-const answer = (...paths: string[]): SearchAnswer => ({
+const answer = (...paths: string[]): SearchResponse => ({
   ...{ results: paths.map(result), mode: "hybrid", degraded: [], milliseconds: 1, isFresh: true },
 })
 
