@@ -1,5 +1,6 @@
 /** Search on a real mount: what was written is found, what is gone is not, whoever is killed meanwhile. */
 import { readFileSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { dumpIndex } from "../../clawfs/search/index/dump.ts"
@@ -7,6 +8,8 @@ import { IndexReader } from "../../clawfs/search/index/reader.ts"
 import type { IndexStatus, SearchResponse } from "../../schema/search-api.ts"
 import { sleep } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
+import { Session } from "../cli/mcp-session.ts"
+import { repository } from "../helpers/programs.ts"
 import { plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
 
 const noMount = plainDirectory === undefined ? undefined : "there is no store in a plain directory"
@@ -215,4 +218,132 @@ test("after 25 kills of indexer and server the index is that of a rebuild, row b
   expect(followed).toEqual(lines())
   expect(followed.length).toBeGreaterThan(50)
   expect(readFileSync(join(mount.store, "clawfs.log"), "utf8")).toContain("a process of the search died")
+})
+
+/** Files of every kind that a tree may hold; `$1` is where. */
+const KINDS = `
+set -e
+cd "$1"
+mkdir tree; echo "kindword in a tree" > tree/inner.txt; mv tree moved
+echo "kindword linked" > one.txt; ln one.txt two.txt
+echo "kindword truncated away" > cut.txt; truncate -s 0 cut.txt
+: > empty.txt
+truncate -s 1G sparse.bin
+(printf 'kindword at the start of a hundred megabytes\\n'; yes 'filler filler filler' | head -c 100000000) > large.log
+for i in 1 2 3 4 5 6 7 8 9; do echo "kindword line $i" >> log.txt; done
+echo "kindword of nobody else" > closed.txt; chmod 000 closed.txt
+python3 - <<'END'
+import mmap, os
+with open(b"name-\\xff-not-utf8.txt", "w") as f: f.write("kindword under a strange name\\n")
+with open("mapped.txt", "wb") as f: f.write(b"." * 5000 + b"\\n")
+with open("mapped.txt", "r+b") as f:
+    m = mmap.mmap(f.fileno(), 0)
+    m[100:120] = b" kindword was mapped "[:20]
+    m.flush()
+END
+mkfifo pipe
+ln -s one.txt symbolic.txt
+`
+
+test("files of every kind are indexed by what they hold, or not at all, and none stops the others", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs({ index: true })
+  await mount.run("sh", ["-c", KINDS, "kinds", mount.work], { timeoutSeconds: 120 })
+  await settled(mount)
+  const answer = await search(mount, "kindword", "-m", "words", "-n", "100", "--fresh")
+  const names = answer.results.map(({ path, rawPath }) =>
+    (rawPath === undefined ? path : Buffer.from(rawPath, "base64").toString("latin1"))
+      .slice(own(mount, "").length + 1)
+      .replace(/^two\.txt$/, "one.txt"),
+  )
+  expect(names.sort()).toEqual(
+    [
+      ...["closed.txt", "large.log", "log.txt", "mapped.txt", "moved/inner.txt"],
+      ...["name-\xff-not-utf8.txt", "one.txt"],
+    ].sort(),
+  )
+  const { stdout } = await mount.clawfsAnyway(["index", "explain", "--json", join(mount.work, "sparse.bin")])
+  expect(JSON.parse(stdout)).toMatchObject({ state: "skipped", chunks: 0 })
+  const verified = await mount.clawfs(["index", "verify", mount.mountpoint])
+  expect(verified.stdout).toBe("the index is whole\n")
+})
+
+test("--grep prints what grep -rn prints", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs({ index: true })
+  await mount.run("cp", ["-r", join(repository, "clawfs", "store"), join(repository, "docs"), mount.work])
+  for (const [pattern, ...flags] of [
+    ["synchronous"],
+    ["[a-z]+Fault\\("],
+    ["CLAWFS", "-i"],
+    ["a.c(", "-F"],
+    ["nowhere to be found"],
+  ]) {
+    const ours = await mount.clawfsAnyway(["search", "--grep", ...flags, "--", pattern ?? "", mount.work])
+    const kind = flags.includes("-F") ? "-F" : "-E"
+    const others = flags.filter((flag) => flag !== "-F")
+    const theirs = await mount.exec("grep", ["-rn", kind, ...others, "--", pattern ?? "", mount.work])
+    const lines = (text: string): string[] => text.split("\n").sort()
+    expect(lines(ours.stdout)).toEqual(lines(theirs.stdout))
+    expect(ours.code).toBe(theirs.code)
+  }
+})
+
+test("another embedder's vectors are made beside the old ones, and a dead endpoint is said", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs({ index: true })
+  for (const name of ["apples", "rivers", "engines"])
+    await write(mount, `${name}.md`, `A note about ${name}.\n`)
+  expect((await settled(mount)).embedders[0]?.id).toMatch(/^builtin:/)
+  await using endpoint = await fakeEndpoint()
+  await mount.unmount()
+  const configuration = { provider: "http", api: "openai", url: endpoint.url, model: "tiny", dimensions: 128 }
+  writeFileSync(join(mount.store, "index", "config.json"), JSON.stringify({ embedder: configuration }))
+  await mount.mountAgain()
+  let now = await settled(mount)
+  while (!now.embedders[0]?.id.startsWith("openai:")) {
+    await sleep(200)
+    now = await settled(mount)
+  }
+  expect(now.embedders.map(({ dimensions, isCurrent }) => [dimensions, isCurrent])).toEqual([[128, true]])
+  expect((await search(mount, "rivers", "-m", "meaning")).results[0]?.path).toBe(own(mount, "rivers.md"))
+  await endpoint.close()
+  const lame = await search(mount, "rivers")
+  expect(lame.results[0]?.path).toBe(own(mount, "rivers.md"))
+  expect(lame.degraded.join()).toMatch(/could not be embedded.*found by words alone/)
+})
+
+/** Vectors by the letters of a text: enough to tell words apart. */
+async function fakeEndpoint(): Promise<AsyncDisposable & { url: string; close: () => Promise<void> }> {
+  const server = createServer((request, response) => {
+    let body = ""
+    request.on("data", (part: Buffer) => (body += part.toString()))
+    request.on("end", () => {
+      const { input } = JSON.parse(body) as { input: string | string[] }
+      const data = [input].flat().map((text, index) => {
+        const embedding = new Array<number>(128).fill(0)
+        for (const letter of text) embedding[letter.charCodeAt(0) % 128] = 1
+        return { index, embedding }
+      })
+      response.setHeader("content-type", "application/json")
+      response.end(JSON.stringify({ data }))
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const { port } = server.address() as { port: number }
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.closeAllConnections()
+      server.close(() => resolve())
+    })
+  return { url: `http://127.0.0.1:${port}`, close, [Symbol.asyncDispose]: close }
+}
+
+test("the MCP server's search finds what the daemon finds", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs({ index: true })
+  await write(mount, "plan.md", "# Plan\n\nThe bridge is to be painted in May.\n")
+  await settled(mount)
+  await using session = await Session.open(["--root", mount.work])
+  expect(await session.call("search", { query: "paint the bridge" })).toContain("plan.md")
 })
