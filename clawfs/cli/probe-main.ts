@@ -17,6 +17,9 @@ const load = {
   ffi: () => import("../sys/ffi.ts"),
   libc: () => import("../sys/libc.ts"),
   database: () => import("../store/database.ts"),
+  hnsw: () => import("../search/index/hnsw-graph.ts"),
+  libzstd: () => import("../sys/libzstd.ts"),
+  libsodium: () => import("../sys/libsodium.ts"),
   sharedMemory: () => import("../sys/shared-memory.ts"),
 }
 
@@ -45,6 +48,20 @@ const probes: Readonly<Record<Probe, () => Promise<string>>> = {
     const { Database } = await load.database()
     using db = new Database(":memory:", { create: true })
     return db.query<[], [string]>("SELECT sqlite_version()").get()?.[0] ?? ""
+  },
+  hnsw: async () => {
+    const { HnswGraph } = await load.hnsw()
+    return String(new HnswGraph(128, 16).size)
+  },
+  zstd: async () => {
+    const { hasZstd } = await load.libzstd()
+    if (!hasZstd()) throw new Error("there is no libzstd.so.1")
+    return ""
+  },
+  argon2id: async () => {
+    const { hasArgon2id } = await load.libsodium()
+    if (!hasArgon2id()) throw new Error("there is no libsodium.so.23")
+    return ""
   },
   memfd: async () => {
     const { createSharedMemory, SharedMapping } = await load.sharedMemory()

@@ -67,7 +67,20 @@ test.concurrent("every check is made, in both forms, and mounting works here", a
   const report = await examine({}, store)
   expect(report.checks.map(({ id }) => id)).toEqual([
     ...["kernel", "resend", "device", "mounting", "fusermount3", "allow-other", "mount-max", "control"],
-    ...["node", "koffi", "better-sqlite3", "memfd", "files", "proc", "accounts", "systemd", "mounts"],
+    ...[
+      "node",
+      "koffi",
+      "better-sqlite3",
+      "memfd",
+      "hnsw",
+      "zstd",
+      "argon2id",
+      "files",
+      "proc",
+      "accounts",
+      "systemd",
+      "mounts",
+    ],
     ...["store", "filesystem", "space"],
   ])
   expect(report.exit).toBe(0)

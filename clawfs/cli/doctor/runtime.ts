@@ -10,11 +10,29 @@ const REINSTALL = "install it again: npm ci (it is compiled where no prebuilt on
 
 export async function runtimeChecks(): Promise<Check[]> {
   const [ffi, sqlite, memfd] = await Promise.all([probe("ffi"), probe("sqlite"), probe("memfd")])
+  const [hnsw, zstd, argon2id] = await Promise.all([probe("hnsw"), probe("zstd"), probe("argon2id")])
   return [
     nodeCheck(process.versions.node),
     moduleCheck("koffi", ffi, () => "calls the C library"),
     moduleCheck("better-sqlite3", sqlite, (version) => `runs SQLite ${version}`),
     memfdCheck(memfd),
+    optional("hnsw", hnsw, {
+      works: "usearch finds neighbours among many vectors",
+      lacks:
+        "usearch does not work: search by meaning goes through all vectors, which is slow above some 16,000 chunks",
+      hint: REINSTALL,
+    }),
+    optional("zstd", zstd, {
+      works: "libzstd compresses directories and the texts of the index",
+      lacks: "directories can't be compressed, and compressed files can't be read",
+      hint: "apt-get install libzstd1",
+    }),
+    optional("argon2id", argon2id, {
+      works: "libsodium derives keys from passphrases (argon2id)",
+      lacks:
+        "passphrases are protected by PBKDF2, and trees whose passphrase used argon2id can't be unlocked",
+      hint: "apt-get install libsodium23",
+    }),
   ]
 }
 
@@ -64,6 +82,16 @@ function readPackage(directory: string): { name?: string; version?: string } | u
   } catch {
     return undefined
   }
+}
+
+/** What ClawFS can do without, at a price. */
+function optional(
+  id: string,
+  result: ProbeResult,
+  { works, lacks, hint }: { works: string; lacks: string; hint: string },
+): Check {
+  if (result.ok) return ok(id, works)
+  return bad("warn", id, { message: `${lacks} (${result.message})`, hint })
 }
 
 function memfdCheck(result: ProbeResult): Check {
