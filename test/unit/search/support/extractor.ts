@@ -11,8 +11,11 @@ import { program } from "../../../helpers/programs.ts"
 
 export const childProgram = (): string => program("clawfs/search/extract/child-main.ts")
 
+/** A busy machine must not make a file's end look like the file's fault. */
+const PATIENT_MS = 100_000
+
 export function extractor(limits: Partial<Limits> = {}): Extractor {
-  return new Extractor({ limits: { ...DEFAULT_LIMITS, ...limits }, program: childProgram() })
+  return new Extractor({ limits: { ...DEFAULT_LIMITS, timeoutMs: PATIENT_MS, ...limits }, program: childProgram() })
 }
 
 export const extract = (from: Extractor, name: string, bytes: Buffer): Promise<Extraction> =>
