@@ -1,6 +1,6 @@
 /** One request to a running daemon. */
 import { createConnection } from "node:net"
-import { PROTOCOL_VERSION, Response } from "../../schema/envelope.ts"
+import { PROTOCOL_VERSION, readResponse } from "../../schema/response.ts"
 import { Fault, type FaultKind } from "../core/fault.ts"
 import { CONTROL_SOCKET, shortSocketPath, type SocketPath } from "../sys/socket-path.ts"
 
@@ -29,10 +29,11 @@ export async function call(
   const timeoutMs = SLOW_METHODS[method] ?? TIMEOUT_MS
   const request = `${JSON.stringify({ v: PROTOCOL_VERSION, id: 1, method, params })}\n`
   const line = await exchange(path.path, request, timeoutMs, signal)
-  const response = Response.safeParse(parsed(line))
-  if (!response.success) throw new Fault("io", "the daemon's answer can't be understood")
-  if (response.data.ok) return response.data.result
-  throw new Fault(response.data.error.kind as FaultKind, response.data.error.message)
+  const response = readResponse(parsed(line))
+  if (response === undefined) throw new Fault("io", "the daemon's answer can't be understood")
+  if (response.ok) return response.result
+  const { kind, message, hint } = response.error
+  throw new Fault(kind as FaultKind, message, { hint })
 }
 
 function socketOf(store: string): SocketPath {

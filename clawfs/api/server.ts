@@ -5,7 +5,8 @@
  */
 import { chmodSync, rmSync } from "node:fs"
 import { createServer, type Server, type Socket } from "node:net"
-import { MAX_LINE_BYTES, PROTOCOL_VERSION, Request, type Response } from "../../schema/envelope.ts"
+import { Request } from "../../schema/envelope.ts"
+import { MAX_LINE_BYTES, PROTOCOL_VERSION, type Response } from "../../schema/response.ts"
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import type { SocketPath } from "../sys/socket-path.ts"

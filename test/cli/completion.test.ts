@@ -96,7 +96,7 @@ test.concurrent("bash: commands, options, values, directories and mounts", async
   needs(context, "bash")
   expect(await bash("")).toEqual([...names, "--help", "--version"])
   expect(await bash("mo")).toEqual(["mount"])
-  expect(await bash("mount", "--no")).toEqual(["--nonempty", "--noexec"])
+  expect(await bash("mount", "--no")).toEqual(["--nonempty", "--no-index", "--noexec"])
   expect(await bash("mount", "--log", "")).toEqual(["debug", "info", "warn", "error"])
   // Readline cuts a word at the =.
   expect(await bash("mount", "--log", "=", "w")).toEqual(["warn"])
@@ -126,7 +126,9 @@ test.concurrent("bash: what a terminal shows after two tabs", async (context) =>
 test.concurrent("zsh: commands, options, values, directories and mounts", async (context) => {
   needs(context, "zsh")
   expect((await zsh("clawfs ")).sort()).toEqual([...names].sort())
-  expect(await zsh("clawfs mount --no")).toEqual(expect.arrayContaining(["--nonempty", "--noexec"]))
+  expect(await zsh("clawfs mount --no")).toEqual(
+    expect.arrayContaining(["--nonempty", "--no-index", "--noexec"]),
+  )
   expect(await zsh("clawfs mount --log ")).toEqual(["debug", "info", "warn", "error"])
   expect(await zsh("clawfs mount al")).toEqual(["alpha"])
   expect(await zsh("clawfs completion ")).toEqual(["bash", "zsh"])

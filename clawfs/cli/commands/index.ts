@@ -18,7 +18,8 @@ export const index = command({
 status shows how much is indexed, how far the index is behind the files, and which embedder makes the
 vectors. rebuild drops the index and makes it anew from the files; nothing but time is lost by that.
 verify reads all of the index and says what is wrong in it. explain says of one file what the index has
-of it, or why it is not indexed. DIRECTORY is any on the mount; by default the current one, or the only mount there is.`,
+of it, or why it is not indexed. DIRECTORY is any on the mount; by default the current one, or the only
+mount there is.`,
   operands: [
     { name: "ACTION", completes: ACTIONS },
     { name: "PATH", completes: "directory", optional: true },

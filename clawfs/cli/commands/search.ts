@@ -18,10 +18,10 @@ const options = {
   rrf: { type: "boolean", help: "fuse by ranks (reciprocal rank fusion) instead of scores" },
   grep: {
     type: "boolean",
-    help: "QUERY is a regular expression: print each line that matches, as grep -rn does",
+    help: "print each line that matches QUERY, a regular expression, as grep -rn does",
   },
   "ignore-case": { type: "boolean", short: "i", help: "with --grep: upper and lower case are the same" },
-  fixed: { type: "boolean", short: "F", help: "with --grep: QUERY is a string, no regular expression" },
+  fixed: { type: "boolean", short: "F", help: "with --grep: QUERY is a string, no expression" },
   paths: { type: "boolean", help: "print paths and nothing else, for pipes" },
   json: { type: "boolean", help: "print JSON" },
 } as const
@@ -50,7 +50,7 @@ Expressions are those of ECMAScript. It needs the right to read the store: root'
     {
       title: "queries",
       text: `
-supplier delivery      words; forms of them and, in modes hybrid and meaning, related ones are found too
+supplier delivery      words and forms of them; modes hybrid and meaning find related ones too
 "second supplier"      these words, in this order
 -draft                 not with this word
 path:notes             below directories of this name or path
@@ -63,7 +63,7 @@ since:7d before:2026-05-01`,
 clawfs search "why did we pick the second supplier"
 clawfs search --paths budget /clawfs/workspaces/x | xargs -d '\\n' wc -l
 clawfs search --json --fresh "type:code retry backoff"
-clawfs search --grep 'TODO\(\w+\)' /clawfs/workspaces/x`,
+clawfs search --grep 'retry\(\w+\)' /clawfs/workspaces/x`,
     },
     {
       title: "--json",

@@ -1,13 +1,13 @@
 /** A client of the control socket that may send anything, in any pieces. */
 import { createConnection, type Socket } from "node:net"
-import { Response } from "../../../schema/envelope.ts"
+import { readResponse } from "../../../schema/response.ts"
 
 /** Whether a request on a connection of its own is answered as it should be. */
 export async function answers(path: string, method: string): Promise<boolean> {
   await using client = await RawClient.connect(path)
   client.send(requestLine(9, method))
-  const response = Response.safeParse(JSON.parse((await client.lines(1))[0] ?? "null"))
-  return response.success && response.data.ok && response.data.id === 9
+  const response = readResponse(JSON.parse((await client.lines(1))[0] ?? "null"))
+  return response?.ok === true && response.id === 9
 }
 
 export function requestLine(id: number, method: string, params: Record<string, unknown> = {}): string {

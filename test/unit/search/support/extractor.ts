@@ -15,7 +15,10 @@ export const childProgram = (): string => program("clawfs/search/extract/child-m
 const PATIENT_MS = 100_000
 
 export function extractor(limits: Partial<Limits> = {}): Extractor {
-  return new Extractor({ limits: { ...DEFAULT_LIMITS, timeoutMs: PATIENT_MS, ...limits }, program: childProgram() })
+  return new Extractor({
+    limits: { ...DEFAULT_LIMITS, timeoutMs: PATIENT_MS, ...limits },
+    program: childProgram(),
+  })
 }
 
 export const extract = (from: Extractor, name: string, bytes: Buffer): Promise<Extraction> =>
