@@ -40,6 +40,7 @@ export class Feed {
   #noted: number[] = []
   readonly #insert: Query<[number, Buffer]>
   readonly #first: Query<[], [number | null]>
+  readonly #position: Query<[], [number, number]>
   readonly #read: Query<[number, number], [number, Buffer]>
   readonly #drop: Query<[number, number]>
   readonly #clear: Query<[]>
@@ -48,6 +49,7 @@ export class Feed {
     this.#counters = counters
     this.#insert = db.query("INSERT INTO feed (seq, changes) VALUES (?, ?)")
     this.#first = db.query("SELECT min(seq) FROM feed")
+    this.#position = db.query("SELECT feed_epoch, feed_last FROM state WHERE id = 1")
     this.#read = db.query("SELECT seq, changes FROM feed WHERE seq > ? ORDER BY seq LIMIT ?")
     this.#drop = db.query(
       "DELETE FROM feed WHERE seq IN (SELECT seq FROM feed WHERE seq <= ? ORDER BY seq LIMIT ?)",
@@ -80,6 +82,12 @@ export class Feed {
   /** After a rollback. */
   clear(): void {
     this.#noted = []
+  }
+
+  /** The epoch and the last change as they are in the database now: a cheap look, for whoever waits for changes. */
+  get position(): { readonly epoch: number; readonly last: number } {
+    const [epoch = 0, last = 0] = this.#position.get() ?? []
+    return { epoch, last }
   }
 
   /** Up to `limit` commits behind the change `seq`, in order. */

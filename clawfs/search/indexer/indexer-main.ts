@@ -24,6 +24,8 @@ const PRIORITY = 10
 /** How often it is looked for changes. */
 const POLL_MS = 100
 const REPORT_MS = 100
+/** Where nothing was written, it is looked this often whether vectors are missing or a model should learn. */
+const EMBED_MS = 1000
 
 const config = JSON.parse(present(process.argv[2], "configuration")) as IndexerConfig
 const log = new Log("indexer", { level: config.logLevel })
@@ -83,12 +85,15 @@ async function run(): Promise<void> {
     wake?.()
   })
   const reports = new Reports()
+  let embedAfterMs = 0
   while (!state.isEnding) {
     const follows = indexer.follow()
     const next = await indexer.work()
     const isBusy = follows || next === 0
     // Words first: a new file is found by them while its meaning is being computed.
-    const embeds = !isBusy && (await embedding.step())
+    if (isBusy) embedAfterMs = 0
+    const embeds = !isBusy && Date.now() >= embedAfterMs && (await embedding.step())
+    if (!isBusy && !embeds && Date.now() >= embedAfterMs) embedAfterMs = Date.now() + EMBED_MS
     reports.tell(indexer, embeds, embedding.problem)
     if (!isBusy && !embeds) await pause(Math.min(next ?? POLL_MS, POLL_MS))
     // Orders and the extractor's answers come through the event loop.

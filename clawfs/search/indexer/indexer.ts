@@ -126,6 +126,9 @@ export class Indexer {
 
   /** Follows the feed; true when there may be more. */
   follow(): boolean {
+    const { epoch, last } = this.#store.feed.position
+    this.#last = last
+    if (String(epoch) === this.#epoch && last === this.#followed) return false
     return this.#store.view(() => {
       const { feed, counters } = this.#store
       const epoch = String(counters.feedEpoch)
