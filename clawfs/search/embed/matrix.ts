@@ -37,12 +37,12 @@ function addScaled(
   for (let k = 0; k < width; k++) to[i + k] = (to[i + k] ?? 0) + scale * (from[j + k] ?? 0)
 }
 
-/** A pivot below this is a column that depends on the ones before. */
-const TINY = 1e-12
+/** A column whose own part is less than this of it (squared) depends on the ones before: what is left of it is rounding. */
+const DEPENDENT = 1e-12
 
 /**
  * Makes the columns of X (rows × width) orthonormal in place: X = Q R with R from the Cholesky decomposition of XᵀX. Twice, because
- * once leaves errors of the size of the condition number squared (Yamamoto et al. 2015).
+ * once leaves errors of the size of the condition number squared (Yamamoto et al. 2015). Columns that depend on others become zero.
  */
 export function orthonormalize(x: Float32Array, rows: number, width: number): void {
   for (let round = 0; round < 2; round++) {
@@ -71,7 +71,9 @@ function cholesky(g: Float64Array, width: number): Float64Array {
   for (let a = 0; a < width; a++) {
     let pivot = g[a * width + a] ?? 0
     for (let c = 0; c < a; c++) pivot -= (r[c * width + a] ?? 0) ** 2
-    const diagonal = Math.sqrt(Math.max(pivot, TINY))
+    // Divided by infinity it is zero, and takes nothing from the columns behind it.
+    const isDependent = !(pivot > DEPENDENT * (g[a * width + a] ?? 0))
+    const diagonal = isDependent ? Infinity : Math.sqrt(pivot)
     r[a * width + a] = diagonal
     for (let b = a + 1; b < width; b++) {
       let sum = g[a * width + b] ?? 0

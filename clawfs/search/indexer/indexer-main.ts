@@ -43,6 +43,11 @@ function pause(ms: number): Promise<void> {
   })
 }
 
+/** A parent that is gone does not hear it; this process ends then ("disconnect"). */
+function tellParent(report: IndexerReport | VerifyReport): void {
+  if (process.connected) process.send?.(report, () => undefined)
+}
+
 class Reports {
   #told = ""
   #toldMs = 0
@@ -61,7 +66,7 @@ class Reports {
     if (text === this.#told) return
     this.#told = text
     this.#toldMs = now
-    process.send?.(report)
+    tellParent(report)
   }
 }
 
@@ -79,8 +84,7 @@ async function run(): Promise<void> {
   await using embedding = new Embedding(writer, directory, readSearchConfig(directory).embedder, log)
   process.on("message", (order: IndexerOrder) => {
     if (order.kind === "hurry") indexer.hurry(order.seq)
-    else if (order.kind === "verify")
-      process.send?.({ kind: "verified", problems: verifyIndex(writer) } satisfies VerifyReport)
+    else if (order.kind === "verify") tellParent({ kind: "verified", problems: verifyIndex(writer) })
     else state.isEnding = state.isRebuilding = true
     wake?.()
   })

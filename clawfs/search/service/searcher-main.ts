@@ -38,7 +38,8 @@ async function answer(request: SearcherRequest): Promise<SearcherReply> {
 }
 
 process.on("message", (request: SearcherRequest) => {
-  void answer(request).then((reply) => process.send?.(reply))
+  // A parent that is gone does not hear it; this process ends then.
+  void answer(request).then((reply) => process.connected && process.send?.(reply, () => undefined))
 })
 process.on("disconnect", () => {
   // Nothing else keeps the process.
