@@ -105,10 +105,15 @@ async function run(): Promise<void> {
   }
 }
 
-process.on("disconnect", () => {
-  state.isEnding = true
-  wake?.()
-})
+/**
+ * Killed at any point, the index is whole: so this process ends in the way that can't hang. What else would keep it alive, a
+ * thread that learns or a child, and with it the lock that the next indexer waits for, goes too.
+ */
+function end(): void {
+  process.kill(process.pid, "SIGKILL")
+}
+
+process.on("disconnect", end)
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
   process.on(signal, () => log.debug("signal ignored", { signal }))
 setPriority(0, PRIORITY)
@@ -117,6 +122,5 @@ try {
   if (state.isRebuilding) dropIndex(join(config.store, "index"))
 } catch (thrown) {
   log.error("the indexer ends", { reason: describe(thrown) })
-  process.exitCode = 1
 }
-if (process.connected) process.disconnect()
+end()
