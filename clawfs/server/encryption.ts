@@ -20,6 +20,7 @@ import {
 } from "../../schema/encryption.ts"
 import { forbidDumps } from "../sys/no-dumps.ts"
 import type { KeyOrder, KeyReport } from "./messages.ts"
+import { checkedParameters, type Schema } from "./parameters.ts"
 
 type Run = (order: KeyOrder, moved: readonly ArrayBuffer[]) => Promise<unknown>
 
@@ -160,23 +161,8 @@ function slotOf(slot: Slot): KeySlot {
   return { ...slot, salt: Buffer.from(slot.salt, "hex"), wrapped: Buffer.from(slot.wrapped, "hex") }
 }
 
-interface Schema<T> {
-  safeParse(value: unknown):
-    | { readonly success: true; readonly data: T }
-    | {
-        readonly success: false
-        readonly error: { readonly issues: readonly { path: PropertyKey[]; message: string }[] }
-      }
-}
-
 function parsed<T>(schema: Schema<T>, params: unknown): T {
-  const result = schema.safeParse(params)
-  if (result.success) return result.data
-  const [issue] = result.error.issues
-  throw new Fault(
-    "invalid",
-    `params: ${issue?.path.map(String).join(".") ?? ""}: ${issue?.message ?? "invalid"}`,
-  )
+  return checkedParameters(schema, params, "params: ")
 }
 
 /** Reads keys from a pipe that the client holds: so they are never text, and in no buffer but their own. */

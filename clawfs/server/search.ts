@@ -14,6 +14,7 @@ import type { Caller } from "../search/service/permissions.ts"
 import type { IndexState } from "../search/service/status.ts"
 import { SearchParams, type IndexStatus, type SearchResponse } from "../../schema/search-api.ts"
 import type { ServerConfig } from "./messages.ts"
+import { checkedParameters } from "./parameters.ts"
 
 const indexerMain = fileURLToPath(new URL("../search/indexer/indexer-main.js", import.meta.url))
 const searcherMain = fileURLToPath(new URL("../search/service/searcher-main.js", import.meta.url))
@@ -293,18 +294,11 @@ export class Search implements AsyncDisposable {
 export function searchHandlers(search: Search): [string, Handler][] {
   const caller = { uid: process.getuid?.() ?? 0, groups: process.getgroups?.() ?? [] }
   return [
-    ["search", (params) => search.search(searchParams(params), caller)],
+    ["search", (params) => search.search(checkedParameters(SearchParams, params), caller)],
     ["index.status", () => search.status()],
     ["index.rebuild", () => (search.rebuild(), {})],
     ["index.verify", async () => ({ problems: await search.verify() })],
     ["index.explain", (params) => search.explain(params, caller)],
     ["index.catch-up", async () => ({ isFresh: await search.catchUp() })],
   ]
-}
-
-function searchParams(params: unknown): SearchParams {
-  const parsed = SearchParams.safeParse(params)
-  if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  throw new Fault("invalid", `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "invalid"}`)
 }

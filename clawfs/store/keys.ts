@@ -109,15 +109,13 @@ export class Keys {
     this.#dropSlots.run(id)
   }
 
-  /** Keys that no tree has any more go, and with them whatever could still be decrypted. Returns their numbers. */
-  dropUnused(): number[] {
-    const ids = this.#unused.all().map(([id]) => id)
-    for (const id of ids) {
+  /** Keys that no tree has any more go, and with them whatever could still be decrypted. */
+  dropUnused(): void {
+    for (const [id] of this.#unused.all()) {
       this.#dropFiles.run(id)
       this.#dropSlots.run(id)
       this.#dropKey.run(id)
     }
-    return ids
   }
 
   fileKey(body: number): FileKeyRow {

@@ -30,8 +30,8 @@ const EMBED_MS = 1000
 const config = JSON.parse(present(process.argv[2], "configuration")) as IndexerConfig
 const log = new Log("indexer", { level: config.logLevel })
 let wake: (() => void) | undefined
-/** `isRebuilding`: the index is to be dropped; whoever started this process starts another. */
-const state = { isEnding: false, isRebuilding: false }
+/** The index is to be dropped; whoever started this process starts another. */
+const state = { isRebuilding: false }
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
@@ -70,6 +70,7 @@ class Reports {
   }
 }
 
+/** Works until the index is to be dropped. */
 async function run(): Promise<void> {
   const directory = join(config.store, "index")
   mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -85,12 +86,12 @@ async function run(): Promise<void> {
   process.on("message", (order: IndexerOrder) => {
     if (order.kind === "hurry") indexer.hurry(order.seq)
     else if (order.kind === "verify") tellParent({ kind: "verified", problems: verifyIndex(writer) })
-    else state.isEnding = state.isRebuilding = true
+    else state.isRebuilding = true
     wake?.()
   })
   const reports = new Reports()
   let embedAfterMs = 0
-  while (!state.isEnding) {
+  while (!state.isRebuilding) {
     const follows = indexer.follow()
     const next = await indexer.work()
     const isBusy = follows || next === 0
@@ -119,7 +120,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
 setPriority(0, PRIORITY)
 try {
   await run()
-  if (state.isRebuilding) dropIndex(join(config.store, "index"))
+  dropIndex(join(config.store, "index"))
 } catch (thrown) {
   log.error("the indexer ends", { reason: describe(thrown) })
 }
