@@ -27,7 +27,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     ...["clawfs/search/extract", "clawfs/search/chunk", "clawfs/search/feed"],
   ],
   "clawfs/search/service": [
-    ...["clawfs/core", "clawfs/store", "schema", "clawfs/search", "clawfs/search/indexer"],
+    ...["clawfs/core", "clawfs/sys", "clawfs/store", "schema", "clawfs/search", "clawfs/search/indexer"],
   ],
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],

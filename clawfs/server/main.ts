@@ -217,6 +217,8 @@ async function start(): Promise<void> {
     ...server.encryption.methods,
   ])
   process.on("disconnect", () => void server.abandon())
+  // The event of a channel that closed while modules were being loaded has passed.
+  if (!process.connected) void server.abandon()
   process.on("message", (message: { kind?: unknown }) => {
     if (message.kind === "flush") void server.flush().finally(() => tell({ kind: "flushed" }))
   })

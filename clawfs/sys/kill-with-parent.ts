@@ -1,11 +1,21 @@
-/** Makes a helper process end with the process that started it, however that ends. */
+/** Makes a process that was forked with a channel end with the process that started it, however that ends. */
 import { checked } from "./ffi.ts"
 import { prctl } from "./libc.ts"
 
 const PR_SET_PDEATHSIG = 1
 const SIGKILL = 9
 
-/** The kernel sends SIGKILL to this process when the thread that started it is gone (prctl(2)). */
+function end(): void {
+  process.kill(process.pid, "SIGKILL")
+}
+
+/**
+ * From now on this process is killed when its parent is gone or has closed the channel between them. The kernel's signal
+ * (prctl(2)) also reaches a process that waits in a system call; it is not sent for a parent that was gone before it was
+ * asked for, and neither is the event of a channel that closed while this program's modules were being loaded.
+ */
 export function killWithParent(): void {
   checked("prctl", prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+  process.on("disconnect", end)
+  if (!process.connected) end()
 }

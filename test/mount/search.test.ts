@@ -6,8 +6,9 @@ import { describe, expect, test } from "vitest"
 import { dumpIndex } from "../../clawfs/search/index/dump.ts"
 import { IndexReader } from "../../clawfs/search/index/reader.ts"
 import type { IndexStatus, SearchResponse } from "../../schema/search-api.ts"
-import { sleep } from "../helpers/exec.ts"
+import { sleep, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
+import { processesNaming } from "../helpers/mountinfo.ts"
 import { Session } from "../cli/mcp-session.ts"
 import { repository } from "../helpers/programs.ts"
 import { plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
@@ -218,6 +219,27 @@ test("after 25 kills of indexer and server the index is that of a rebuild, row b
   expect(followed).toEqual(lines())
   expect(followed.length).toBeGreaterThan(50)
   expect(readFileSync(join(mount.store, "clawfs.log"), "utf8")).toContain("a process of the search died")
+})
+
+/** Starts a program as the server starts its processes, and is killed after a while. */
+const PARENT = `
+const [program, config, ms] = process.argv.slice(1)
+require("child_process").fork(program, [config], { stdio: ["ignore", "ignore", "ignore", "ipc"] })
+setTimeout(() => process.kill(process.pid, "SIGKILL"), Number(ms))
+`
+
+test("indexer and searcher end with their parent, whenever it dies", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs()
+  await mount.unmount()
+  const config = JSON.stringify({ store: mount.store, logLevel: "info" })
+  const search = join(repository, "dist", "clawfs", "search")
+  for (let ms = 0; ms < 600; ms += 50)
+    for (const program of ["indexer/indexer-main.js", "service/searcher-main.js"])
+      await mount.exec("node", ["-e", PARENT, join(search, program), config, String(ms)])
+  const left = (): unknown[] => processesNaming(mount.store)
+  await waitUntil(() => left().length === 0, 2000)
+  expect(left()).toEqual([])
 })
 
 /** Files of every kind that a tree may hold; `$1` is where. */

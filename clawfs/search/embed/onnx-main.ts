@@ -118,7 +118,6 @@ async function answer(body: OnnxRequest): Promise<OnnxAnswer> {
 
 killWithParent()
 setPriority(0, constants.priority.PRIORITY_LOW)
-process.on("disconnect", () => process.kill(process.pid, "SIGKILL"))
 process.on("message", ({ id, body }: Numbered<OnnxRequest>) => {
   void answer(body).then((made) => process.send?.({ id, body: made }, undefined, undefined, () => undefined))
 })

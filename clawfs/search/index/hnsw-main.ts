@@ -32,7 +32,6 @@ function reply(id: number, body: HnswAnswer): void {
 }
 
 killWithParent()
-process.on("disconnect", () => process.kill(process.pid, "SIGKILL"))
 process.on("message", ({ id, body }: Numbered<HnswRequest>) => {
   try {
     reply(id, answer(body))

@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { present } from "../../core/assert.ts"
 import { describe } from "../../core/fault.ts"
 import { Log } from "../../core/log.ts"
+import { killWithParent } from "../../sys/kill-with-parent.ts"
 import { Store } from "../../store/store.ts"
 import { readSearchConfig } from "../config.ts"
 import { Extractor } from "../extract/extractor.ts"
@@ -43,7 +44,7 @@ function pause(ms: number): Promise<void> {
   })
 }
 
-/** A parent that is gone does not hear it; this process ends then ("disconnect"). */
+/** A parent that is gone does not hear it; this process ends then. */
 function tellParent(report: IndexerReport | VerifyReport): void {
   if (process.connected) process.send?.(report, () => undefined)
 }
@@ -114,7 +115,7 @@ function end(): void {
   process.kill(process.pid, "SIGKILL")
 }
 
-process.on("disconnect", end)
+killWithParent()
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
   process.on(signal, () => log.debug("signal ignored", { signal }))
 setPriority(0, PRIORITY)

@@ -6,12 +6,14 @@ import { present } from "../../core/assert.ts"
 import { Fault, describe } from "../../core/fault.ts"
 import { Log } from "../../core/log.ts"
 import { ExplainParams, SearchParams } from "../../../schema/search-api.ts"
+import { killWithParent } from "../../sys/kill-with-parent.ts"
 import { Store } from "../../store/store.ts"
 import type { SearcherConfig, SearcherReply, SearcherRequest } from "./messages.ts"
 import { SearchService } from "./service.ts"
 import { statusOf } from "./status.ts"
 
 const config = JSON.parse(present(process.argv[2], "configuration")) as SearcherConfig
+killWithParent()
 const log = new Log("searcher", { level: config.logLevel })
 const service = new SearchService(Store.open(config.store, { readOnly: true }))
 
@@ -40,10 +42,6 @@ async function answer(request: SearcherRequest): Promise<SearcherReply> {
 process.on("message", (request: SearcherRequest) => {
   // A parent that is gone does not hear it; this process ends then.
   void answer(request).then((reply) => process.connected && process.send?.(reply, () => undefined))
-})
-process.on("disconnect", () => {
-  // Nothing else keeps the process.
-  void service[Symbol.asyncDispose]()
 })
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
   process.on(signal, () => log.debug("signal ignored", { signal }))
