@@ -9,6 +9,7 @@ import { BuiltinEmbedder } from "../../clawfs/search/embed/builtin.ts"
 import { embeddedText } from "../../clawfs/search/embed/embedder.ts"
 import { learn } from "../../clawfs/search/embed/learn.ts"
 import { decodeModel } from "../../clawfs/search/embed/model.ts"
+import { prepareText } from "../../clawfs/search/index/prepare.ts"
 import { IndexReader } from "../../clawfs/search/index/reader.ts"
 import { VectorSearch } from "../../clawfs/search/index/vector-search.ts"
 import { IndexWriter } from "../../clawfs/search/index/writer.ts"
@@ -127,7 +128,7 @@ function put(writer: IndexWriter, ino: number, { title, text }: { title: string;
     isWhole: true,
   }
   const chunk = { start: 0, end: size, firstLine: 1, lastLine: text.split("\n").length, heading: "", text }
-  writer.replaceDocument(file, extracted, [chunk])
+  writer.replaceDocument(file, prepareText(extracted, [chunk]))
   writer.setPaths(ino, [Buffer.from(`d/${ino}`)])
 }
 

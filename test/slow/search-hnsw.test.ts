@@ -5,6 +5,7 @@ import { BuiltinEmbedder } from "../../clawfs/search/embed/builtin.ts"
 import { embeddedText } from "../../clawfs/search/embed/embedder.ts"
 import { learn } from "../../clawfs/search/embed/learn.ts"
 import { decodeModel } from "../../clawfs/search/embed/model.ts"
+import { prepareText } from "../../clawfs/search/index/prepare.ts"
 import { HnswBuilder } from "../../clawfs/search/index/hnsw-builder.ts"
 import { HnswSearch } from "../../clawfs/search/index/hnsw-search.ts"
 import { normalized } from "../../clawfs/search/index/normalize.ts"
@@ -41,7 +42,7 @@ function fill({ writer }: TestIndex): void {
     writer.transact(() => {
       for (let each = ino; each < ino + 500; each++) {
         const text = someText()
-        writer.replaceDocument(fileOf(each, text), textOf(text), split(text))
+        writer.replaceDocument(fileOf(each, text), prepareText(textOf(text), split(text)))
         writer.setPaths(each, [Buffer.from(`f${each}`)])
       }
     })

@@ -1,7 +1,7 @@
 /** A file's text, whatever the file is: plain texts are read here, everything that could hurt in a process of its own. */
 import { decode } from "./encoding.ts"
 import { detectBytes, detectText, firstOf, type ContainerFormat } from "./detect.ts"
-import { isRefusal, Refused, refuse, type Extraction } from "./extraction.ts"
+import { isRefusal, Refused, refuse, type Extraction, type Refusal } from "./extraction.ts"
 import { ExtractorChild } from "./extractor-child.ts"
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts"
 import type { NameHint } from "./names.ts"
@@ -62,13 +62,19 @@ export class Extractor implements AsyncDisposable {
 
   async #read(format: ContainerFormat, source: ContentSource): Promise<Extraction> {
     const { maxContainerBytes } = this.#limits
+    const refusal = tooLarge(format, source.size, this.#limits)
+    if (refusal !== undefined) return refusal
     const isCut = source.size > maxContainerBytes
-    // A page or message has its text from the start on; the others end with what tells where everything is.
-    if (isCut && format !== "html" && format !== "mail")
-      return refuse("too-large", `a ${format} file of more than ${maxContainerBytes >> 20} MiB`)
     const extraction = await this.#child.read(format, source.read(0, maxContainerBytes))
     return isCut && !isRefusal(extraction) ? { ...extraction, isWhole: false } : extraction
   }
+}
+
+/** Of a file of `size` bytes: why it is not read, undefined if it is. */
+export function tooLarge(format: ContainerFormat, size: number, limits: Limits): Refusal | undefined {
+  // A page or message has its text from the start on; the others end with what tells where everything is.
+  if (size <= limits.maxContainerBytes || format === "html" || format === "mail") return undefined
+  return refuse("too-large", `a ${format} file of more than ${limits.maxContainerBytes >> 20} MiB`)
 }
 
 function isPlain(hint: NameHint): hint is NameHint & { readonly format: PlainFormat } {

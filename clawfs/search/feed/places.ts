@@ -33,6 +33,9 @@ const ROOT = 1
 /** A damaged store may have directories that contain each other. */
 const DEEPEST = 4096
 const SLASH = Buffer.from("/")
+const DIRECTORY = 4
+/** Directories whose paths are kept in memory. */
+const MOST_PREFIXES = 4096
 
 export class Places {
   readonly #at: Query<[number, number], Row>
@@ -41,6 +44,8 @@ export class Places {
   readonly #put: Query<Row>
   readonly #remove: Query<[number, number]>
   readonly #clear: Query<[]>
+  /** Paths of directories with a slash behind, as they were asked for since a directory changed. */
+  readonly #prefixes = new Map<number, Buffer>()
 
   /** The table is made if it is missing. */
   constructor(db: Database) {
@@ -72,14 +77,17 @@ export class Places {
   }
 
   put({ parent, cookie, ino, type, name }: Place): void {
+    if (type === DIRECTORY) this.#prefixes.clear()
     this.#put.run(parent, cookie, ino, type, name)
   }
 
-  remove({ parent, cookie }: { readonly parent: number; readonly cookie: number }): void {
+  remove({ parent, cookie, type }: Place): void {
+    if (type === DIRECTORY) this.#prefixes.clear()
     this.#remove.run(parent, cookie)
   }
 
   clear(): void {
+    this.#prefixes.clear()
     this.#clear.run()
   }
 
@@ -91,21 +99,29 @@ export class Places {
   /** The paths of an inode from the root, `a/b`, in the order of their bytes; none when the index does not follow it. */
   paths(ino: number): Buffer[] {
     return this.of(ino)
-      .map(({ parent, name }) => this.#join(parent, name))
-      .filter((path) => path !== undefined)
+      .flatMap(({ parent, name }) => {
+        const prefix = this.#prefix(parent)
+        return prefix === undefined ? [] : [Buffer.concat([prefix, name])]
+      })
       .sort((a, b) => a.compare(b))
   }
 
-  #join(directory: number, name: Buffer): Buffer | undefined {
-    const parts = [name]
-    for (let at = directory, depth = 0; at !== ROOT; depth += 1) {
+  /** The path of a directory with a slash behind, "" for the root. */
+  #prefix(directory: number): Buffer | undefined {
+    const known = this.#prefixes.get(directory)
+    if (known !== undefined) return known
+    const parts: Buffer[] = []
+    for (let at = directory; at !== ROOT;) {
       const row = this.#of.get(at)
-      if (row === undefined || depth > DEEPEST) return undefined
+      if (row === undefined || parts.length > 2 * DEEPEST) return undefined
       const place = fromRow(row)
       parts.push(SLASH, place.name)
       at = place.parent
     }
-    return Buffer.concat(parts.reverse())
+    const prefix = Buffer.concat(parts.reverse())
+    if (this.#prefixes.size >= MOST_PREFIXES) this.#prefixes.clear()
+    this.#prefixes.set(directory, prefix)
+    return prefix
   }
 }
 

@@ -1,8 +1,6 @@
 /** Tables `chunk` and `chunk_fts`: a document's chunks are compared by hash, so that only what has changed gets new rows. */
-import { createHash } from "node:crypto"
 import type { Database, Query } from "../../store/database.ts"
-import type { Chunk } from "../document.ts"
-import { packText } from "./chunk-text.ts"
+import { hashOf, packedOf, type PreparedChunk, type PreparedText } from "./prepare.ts"
 import type { VectorStore } from "./vector-store.ts"
 
 /** How many chunks were left as they are, are new, and are gone. */
@@ -10,14 +8,6 @@ export interface ChunkChanges {
   readonly kept: number
   readonly added: number
   readonly removed: number
-}
-
-const HASH_BYTES = 16
-
-/** Of all that is searched in a chunk: equal hashes mean the same words and the same vector. */
-export function chunkHash(title: string, { heading, text }: Chunk): Buffer {
-  const hash = createHash("sha256").update(title).update("\0").update(heading).update("\0").update(text)
-  return hash.digest().subarray(0, HASH_BYTES)
 }
 
 type Place = [n: number, start: number, end: number, firstLine: number, lastLine: number]
@@ -48,16 +38,19 @@ export class ChunkRows {
     this.#deleteWords = db.query("DELETE FROM chunk_fts WHERE rowid = ?")
   }
 
-  replace(ino: number, title: string, chunks: readonly Chunk[]): ChunkChanges {
+  /** `text` undefined: there are no chunks any more. */
+  replace(ino: number, text: PreparedText | undefined): ChunkChanges {
+    const chunks = text?.chunks ?? []
     const before = new Map<string, number[]>()
     const rows = this.#ofDocument.all(ino)
     for (const [id, hash] of rows) before.set(key(hash), [...(before.get(key(hash)) ?? []), id])
     let kept = 0
     for (const [n, chunk] of chunks.entries()) {
-      const hash = chunkHash(title, chunk)
+      if (text === undefined) break
+      const hash = hashOf(text, chunk)
       const place: Place = [n, chunk.start, chunk.end, chunk.firstLine, chunk.lastLine]
       const same = before.get(key(hash))?.shift()
-      if (same === undefined) this.#add(ino, place, title, chunk, hash)
+      if (same === undefined) this.#add(ino, place, text, chunk, hash)
       else {
         this.#place.run(...place, same)
         kept++
@@ -72,13 +65,14 @@ export class ChunkRows {
     this.#last = undefined
   }
 
-  #add(ino: number, place: Place, title: string, { heading, text }: Chunk, hash: Buffer): void {
+  #add(ino: number, place: Place, document: PreparedText, chunk: PreparedChunk, hash: Buffer): void {
+    const { heading, text } = chunk
     // Not RETURNING, which opens a statement transaction: at each one FTS5 writes out what it has gathered (measured: 4.7 instead of
     // 6.7 MB/s).
     const id = (this.#last ?? this.#lastId.get()?.[0] ?? 0) + 1
     this.#last = id
-    this.#insert.run(id, ino, ...place, heading, packText(text), hash)
-    this.#insertWords.run(id, title, heading, text)
+    this.#insert.run(id, ino, ...place, heading, packedOf(document, chunk), hash)
+    this.#insertWords.run(id, document.title, heading, text)
   }
 
   #remove(id: number): void {

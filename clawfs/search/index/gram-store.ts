@@ -5,14 +5,14 @@
  */
 import { present } from "../../core/assert.ts"
 import type { Database, Query } from "../../store/database.ts"
-import { gramsOf, packAscending, unpackAscending, VarintReader, VarintWriter } from "./grams.ts"
+import { unpackAscending, VarintReader } from "./grams.ts"
 import { mergedPage, PAGE_COUNT, pagesOf } from "./gram-pages.ts"
 
 /** What a segment is made of at first, whichever is reached first. */
-const PENDING_DOCUMENTS = 256
+const PENDING_DOCUMENTS = 1024
 const PENDING_BYTES = 4 * 2 ** 20
 const MERGED_AT_ONCE = 8
-/** Segments of this tier (256 · 8² documents) are not merged further. */
+/** Segments of this tier (1,024 · 8² documents) are not merged further. */
 const TOP_TIER = 2
 
 interface Segment {
@@ -34,6 +34,8 @@ export class GramStore {
   readonly #insertPage: Query<[number, number, Buffer]>
   readonly #page: Query<[number, number], [Buffer]>
   readonly #live: Query<[number, number], [number]>
+  /** What is in `gram_pending`; undefined: not known. */
+  #waitingNow: { documents: number; bytes: number } | undefined
 
   constructor(db: Database) {
     this.#db = db
@@ -50,20 +52,32 @@ export class GramStore {
     this.#live = db.query("SELECT grams FROM document WHERE grams BETWEEN ? AND ?")
   }
 
-  /** Takes a document's number (0: none) away and gives its new text one; 0 for none. */
-  replace(before: number, text: string | undefined): number {
-    if (before > 0) this.#removePending.run(before)
-    if (text === undefined) return 0
-    const packed = new VarintWriter()
-    packAscending(gramsOf(text), packed)
-    if (packed.length === 0) return 0
-    const [count, bytes] = this.#waiting.get() ?? [0, 0]
+  /** Takes a document's number (0: none) away and gives its new text one; 0 for one without grams (packed). */
+  replace(before: number, grams: Uint8Array): number {
+    if (before > 0 && this.#removePending.run(before) > 0) this.#waitingNow = undefined
+    if (grams.length === 0) return 0
+    let waiting = (this.#waitingNow ??= this.#countWaiting())
     // Before the new one is put in, as its document row has no number yet.
-    if (count >= PENDING_DOCUMENTS || bytes >= PENDING_BYTES) this.#flush()
+    if (waiting.documents >= PENDING_DOCUMENTS || waiting.bytes >= PENDING_BYTES) {
+      this.#flush()
+      waiting = this.#waitingNow = { documents: 0, bytes: 0 }
+    }
+    waiting.documents += 1
+    waiting.bytes += grams.length
     // Not RETURNING, for the reason in chunk-rows.ts.
     const number = (this.#lastNumber.get()?.[0] ?? 0) + 1
-    this.#add.run(number, packed.view())
+    this.#add.run(number, Buffer.from(grams.buffer, grams.byteOffset, grams.length))
     return number
+  }
+
+  /** After a rollback. */
+  forget(): void {
+    this.#waitingNow = undefined
+  }
+
+  #countWaiting(): { documents: number; bytes: number } {
+    const [documents, bytes] = this.#waiting.get() ?? [0, 0]
+    return { documents, bytes }
   }
 
   /** Merges once, if there is something to merge; in a transaction. Returns whether it did. */

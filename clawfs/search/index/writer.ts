@@ -2,13 +2,12 @@
  * Writes the index. One process has it (the indexer); others read through `IndexReader` meanwhile. What belongs together goes
  * into one `transact`; vectors come afterwards, in batches, as the embedder gets to them (`vectors`).
  */
-import { Fault } from "../../core/fault.ts"
 import type { Database, Query } from "../../store/database.ts"
-import type { Chunk, ExtractedText } from "../document.ts"
 import { ChunkRows, type ChunkChanges } from "./chunk-rows.ts"
 import { GramStore } from "./gram-store.ts"
 import { openForWriting } from "./open.ts"
 import { PathRows } from "./path-rows.ts"
+import type { PreparedText } from "./prepare.ts"
 import { VectorStore } from "./vector-store.ts"
 
 /** indexed: its text is searchable; skipped: by a rule (binary, too large, ignored); failed: its extractor gave up. */
@@ -93,22 +92,18 @@ export class IndexWriter implements Disposable {
       // What was counted in memory may be of rows that are not there now.
       this.vectors.forget()
       this.#chunks.forget()
+      this.#grams.forget()
       throw thrown
     }
   }
 
   /**
    * Puts a file in, or anew. Chunks whose title, heading and text are as before keep their ids and vectors, wherever they stand
-   * now. `text` is undefined for a file without searchable text; then `chunks` must be empty.
+   * now. `text` is undefined for a file without searchable text.
    */
-  replaceDocument(
-    file: IndexedFile,
-    text: ExtractedText | undefined,
-    chunks: readonly Chunk[],
-  ): ChunkChanges {
-    if (text === undefined && chunks.length > 0) throw new Fault("bug", "BUG: chunks without a text")
+  replaceDocument(file: IndexedFile, text: PreparedText | undefined): ChunkChanges {
     const [title, grams] = this.#title.get(file.ino) ?? [undefined, 0]
-    const number = this.#grams.replace(grams, text?.text)
+    const number = this.#grams.replace(grams, text?.grams ?? NONE)
     // Not OR REPLACE, for the reason in chunk-rows.ts.
     this.#delete.run(file.ino)
     this.#put.run(
@@ -118,7 +113,7 @@ export class IndexWriter implements Disposable {
       ...[file.size, file.mtime, file.mtimeNanos, number],
     )
     if ((text?.title ?? "") !== title) this.#paths.refresh(file.ino)
-    return this.#chunks.replace(file.ino, text?.title ?? "", chunks)
+    return this.#chunks.replace(file.ino, text)
   }
 
   /** All names of an inode, from the root without a slash in front. A name that was another inode's is taken from it. */
@@ -137,8 +132,8 @@ export class IndexWriter implements Disposable {
   /** Takes everything of an inode out: it is unlinked, or no longer to be searched. */
   removeDocument(ino: number): void {
     const [, grams] = this.#title.get(ino) ?? ["", 0]
-    this.#grams.replace(grams, undefined)
-    this.#chunks.replace(ino, "", [])
+    this.#grams.replace(grams, NONE)
+    this.#chunks.replace(ino, undefined)
     this.#paths.set(ino, [])
     this.#delete.run(ino)
   }
@@ -164,3 +159,4 @@ export class IndexWriter implements Disposable {
 }
 
 const FREE_PAGES_A_TIME = 500
+const NONE = new Uint8Array()

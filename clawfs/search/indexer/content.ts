@@ -4,11 +4,20 @@ import { bug } from "../../core/assert.ts"
 import type { Inode } from "../../store/inode.ts"
 import type { Store } from "../../store/store.ts"
 import { detectBytes, firstOf } from "../extract/detect.ts"
-import { Refused } from "../extract/extraction.ts"
+import { Refused, type Refusal } from "../extract/extraction.ts"
+import { tooLarge } from "../extract/extractor.ts"
 import { DEFAULT_LIMITS, type Limits } from "../extract/limits.ts"
 import type { ContentSource } from "../extract/source.ts"
 
-const PIECE = 1024 * 1024
+/** What an extractor gets of a file. */
+export interface Taken {
+  /** Of the whole file. */
+  readonly size: number
+  /** All that an extractor would read, a buffer of its own; of a file that is refused its start. */
+  readonly bytes: Buffer
+  /** Why no extractor is to look at it. */
+  readonly refusal: Refusal | undefined
+}
 
 export class StoredContent implements ContentSource, Disposable {
   readonly size: number
@@ -17,8 +26,6 @@ export class StoredContent implements ContentSource, Disposable {
   #isOpen = true
   /** What was read last, from the start: it is asked for more than once. */
   #head = Buffer.alloc(0)
-  /** Bytes that were read. */
-  bytesRead = 0
 
   constructor(store: Store, inode: Inode) {
     this.#store = store
@@ -32,34 +39,33 @@ export class StoredContent implements ContentSource, Disposable {
     if (end <= this.#head.length) return this.#head.subarray(position, Math.max(position, end))
     const bytes = Buffer.allocUnsafeSlow(Math.max(0, end - position))
     this.#store.contents.read(this.#inode, position, bytes.length, bytes, 0)
-    this.bytesRead += bytes.length
     if (position === 0) this.#head = bytes
     return bytes
   }
 
-  /** Of all bytes that an extractor may read, and of `salt`: what else makes a difference to what it finds in them. */
-  hash(salt: string, limits = DEFAULT_LIMITS): Buffer {
-    const most = this.#readable(limits)
-    const hash = createHash("sha256").update(`${salt}\0${Math.min(this.size, most)}\0`)
-    const end = Math.min(this.size, most)
-    if (end <= this.#head.length) return hash.update(this.#head.subarray(0, end)).digest()
-    for (let at = 0; at < end; at += PIECE) hash.update(this.read(at, Math.min(PIECE, end - at)))
-    return hash.digest()
-  }
-
-  /** How many bytes an extractor would read at most. */
-  #readable(limits: Limits): number {
+  /** Reads all that an extractor may want. */
+  take(limits: Limits = DEFAULT_LIMITS): Taken {
+    const { size } = this
     const head = firstOf(this)
     try {
-      return detectBytes(this, head, limits) === "text" ? limits.maxTextBytes : limits.maxContainerBytes
+      const format = detectBytes(this, head, limits)
+      const refusal = format === "text" ? undefined : tooLarge(format, size, limits)
+      if (refusal !== undefined) return { size, bytes: head, refusal }
+      const most = format === "text" ? limits.maxTextBytes : limits.maxContainerBytes
+      return { size, bytes: this.read(0, Math.min(size, most)), refusal: undefined }
     } catch (thrown) {
-      // Its head says that there is no text in it.
-      if (thrown instanceof Refused) return head.length
-      throw thrown
+      if (!(thrown instanceof Refused)) throw thrown
+      return { size, bytes: head, refusal: thrown.refusal }
     }
   }
 
   [Symbol.dispose](): void {
     this.#isOpen = false
   }
+}
+
+/** Of what was taken, and of `salt`: what else makes a difference to what is found in it. */
+export function hashOf({ size, bytes, refusal }: Taken, salt: string): Buffer {
+  const length = refusal === undefined ? bytes.length : size
+  return createHash("sha256").update(`${salt}\0${length}\0`).update(bytes).digest()
 }

@@ -11,7 +11,6 @@ import { Log } from "../../core/log.ts"
 import { killWithParent } from "../../sys/kill-with-parent.ts"
 import { Store } from "../../store/store.ts"
 import { readSearchConfig } from "../config.ts"
-import { Extractor } from "../extract/extractor.ts"
 import { dropIndex } from "../index/open.ts"
 import { verifyIndex } from "../index/verify.ts"
 import { IndexWriter } from "../index/writer.ts"
@@ -19,6 +18,7 @@ import { Embedding } from "./embedding.ts"
 import { Indexer } from "./indexer.ts"
 import { lockIndex } from "./lock.ts"
 import type { IndexerConfig, IndexerOrder, IndexerReport, VerifyReport } from "./messages.ts"
+import { Preparer } from "./preparer.ts"
 import { StoreRules } from "./rules.ts"
 
 const PRIORITY = 10
@@ -81,8 +81,8 @@ async function run(): Promise<void> {
   using writer = new IndexWriter(directory)
   if (writer.rebuiltBecause !== undefined)
     log.info("the index is built anew", { reason: writer.rebuiltBecause })
-  await using extractor = new Extractor()
-  const indexer = new Indexer({ store, writer, extractor, rules: new StoreRules(store), log })
+  await using preparer = new Preparer()
+  const indexer = new Indexer({ store, writer, preparer, rules: new StoreRules(store), log })
   await using embedding = new Embedding(writer, directory, readSearchConfig(directory).embedder, log)
   process.on("message", (order: IndexerOrder) => {
     if (order.kind === "hurry") indexer.hurry(order.seq)

@@ -5,18 +5,17 @@
  */
 import { basename } from "node:path"
 import { present } from "../../core/assert.ts"
-import { Fault, describe } from "../../core/fault.ts"
+import { Fault } from "../../core/fault.ts"
 import type { Log } from "../../core/log.ts"
 import type { Database, Query } from "../../store/database.ts"
 import type { Store } from "../../store/store.ts"
 import type { Inode } from "../../store/inode.ts"
-import { chunksOf } from "../chunk/chunk.ts"
-import { isRefusal, refuse, type Extraction, type RefusalState } from "../extract/extraction.ts"
-import type { Extractor } from "../extract/extractor.ts"
+import { refuse, type RefusalState } from "../extract/extraction.ts"
 import { Follower } from "../feed/follower.ts"
 import { Places } from "../feed/places.ts"
 import type { DocumentState, IndexWriter } from "../index/writer.ts"
-import { StoredContent } from "./content.ts"
+import { hashOf, StoredContent } from "./content.ts"
+import type { Prepared, Preparer } from "./preparer.ts"
 import type { Rules } from "./rules.ts"
 import { Pending, Seen, type PendingFile } from "./tables.ts"
 
@@ -31,11 +30,14 @@ export const DEFAULT_OPTIONS: IndexerOptions = { quietMs: 500, longestMs: 5000 }
 
 /** Commits of the store that are followed at once. */
 const COMMITS = 256
-/** Files that are read at once, unless they have more bytes than that together. */
-const FILES = 64
-const BYTES = 16 * 1024 * 1024
-/** Files that wait for the extractor's process. */
-const SLOW_FILES = 8
+/** Files that are read at once, unless they have more bytes than that together; so much may be on its way besides. */
+const FILES = 512
+const BYTES = 8 * 1024 * 1024
+/** What has been prepared is written when it was so much text, or has waited so long, or nothing more is on its way. */
+const WRITE_BYTES = 4 * 1024 * 1024
+const WRITE_MS = 100
+/** What is being prepared is waited for so long at once. */
+const TICK_MS = 20
 
 /** A file that was read. */
 interface Look {
@@ -44,7 +46,9 @@ interface Look {
   readonly paths: readonly Buffer[]
   readonly hash: Buffer
   readonly readMs: number
-  extraction: Extraction | undefined
+  /** Bytes that were read. */
+  readonly bytes: number
+  prepared: Prepared | undefined
 }
 
 export interface IndexerStatus {
@@ -60,7 +64,7 @@ export interface IndexerStatus {
 export class Indexer {
   readonly #store: Store
   readonly #writer: IndexWriter
-  readonly #extractor: Extractor
+  readonly #preparer: Preparer
   readonly #rules: Rules
   readonly #options: IndexerOptions
   readonly #log: Log
@@ -78,20 +82,25 @@ export class Indexer {
   #wanted = 0
   /** All names are being compared: files that are as they were seen need no look. */
   #isComparing = false
-  /** In the extractor's process. */
-  readonly #slow = new Map<number, Look>()
+  /** Being prepared, by inode. */
+  readonly #inFlight = new Map<number, Look>()
+  #inFlightBytes = 0
+  /** Prepared and not written yet, and since when. */
+  #ready: Look[] = []
+  #readyMs = 0
+  #onReady: (() => void) | undefined
 
   constructor(
     parts: {
       readonly store: Store
       readonly writer: IndexWriter
-      readonly extractor: Extractor
+      readonly preparer: Preparer
       readonly rules: Rules
       readonly log: Log
     },
     options: IndexerOptions = DEFAULT_OPTIONS,
   ) {
-    ;({ store: this.#store, writer: this.#writer, extractor: this.#extractor, rules: this.#rules } = parts)
+    ;({ store: this.#store, writer: this.#writer, preparer: this.#preparer, rules: this.#rules } = parts)
     this.#log = parts.log
     this.#options = options
     const { db } = this.#writer
@@ -197,94 +206,125 @@ export class Indexer {
   }
 
   /**
-   * Reads files that are due and writes what it found. Returns in how many milliseconds there may be more to do; undefined:
-   * not before something changes.
+   * Reads files that are due, has them prepared, and writes what was found. Returns in how many milliseconds there may be more
+   * to do; undefined: not before something changes.
    */
   async work(): Promise<number | undefined> {
-    const { quietMs, longestMs } = this.#options
-    const nowMs = Date.now()
-    const due = this.#pending
-      .due({ nowMs, quietMs, longestMs, upTo: this.#wanted }, FILES + this.#slow.size)
-      .filter(({ ino }) => !this.#slow.has(ino))
-    const looks = due.length === 0 ? [] : this.#read(due)
-    // Plain texts are there at once; the others come from a process of their own.
+    const hasRead = this.#inFlightBytes < BYTES && this.#readDue()
+    // Results and orders come through the event loop.
     await new Promise((resolve) => setImmediate(resolve))
-    const ready = [...looks, ...this.#slow.values()].filter(({ extraction }) => extraction !== undefined)
-    for (const look of looks) if (look.extraction === undefined) this.#slow.set(look.file.ino, look)
-    this.#write(ready)
-    for (const { file } of ready) this.#slow.delete(file.ino)
-    if (this.#slow.size > 0) return ready.length > 0 ? 0 : SLOW_TICK_MS
-    if (due.length > 0) return 0
+    const isWaiting = !hasRead && this.#inFlight.size > 0
+    if (isWaiting && this.#ready.length === 0) await this.#waitUntilReady()
+    const hasWritten = this.#writeReady(!hasRead && this.#inFlight.size === 0)
+    if (hasRead || hasWritten || this.#ready.length > 0) return 0
+    if (this.#inFlight.size > 0) return TICK_MS
+    const { quietMs, longestMs } = this.#options
     const next = this.#pending.nextMs(quietMs, longestMs)
     return next === undefined ? undefined : Math.max(0, next - Date.now())
   }
 
-  /** Reads what has to be read of these files, all at one instant, and deals with those that have not. */
-  #read(due: readonly PendingFile[]): Look[] {
-    return this.#store.view(() => {
-      this.#rules.begin()
-      const looks: Look[] = []
-      let bytes = 0
-      this.#writer.transact(() => {
-        for (const file of due) {
-          if (bytes > BYTES || this.#slow.size + looks.length >= FILES + SLOW_FILES) break
-          const look = this.#look(file)
-          if (look === undefined) continue
-          looks.push(look)
-          bytes += look.inode.size
-        }
-      })
-      return looks
+  #waitUntilReady(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, TICK_MS)
+      this.#onReady = () => {
+        clearTimeout(timer)
+        resolve()
+      }
     })
   }
 
-  /** Undefined: its contents are as they were, or it is not indexed; that has been written. */
-  #look(file: PendingFile): Look | undefined {
+  /** Larger transactions cost less: FTS5 writes out what it has gathered at the end of each. */
+  #writeReady(isLast: boolean): boolean {
+    const ready = this.#ready
+    if (ready.length === 0) return false
+    const bytes = ready.reduce((sum, look) => sum + look.bytes, 0)
+    if (!isLast && bytes < WRITE_BYTES && Date.now() - this.#readyMs < WRITE_MS) return false
+    this.#ready = []
+    this.#write(ready)
+    for (const { file } of ready) this.#inFlight.delete(file.ino)
+    return true
+  }
+
+  /** Reads what has to be read of files that are due, all at one instant, and deals with those that have not; false: none is. */
+  #readDue(): boolean {
+    const { quietMs, longestMs } = this.#options
+    const due = this.#pending
+      .due({ nowMs: Date.now(), quietMs, longestMs, upTo: this.#wanted }, FILES + this.#inFlight.size)
+      .filter(({ ino }) => !this.#inFlight.has(ino))
+    if (due.length === 0) return false
+    this.#store.view(() => {
+      this.#rules.begin()
+      this.#writer.transact(() => {
+        let bytes = 0
+        for (const file of due) {
+          if (bytes > BYTES) break
+          bytes += this.#look(file)
+        }
+      })
+    })
+    return true
+  }
+
+  /** Has a file prepared; one whose contents are as they were, or that is not indexed, is dealt with. Returns the bytes read. */
+  #look(file: PendingFile): number {
     const { ino } = file
     const inode = this.#store.inodes.get(ino)
     const paths = inode === undefined ? [] : this.#shownPaths(inode)
     const [path] = paths
     if (inode === undefined || path === undefined) {
       this.#forget(file)
-      return undefined
+      return 0
     }
     const [known] = this.#document.get(ino) ?? []
     if (known !== undefined && !file.mayHaveChanged && this.#seen.isSame(inode)) {
       this.#rename(file, paths)
-      return undefined
+      return 0
     }
     using content = new StoredContent(this.#store, inode)
     const readMs = Date.now()
     const name = basename(path.toString("latin1"))
     try {
-      const hash = content.hash(extensionOf(name))
+      const taken = content.take()
+      const { size, bytes, refusal } = taken
+      const hash = hashOf(taken, extensionOf(name))
       if (known?.equals(hash) === true) {
         this.#rename(file, paths)
         this.#seen.put(inode, readMs)
-        return undefined
+        return bytes.length
       }
-      return this.#extract(
-        { file, inode: copyOf(inode), paths, hash, readMs, extraction: undefined },
-        path,
-        content,
-      )
+      const look: Look = {
+        ...{ file, inode: copyOf(inode), paths, hash, readMs },
+        ...{ bytes: bytes.length, prepared: refusal },
+      }
+      this.#begin(look)
+      if (refusal !== undefined) this.#finish(look, refusal)
+      else
+        void this.#preparer
+          .prepare(basename(path.toString()), size, bytes)
+          .then((prepared) => this.#finish(look, prepared))
+      return bytes.length
     } catch (thrown) {
       // A damaged file is told of by fsck, and whoever reads it gets EIO; the index goes on without it.
       if (!(thrown instanceof Fault)) throw thrown
-      const extraction = refuse("broken", thrown.message)
-      return { file, inode: copyOf(inode), paths, hash: UNREADABLE, readMs, extraction }
+      const prepared = refuse("broken", thrown.message)
+      const look = { file, inode: copyOf(inode), paths, hash: UNREADABLE, readMs, bytes: 0, prepared }
+      this.#begin(look)
+      this.#finish(look, prepared)
+      return 0
     }
   }
 
-  #extract(look: Look, path: Buffer, content: StoredContent): Look {
-    this.#extractor
-      .extract(basename(path.toString()), content)
-      .then((extraction) => (look.extraction = extraction))
-      .catch((thrown: unknown) => {
-        this.#log.error("a file could not be read", { inode: look.file.ino, reason: describe(thrown) })
-        look.extraction = refuse("crashed", describe(thrown))
-      })
-    return look
+  #begin(look: Look): void {
+    this.#inFlight.set(look.file.ino, look)
+    this.#inFlightBytes += look.bytes
+  }
+
+  #finish(look: Look, prepared: Prepared): void {
+    look.prepared = prepared
+    this.#inFlightBytes -= look.bytes
+    if (this.#ready.length === 0) this.#readyMs = Date.now()
+    this.#ready.push(look)
+    this.#onReady?.()
   }
 
   #forget(file: PendingFile): void {
@@ -299,32 +339,25 @@ export class Indexer {
   }
 
   #write(looks: readonly Look[]): void {
-    if (looks.length === 0) return
     this.#writer.transact(() => {
       for (const look of looks) this.#put(look)
     })
   }
 
-  #put({ file, inode, paths, hash, readMs, extraction }: Look): void {
+  #put({ file, inode, paths, hash, readMs, prepared }: Look): void {
     const { size, mtime, mtimeNanos } = inode
-    const result = present(extraction, "what was found in a file")
-    const refused = isRefusal(result)
+    const result = present(prepared, "what was found in a file")
     const indexed = { ino: file.ino, hash, size, mtime, mtimeNanos }
-    if (refused)
-      this.#writer.replaceDocument(
-        { ...indexed, state: STATES[result.state], error: `${result.state}: ${result.reason}` },
-        undefined,
-        [],
-      )
-    else this.#writer.replaceDocument({ ...indexed, state: "indexed", error: "" }, result, chunksOf(result))
+    if ("state" in result) {
+      const error = `${result.state}: ${result.reason}`
+      this.#writer.replaceDocument({ ...indexed, state: STATES[result.state], error }, undefined)
+    } else this.#writer.replaceDocument({ ...indexed, state: "indexed", error: "" }, result)
     if (!this.#hasPaths(file.ino, paths)) this.#writer.setPaths(file.ino, paths)
     this.#seen.put(inode, readMs)
     this.#pending.remove(file)
   }
 }
 
-/** What waits for the extractor's process is looked after so often. */
-const SLOW_TICK_MS = 20
 /** Of a file that could not be read: no content has it. */
 const UNREADABLE = Buffer.alloc(32)
 

@@ -3,6 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { Database } from "../../../clawfs/store/database.ts"
+import { prepareText } from "../../../clawfs/search/index/prepare.ts"
+import { INDEX_VERSION } from "../../../clawfs/search/index/schema.ts"
 import { dropIndex, openForWriting } from "../../../clawfs/search/index/open.ts"
 import { IndexReader } from "../../../clawfs/search/index/reader.ts"
 import { IndexWriter } from "../../../clawfs/search/index/writer.ts"
@@ -91,7 +93,7 @@ test("a transaction that fails leaves everything as it was", () => {
   const before = index.dump()
   expect(() =>
     index.writer.transact(() => {
-      index.writer.replaceDocument(fileOf(1, "otter"), textOf("otter"), split("otter"))
+      index.writer.replaceDocument(fileOf(1, "otter"), prepareText(textOf("otter"), split("otter")))
       index.writer.removeDocument(1)
       throw new Error("stop")
     }),
@@ -141,7 +143,7 @@ describe("opening", () => {
     const path = join(index.directory, "index.db")
     const before = readFileSync(path)
     expect(() => new IndexWriter(index.directory)).toThrow(
-      "the search index is of version 99, this program knows 1",
+      `the search index is of version 99, this program knows ${INDEX_VERSION}`,
     )
     expect(() => new IndexReader(index.directory)).toThrow("of version 99")
     expect(readFileSync(path).equals(before)).toBe(true)

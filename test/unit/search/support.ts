@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Chunk, ExtractedText, TextKind } from "../../../clawfs/search/document.ts"
+import { prepareText } from "../../../clawfs/search/index/prepare.ts"
 import { dumpIndex } from "../../../clawfs/search/index/dump.ts"
 import { IndexReader } from "../../../clawfs/search/index/reader.ts"
 import { IndexWriter, type IndexedFile } from "../../../clawfs/search/index/writer.ts"
@@ -17,8 +18,7 @@ export class TestIndex implements Disposable {
     return this.writer.transact(() => {
       const changes = this.writer.replaceDocument(
         fileOf(ino, text, options),
-        textOf(text, options),
-        split(text),
+        prepareText(textOf(text, options), split(text)),
       )
       this.writer.setPaths(ino, [Buffer.from(path)])
       return changes
