@@ -12,6 +12,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/unit/**/*.test.ts", "test/*.test.ts"],
           pool: "threads",
+          maxWorkers: 2,
           testTimeout: 60_000,
         },
       },
@@ -20,6 +21,8 @@ export default defineConfig({
           name: "mount",
           include: ["test/mount/**/*.test.ts", "test/cli/**/*.test.ts", "test/crash/**/*.test.ts"],
           pool: "forks",
+          // These wait more than they compute. vitest's own choice is one fewer than there are CPUs.
+          maxWorkers: 2,
           testTimeout: 180_000,
           hookTimeout: 60_000,
         },

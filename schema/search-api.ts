@@ -64,6 +64,11 @@ export interface IndexStatus {
     readonly done: number
     /** It answers. */
     readonly isCurrent: boolean
+    /**
+     * Of many vectors: the saved HNSW graph, with so many of them, and its recall of the nearest ten against exact search, measured
+     * when it was built. "exact": a graph is not needed, or none is good enough.
+     */
+    readonly graph: { readonly vectors: number; readonly recall: number } | "exact"
   }[]
   /** Everything up to this change of the store is in the index; its last change. */
   readonly applied: number

@@ -34,7 +34,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/mcp": ["clawfs/core", "clawfs/sys", "clawfs/api", "schema"],
   "clawfs/server": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/api"],
-    ...["clawfs/search/indexer", "clawfs/search/service", "keyring", "schema"],
+    ...["clawfs/search", "clawfs/search/indexer", "clawfs/search/service", "keyring", "schema"],
   ],
   "clawfs/supervisor": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/server"],

@@ -1,5 +1,5 @@
 /** How the search of a store is configured: `index/config.json`, which need not exist. */
-import { readFileSync } from "node:fs"
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { searchConfig, type SearchConfig } from "../../schema/search.ts"
 import { Fault } from "../core/fault.ts"
@@ -16,6 +16,20 @@ export function readSearchConfig(index: string): SearchConfig {
   const [issue] = parsed.error.issues
   const where = issue?.path.map(String).join(".") ?? ""
   throw new Fault("invalid", `${path}: ${where === "" ? "" : `${where}: `}${issue?.message ?? "invalid"}`)
+}
+
+/** Takes the place of the configuration there is, as a whole or not at all. */
+export function writeSearchConfig(index: string, config: SearchConfig): void {
+  mkdirSync(index, { recursive: true, mode: 0o700 })
+  const path = join(index, FILE)
+  const fd = openSync(`${path}.tmp`, "w", 0o600)
+  try {
+    writeSync(fd, `${JSON.stringify(config, undefined, 2)}\n`)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  renameSync(`${path}.tmp`, path)
 }
 
 function contentOf(path: string): unknown {

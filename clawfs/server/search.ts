@@ -3,16 +3,19 @@
  * server's children: they are started again when they die, and end with it.
  */
 import { fork, type ChildProcess } from "node:child_process"
+import { join } from "node:path"
 import { setTimeout as after } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import type { Handler } from "../api/server.ts"
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
+import { readSearchConfig, writeSearchConfig } from "../search/config.ts"
 import type { IndexerConfig, IndexerOrder, IndexerReport, VerifyReport } from "../search/indexer/messages.ts"
 import type { SearcherConfig, SearcherReply, SearcherRequest } from "../search/service/messages.ts"
 import type { Caller } from "../search/service/permissions.ts"
 import type { IndexState } from "../search/service/status.ts"
 import { SearchParams, type IndexStatus, type SearchResponse } from "../../schema/search-api.ts"
+import { searchConfig, type SearchConfig } from "../../schema/search.ts"
 import type { ServerConfig } from "./messages.ts"
 import { checkedParameters } from "./parameters.ts"
 
@@ -51,6 +54,8 @@ class Kept {
   #timer: NodeJS.Timeout | undefined
   #isEnding = false
   #wasStarted = false
+  /** Its next end is wanted. */
+  #isRestarting = false
 
   constructor(
     file: string,
@@ -91,9 +96,10 @@ class Kept {
       this.#child = undefined
       this.#onExit()
       if (this.#isEnding) return
-      if (code !== 0)
+      if (!this.#isRestarting)
         this.#log.error("a process of the search died", { file: this.#file, code: code ?? signal ?? "" })
-      if (Date.now() - started > SETTLED_MS || code === 0) this.#pauseMs = FIRST_PAUSE_MS
+      if (Date.now() - started > SETTLED_MS || this.#isRestarting) this.#pauseMs = FIRST_PAUSE_MS
+      this.#isRestarting = false
       this.#timer = setTimeout(() => this.#start(), this.#pauseMs)
       this.#pauseMs = Math.min(LONGEST_PAUSE_MS, this.#pauseMs * 2)
     })
@@ -101,6 +107,18 @@ class Kept {
 
   get pid(): number | undefined {
     return this.#child?.pid
+  }
+
+  /** As `send`; it answers by ending, and is started again. */
+  sendToEnd(message: object): boolean {
+    this.#isRestarting = this.#child !== undefined
+    return this.send(message)
+  }
+
+  /** Ends it, and starts another. */
+  restart(): void {
+    this.#isRestarting = this.#child !== undefined
+    this.#child?.kill("SIGKILL")
   }
 
   /** False when there is no process to hear it. */
@@ -125,6 +143,7 @@ class Kept {
 }
 
 export class Search implements AsyncDisposable {
+  readonly #store: string
   readonly #run: Run
   readonly #log: Log
   readonly #indexer: Kept | undefined
@@ -139,6 +158,7 @@ export class Search implements AsyncDisposable {
 
   /** `run` has the serving thread do something. A store that is mounted read-only is searched as it was indexed last. */
   constructor({ store, logLevel, readOnly }: ServerConfig, run: Run, log: Log) {
+    this.#store = store
     this.#run = run
     this.#log = log
     const indexer: IndexerConfig = { store, logLevel }
@@ -245,8 +265,19 @@ export class Search implements AsyncDisposable {
   /** Drops the index and builds it again. */
   rebuild(): void {
     if (this.#indexer === undefined) throw new Fault("read-only", "the store is mounted read-only")
-    if (!this.#indexer.send({ kind: "rebuild" } satisfies IndexerOrder))
+    if (!this.#indexer.sendToEnd({ kind: "rebuild" } satisfies IndexerOrder))
       throw new Fault("busy", "the indexer is just being started", { hint: "try again" })
+  }
+
+  /** How the search is configured; with `config`, how it is from now on. Throws `Fault("invalid")` for a file that is not right. */
+  configure(config: SearchConfig | undefined): SearchConfig {
+    const directory = join(this.#store, "index")
+    if (config === undefined) return readSearchConfig(directory)
+    if (this.#indexer === undefined) throw new Fault("read-only", "the store is mounted read-only")
+    writeSearchConfig(directory, config)
+    this.#indexer.restart()
+    this.#searcher.restart()
+    return config
   }
 
   /** What is wrong in the index, a sentence each. Reads all of it. */
@@ -297,6 +328,11 @@ export function searchHandlers(search: Search): [string, Handler][] {
     ["search", (params) => search.search(checkedParameters(SearchParams, params), caller)],
     ["index.status", () => search.status()],
     ["index.rebuild", () => (search.rebuild(), {})],
+    [
+      "index.configure",
+      ({ config }) =>
+        search.configure(config === undefined ? undefined : checkedParameters(searchConfig, config)),
+    ],
     ["index.verify", async () => ({ problems: await search.verify() })],
     ["index.explain", (params) => search.explain(params, caller)],
     ["index.catch-up", async () => ({ isFresh: await search.catchUp() })],

@@ -5,13 +5,14 @@ import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { dumpIndex } from "../../clawfs/search/index/dump.ts"
 import { IndexReader } from "../../clawfs/search/index/reader.ts"
+import { IndexWriter } from "../../clawfs/search/index/writer.ts"
 import type { IndexStatus, SearchResponse } from "../../schema/search-api.ts"
-import { sleep, waitUntil } from "../helpers/exec.ts"
+import { sleep, waitUntil, type Finished } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { processesNaming } from "../helpers/mountinfo.ts"
 import { Session } from "../cli/mcp-session.ts"
 import { repository } from "../helpers/programs.ts"
-import { plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
+import { cli, plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
 
 const noMount = plainDirectory === undefined ? undefined : "there is no store in a plain directory"
 
@@ -161,6 +162,14 @@ describe("a directory of .search", () => {
     expect(await list("--reuid=0")).toEqual(["quarterly", "secret"])
     const inside = join(mount.work, "closed", ".search", "budget")
     expect((await mount.exec("setpriv", [...nobody, "ls", inside])).code).toBe(2)
+    // The daemon's socket is not for this user, the command all the same.
+    const command = [process.execPath, cli, "search", "--paths", "garden budget", mount.mountpoint]
+    expect((await mount.run("setpriv", [...nobody, ...command])).stdout).toBe(
+      `${join(mount.work, "open", "a.md")}\n`,
+    )
+    const limited = await mount.exec("setpriv", [...nobody, ...command, "--limit", "3"])
+    expect(limited.stderr).toContain("a search with --limit must be asked through the daemon's socket")
+    expect(limited.code).toBe(77)
     const own = await mount.run("sh", [
       "-c",
       'ls "$1"; readlink "$1"/*; getfattr -h -m - "$1"/*',
@@ -290,6 +299,23 @@ test("files of every kind are indexed by what they hold, or not at all, and none
   expect(verified.stdout).toBe("the index is whole\n")
 })
 
+test("a file that could not be read in time is read again by the next indexer", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs({ index: true })
+  await write(mount, "slow.md", "pelicans over the harbour\n")
+  await settled(mount)
+  await mount.unmount()
+  {
+    using writer = new IndexWriter(join(mount.store, "index"))
+    writer.db.execute("UPDATE document SET state = 'failed', error = 'timed-out: a test', hash = x''")
+  }
+  await mount.mountAgain()
+  const file = join(mount.work, "slow.md")
+  const explained = async (): Promise<boolean> =>
+    (await mount.clawfsAnyway(["index", "explain", file])).stdout.includes("indexed")
+  expect(await waitUntil(explained, 20_000)).toBe(true)
+})
+
 test("--grep prints what grep -rn prints", async (context) => {
   skipIf(context, noMount, requireFuse())
   await using mount = await mountClawfs({ index: true })
@@ -318,10 +344,18 @@ test("another embedder's vectors are made beside the old ones, and a dead endpoi
     await write(mount, `${name}.md`, `A note about ${name}.\n`)
   expect((await settled(mount)).embedders[0]?.id).toMatch(/^builtin:/)
   await using endpoint = await fakeEndpoint()
-  await mount.unmount()
-  const configuration = { provider: "http", api: "openai", url: endpoint.url, model: "tiny", dimensions: 128 }
-  writeFileSync(join(mount.store, "index", "config.json"), JSON.stringify({ embedder: configuration }))
-  await mount.mountAgain()
+  const embedder = { provider: "http", api: "openai", url: endpoint.url, model: "tiny", dimensions: 128 }
+  const file = join(mount.scratch, "config.json")
+  const configure = (config: unknown): Promise<Finished> => {
+    writeFileSync(file, JSON.stringify(config))
+    return mount.clawfsAnyway(["index", "config", "--from", file, mount.mountpoint])
+  }
+  const wrong = await configure({ embedder: { ...embedder, dimensions: 7 } })
+  expect(wrong.stderr).toContain("embedder.dimensions")
+  expect(wrong.code).toBe(65)
+  expect(JSON.parse((await configure({ embedder })).stdout)).toMatchObject({ embedder })
+  const { stdout } = await mount.clawfs(["index", "config", mount.mountpoint])
+  expect(JSON.parse(stdout)).toMatchObject({ embedder })
   let now = await settled(mount)
   while (!now.embedders[0]?.id.startsWith("openai:")) {
     await sleep(200)

@@ -36,7 +36,8 @@ export const search = command({
 Finds the files that have most to do with QUERY, best first, and shows the lines that do. DIRECTORY is
 where to look, on a mount; by default everything on the mount that the current directory lies on, or on
 the only one there is. The index follows the files by itself, a second behind; nothing that is gone, and
-nothing that the caller may not read, is shown.
+nothing that the caller may not read, is shown. Who does not own the store asks through the directory
+.search, with a query and without options that change the search.
 
 With --grep the index only says which files can have a match; those are read and matched line by line,
 so that nothing is missed that grep would find in a text that is indexed, at a fraction of the time.

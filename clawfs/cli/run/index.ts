@@ -1,5 +1,7 @@
 /** The work of `clawfs index`. */
+import { readFile } from "node:fs/promises"
 import { call } from "../../api/client.ts"
+import { Fault } from "../../core/fault.ts"
 import { UsageError } from "../command.ts"
 import { ACTIONS, type IndexInvocation } from "../commands/index.ts"
 import { ExitCode } from "../exit-code.ts"
@@ -19,8 +21,11 @@ export async function runIndex({ values, operands, terminal }: IndexInvocation):
       `${similar === undefined ? "" : `did you mean ${similar}? `}it is one of ${ACTIONS.join(", ")}`,
     )
   }
+  if (values.from !== undefined && action !== "config")
+    throw new UsageError(`index: --from is for config, not for ${action}`)
   if (action === "explain") return await explain(directory, values.json === true, terminal)
   const { store } = mountHere(directory)
+  if (action === "config") return await configure(store, values.from, terminal)
   if (action === "verify") return await verify(store, values.json === true, terminal)
   if (action === "rebuild") {
     await call(store, "index.rebuild", {})
@@ -31,6 +36,24 @@ export async function runIndex({ values, operands, terminal }: IndexInvocation):
   if (values.json === true) terminal.out(JSON.stringify(status, undefined, 2))
   else for (const line of linesOf(status)) terminal.out(line)
   return ExitCode.OK
+}
+
+const LARGEST = 64 * 1024
+
+async function configure(store: string, from: string | undefined, terminal: Terminal): Promise<ExitCode> {
+  const params = from === undefined ? {} : { config: await readJson(from) }
+  terminal.out(JSON.stringify(await call(store, "index.configure", params), undefined, 2))
+  return ExitCode.OK
+}
+
+async function readJson(from: string): Promise<unknown> {
+  const bytes = await readFile(from === "-" ? "/dev/stdin" : from)
+  if (bytes.length > LARGEST) throw new Fault("invalid", `${from} is longer than ${LARGEST} bytes`)
+  try {
+    return JSON.parse(bytes.toString()) as unknown
+  } catch (cause) {
+    throw new Fault("invalid", `${from} is no JSON`, { cause })
+  }
 }
 
 async function verify(store: string, asJson: boolean, terminal: Terminal): Promise<ExitCode> {
@@ -60,9 +83,11 @@ function linesOf({ files, chunks, pending, lagMs, isIndexing, embedders, problem
     `index       ${state}`,
     `files       ${indexed} indexed, ${skipped} without text, ${failed} that can't be read`,
     `chunks      ${chunks}`,
-    ...embedders.map(({ id, done, isCurrent }) => {
+    ...embedders.flatMap(({ id, done, isCurrent, graph }) => {
       const percent = chunks === 0 ? 100 : Math.floor((100 * Math.min(done, chunks)) / chunks)
-      return `vectors     ${id}, ${percent} % done${isCurrent ? "" : ", answers when it is complete"}`
+      const line = `vectors     ${id}, ${percent} % done${isCurrent ? "" : ", answers when it is complete"}`
+      if (graph === "exact") return [line]
+      return [line, `graph       of ${graph.vectors} vectors, recall ${graph.recall.toFixed(3)}`]
     }),
     ...(problem === "" ? [] : [`problem     ${problem}`]),
   ]

@@ -58,6 +58,8 @@ export interface EmbedderProgress extends EmbedderRow {
   readonly isCurrent: boolean
   /** Chunks that it has gone through. */
   readonly done: number
+  /** The saved graph: vectors in it and its measured recall; "exact": there is none, or it is not to be used. */
+  readonly graph: { readonly vectors: number; readonly recall: number } | "exact"
 }
 
 type DocumentSql = [string, string, string, string, string, number, number, number, number, number, Buffer]
@@ -141,7 +143,12 @@ export class IndexReader implements Disposable {
     return this.#all<[number, string, number]>("SELECT n, id, dimensions FROM embedder ORDER BY n").map(
       ([n, id, dimensions]) => {
         const [[done] = [0]] = this.#all<[number]>(`SELECT count(*) FROM vector_${n}`)
-        return { n, id, dimensions, isCurrent: n === current, done }
+        const [snap] = this.#all<[number, number]>(
+          "SELECT entries, recall FROM snap WHERE embedder = ? AND ef > 0",
+          n,
+        )
+        const graph = snap === undefined ? "exact" : { vectors: snap[0], recall: snap[1] }
+        return { n, id, dimensions, isCurrent: n === current, done, graph } as const
       },
     )
   }

@@ -16,7 +16,7 @@ export type DocumentState = "indexed" | "skipped" | "failed"
 /** A file as the indexer saw it. */
 export interface IndexedFile {
   readonly ino: number
-  /** Of the content; at least 8 bytes, the same function always. */
+  /** Of the content; at least 8 bytes, the same function always. Empty: not known. */
   readonly hash: Buffer
   readonly state: DocumentState
   /** One sentence for state skipped and failed, else "". */
@@ -62,6 +62,7 @@ export class IndexWriter implements Disposable {
   readonly #put: Query<DocumentRow>
   readonly #delete: Query<[number]>
   readonly #meta: Query<[string, string | number]>
+  readonly #changes: Query<[], [number]>
 
   /** Throws `Fault("unsupported")` if the index there is of a newer version (`openForWriting`). */
   constructor(directory: string) {
@@ -78,6 +79,7 @@ export class IndexWriter implements Disposable {
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#delete = db.query("DELETE FROM document WHERE ino = ?")
     this.#meta = db.query("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)")
+    this.#changes = db.query("SELECT total_changes()")
   }
 
   /** Everything that `work` changes is committed as a whole, or nothing of it if it throws. */
@@ -144,13 +146,24 @@ export class IndexWriter implements Disposable {
   }
 
   /**
-   * Tidies up for up to some 100 ms: merges parts of the gram index, gives free pages back. For moments without work; returns
-   * whether there is more to do.
+   * Tidies up for up to some 100 ms: merges parts of the indexes of words and of grams, gives free pages back. For moments
+   * without work; returns whether there is more to do.
    */
   tidy(): boolean {
-    const hasMerged = this.transact(() => this.#grams.merge())
+    const hasMerged = this.transact(() => {
+      const words = ["chunk_fts", "path_fts"].map((table) => this.#mergeWords(table))
+      return this.#grams.merge() || words.includes(true)
+    })
     this.db.pragma(`incremental_vacuum(${FREE_PAGES_A_TIME})`)
     return hasMerged
+  }
+
+  /** FTS5's own merging is done where somebody waits for it; this does it beforehand. */
+  #mergeWords(table: string): boolean {
+    const before = this.#changes.get()?.[0] ?? 0
+    this.db.execute(`INSERT INTO ${table} (${table}, rank) VALUES ('merge', ${MERGED_PAGES})`)
+    // One change is that of the command itself (SQLite's documentation of FTS5, 6.8).
+    return (this.#changes.get()?.[0] ?? 0) - before > 1
   }
 
   [Symbol.dispose](): void {
@@ -159,4 +172,6 @@ export class IndexWriter implements Disposable {
 }
 
 const FREE_PAGES_A_TIME = 500
+/** Pages of FTS5's merge command. */
+const MERGED_PAGES = 500
 const NONE = new Uint8Array()

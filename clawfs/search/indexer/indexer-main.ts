@@ -92,6 +92,7 @@ async function run(): Promise<void> {
   })
   const reports = new Reports()
   let embedAfterMs = 0
+  let isTidy = false
   while (!state.isRebuilding) {
     const follows = indexer.follow()
     const next = await indexer.work()
@@ -101,7 +102,9 @@ async function run(): Promise<void> {
     const embeds = !isBusy && Date.now() >= embedAfterMs && (await embedding.step())
     if (!isBusy && !embeds && Date.now() >= embedAfterMs) embedAfterMs = Date.now() + EMBED_MS
     reports.tell(indexer, embeds, embedding.problem)
-    if (!isBusy && !embeds) await pause(Math.min(next ?? POLL_MS, POLL_MS))
+    if (isBusy || embeds) isTidy = false
+    else if (!isTidy) isTidy = !writer.tidy()
+    if (!isBusy && !embeds && isTidy) await pause(Math.min(next ?? POLL_MS, POLL_MS))
     // Orders and the extractor's answers come through the event loop.
     else await new Promise((resolve) => setImmediate(resolve))
   }

@@ -115,6 +115,17 @@ export class Indexer {
     this.#followed = sequence
     this.#document = db.query("SELECT hash FROM document WHERE ino = ?")
     this.#paths = db.query("SELECT path FROM path WHERE ino = ? ORDER BY path")
+    this.#retry()
+  }
+
+  /** What went wrong in reading a file, and may not again. */
+  #retry(): void {
+    const failed = this.#writer.db
+      .query<[], [number]>("SELECT ino FROM document WHERE state = 'failed' AND length(hash) = 0")
+      .all()
+    this.#writer.transact(() => {
+      for (const [ino] of failed) this.#pending.put(ino, this.#followed, true, Date.now())
+    })
   }
 
   get status(): IndexerStatus {
@@ -347,19 +358,26 @@ export class Indexer {
   #put({ file, inode, paths, hash, readMs, prepared }: Look): void {
     const { size, mtime, mtimeNanos } = inode
     const result = present(prepared, "what was found in a file")
-    const indexed = { ino: file.ino, hash, size, mtime, mtimeNanos }
+    // A busy machine, or a bug that is mended by now: it is read again when it is looked at next, at the latest by the next indexer.
+    const isFinal = !("state" in result) || !PASSING.includes(result.state)
+    const indexed = { ino: file.ino, hash: isFinal ? hash : NO_HASH, size, mtime, mtimeNanos }
     if ("state" in result) {
       const error = `${result.state}: ${result.reason}`
       this.#writer.replaceDocument({ ...indexed, state: STATES[result.state], error }, undefined)
     } else this.#writer.replaceDocument({ ...indexed, state: "indexed", error: "" }, result)
     if (!this.#hasPaths(file.ino, paths)) this.#writer.setPaths(file.ino, paths)
-    this.#seen.put(inode, readMs)
+    if (isFinal) this.#seen.put(inode, readMs)
+    else this.#seen.remove(inode.ino)
     this.#pending.remove(file)
   }
 }
 
+/** Of a file that is to be read again, whatever is in it. */
+const NO_HASH = Buffer.alloc(0)
 /** Of a file that could not be read: no content has it. */
 const UNREADABLE = Buffer.alloc(32)
+
+const PASSING: readonly RefusalState[] = ["timed-out", "crashed"]
 
 const STATES: Readonly<Record<RefusalState, DocumentState>> = {
   binary: "skipped",

@@ -11,6 +11,6 @@ export function statusOf(reader: IndexReader): IndexState {
     chunks,
     embedders: reader
       .embedders()
-      .map(({ id, dimensions, done, isCurrent }) => ({ id, dimensions, done, isCurrent })),
+      .map(({ id, dimensions, done, isCurrent, graph }) => ({ id, dimensions, done, isCurrent, graph })),
   }
 }
