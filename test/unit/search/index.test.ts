@@ -239,12 +239,12 @@ describe("vectors", () => {
     vectors.put(next, [{ chunk: one?.id ?? 0, vector: undefined }])
     using reader = index.reader()
     expect(reader.embedders()).toEqual([
-      { ...old, isCurrent: true, done: 2 },
-      { ...next, isCurrent: false, done: 1 },
+      { ...old, isCurrent: true, done: 2, graph: "exact" },
+      { ...next, isCurrent: false, done: 1, graph: "exact" },
     ])
     expect(vectors.missing(next, 9)).toHaveLength(1)
     index.writer.transact(() => vectors.switchTo(next))
-    expect(reader.embedders()).toEqual([{ ...next, isCurrent: true, done: 1 }])
+    expect(reader.embedders()).toEqual([{ ...next, graph: "exact", isCurrent: true, done: 1 }])
     expect(reader.model(next.n)?.toString()).toBe("model")
     expect(() => vectors.use("small:64", 64)).toThrow("128 to 4096 dimensions, not 64")
   })
