@@ -41,7 +41,7 @@ export async function runSearch({ values, operands, terminal }: SearchInvocation
   return answer.results.length > 0 ? ExitCode.OK : ExitCode.NO
 }
 
-/** The daemon's socket is for the store's owner and root; others ask as any program can. */
+/** The daemon's socket is for the store's owner and root; others ask like every program. */
 async function ask(
   { store }: Inside,
   params: Record<string, unknown>,
