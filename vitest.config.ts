@@ -11,7 +11,8 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/unit/**/*.test.ts", "test/*.test.ts"],
-          pool: "threads",
+          // Not threads: a child that one thread is just starting holds a moment long what another has locked or closed.
+          pool: "forks",
           maxWorkers: 2,
           testTimeout: 60_000,
         },
