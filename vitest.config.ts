@@ -10,7 +10,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/unit/**/*.test.ts", "test/*.test.ts"],
+          include: ["test/unit/**/*.test.ts", "test/damage/**/*.test.ts", "test/*.test.ts"],
           // Not threads: a child that one thread is just starting holds a moment long what another has locked or closed.
           pool: "forks",
           maxWorkers: 2,

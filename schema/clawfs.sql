@@ -6,7 +6,7 @@
 -- "Claw" in ASCII: file(1) and a wrong database are told apart by it.
 PRAGMA application_id = 0x436c6177;
 -- How many steps have been run: the version of the format.
-PRAGMA user_version = 8;
+PRAGMA user_version = 9;
 
 -- What makes this store different from any other. One row, written once.
 CREATE TABLE store (
@@ -14,7 +14,9 @@ CREATE TABLE store (
   uuid    BLOB NOT NULL,                      -- 16 random bytes; every segment of the store has them in its header
   created INTEGER NOT NULL,                   -- when it was made, seconds since 1970
   seed_a  INTEGER NOT NULL,                   -- first seed of the name hash, a random 32-bit number
-  seed_b  INTEGER NOT NULL                    -- second seed of the name hash
+  seed_b  INTEGER NOT NULL, -- second seed of the name hash
+  schema_sum INTEGER, -- checksum of what sqlite_master says of tables and indexes; NULL: not known
+  sum INTEGER -- checksum of the row; NULL: not known
 ) STRICT;
 
 -- Totals, counters and the last executed request. One row, written by every commit.
@@ -32,7 +34,9 @@ CREATE TABLE state (
   log_end      INTEGER NOT NULL DEFAULT 0, -- up to where the log belongs to this commit: segment * 2^32 + position; 0: not known
   log_synced   INTEGER NOT NULL DEFAULT 0, -- up to where the log was on the disk when the commit was made
   feed_epoch   INTEGER NOT NULL DEFAULT 0, -- random; another one: what was read of `feed` so far may be of a state that was lost
-  feed_last    INTEGER NOT NULL DEFAULT 0  -- number of the last change in `feed`
+  feed_last    INTEGER NOT NULL DEFAULT 0, -- number of the last change in `feed`
+  segment_sum INTEGER, -- sum over the rows of `segment`; NULL: not known
+  sum INTEGER -- checksum of the row; NULL: not known
 ) STRICT;
 
 -- One row a file, directory, link, FIFO, socket or device.
@@ -58,7 +62,9 @@ CREATE TABLE inode (
   btime         INTEGER NOT NULL, -- birth, seconds; never changes
   btime_nanos   INTEGER NOT NULL, -- and nanoseconds
   tree          INTEGER NOT NULL DEFAULT 0, -- the innermost row of `tree` that it belongs to; 0: none
-  body          INTEGER NOT NULL DEFAULT 0  -- whose contents it has, the key in `inline` and `extent`; 0: its own number
+  body          INTEGER NOT NULL DEFAULT 0, -- whose contents it has, the key in `inline` and `extent`; 0: its own number
+  part_sum INTEGER, -- sum over a directory's names, or over the extents of the body; NULL: not known
+  sum INTEGER -- checksum of the row; NULL: not known
 ) STRICT;
 
 -- Who has contents under another number than its own: copies that were not written to, and what was copied from.
@@ -74,13 +80,15 @@ CREATE TABLE dentry (
   name   BLOB NOT NULL,    -- 1 to 255 bytes, never `.` or `..`
   ino    INTEGER NOT NULL, -- the inode that the name stands for
   type   INTEGER NOT NULL, -- its file type as in readdir(3): the mode shifted down by 12
+  sum INTEGER, -- checksum of the row but for a name in the clear, whose checksum is `cookie`; NULL: not known
   PRIMARY KEY (parent, cookie)
 ) STRICT, WITHOUT ROWID;
 
 -- One row a symbolic link.
 CREATE TABLE symlink (
   ino    INTEGER PRIMARY KEY, -- the link's inode
-  target BLOB NOT NULL        -- what it points to, bytes without a NUL
+  target BLOB NOT NULL,       -- what it points to, bytes without a NUL
+  sum INTEGER -- checksum of the row; NULL: not known
 ) STRICT;
 
 -- Extended attributes and, as `system.posix_acl_access` and `system.posix_acl_default`, access control lists.
@@ -88,13 +96,15 @@ CREATE TABLE xattr (
   ino   INTEGER NOT NULL, -- the inode that has it
   name  BLOB NOT NULL,    -- with its prefix, 1 to 255 bytes
   value BLOB NOT NULL,    -- any bytes; ACLs in the form of linux/posix_acl_xattr.h
+  sum INTEGER, -- checksum of all rows of the inode, the same in each; NULL: not known
   PRIMARY KEY (ino, name)
 ) STRICT, WITHOUT ROWID;
 
 -- The piece of a file that lives in the database: all of a small one, the tail of one that grows in small steps.
 CREATE TABLE inline (
   body INTEGER PRIMARY KEY, -- whose; its place and length are in `inode`
-  data BLOB NOT NULL        -- 1 to 16,384 bytes
+  data BLOB NOT NULL,       -- 1 to 16,384 bytes
+  sum INTEGER -- checksum of the row; NULL: not known
 ) STRICT;
 
 -- Where the other bytes of files lie. Extents of a file overlap neither each other nor its inline piece.
@@ -108,6 +118,7 @@ CREATE TABLE extent (
   skip     INTEGER NOT NULL, -- bytes of the decoded payload before the extent's own
   plain    INTEGER NOT NULL DEFAULT 0, -- length of the decoded payload, bytes; 0: it is stored as it is
   sequence INTEGER NOT NULL DEFAULT 0, -- the record's sequence number; 0: not known
+  sum INTEGER, -- checksum of the row; NULL: not known
   PRIMARY KEY (body, offset)
 ) STRICT, WITHOUT ROWID;
 
@@ -135,7 +146,8 @@ CREATE TABLE tree (
   limit_bytes  INTEGER NOT NULL, -- most bytes it may hold; 0: as many as there is room for
   limit_inodes INTEGER NOT NULL, -- most inodes; 0: no limit
   used_bytes   INTEGER NOT NULL, -- sum of `inode.alloc` over its inodes and those of the trees in it
-  used_inodes  INTEGER NOT NULL  -- how many these are; at 0 the row goes
+  used_inodes  INTEGER NOT NULL, -- how many these are; at 0 the row goes
+  sum INTEGER -- checksum of the row; NULL: not known
 ) STRICT;
 
 -- Copies of directories below `/.snapshots`.
@@ -165,7 +177,8 @@ CREATE TABLE key (
   id          INTEGER PRIMARY KEY, -- in `tree.key` and in the header of each record that is encrypted under it
   generation  INTEGER NOT NULL,    -- 1, and one more with each re-key
   check_value BLOB NOT NULL,       -- 32 bytes that tell the right key from any other
-  previous    BLOB                 -- while file keys are being wrapped anew: the key of the generation before, wrapped by this one
+  previous    BLOB,                -- while file keys are being wrapped anew: the key of the generation before, wrapped by this one
+  sum INTEGER -- checksum of the row; NULL: not known
 ) STRICT;
 
 -- Ways to open a key: it is wrapped by what a key file or a passphrase gives.
@@ -178,6 +191,7 @@ CREATE TABLE key_slot (
   cost       INTEGER NOT NULL, -- iterations of PBKDF2, passes of argon2id
   memory_kib INTEGER NOT NULL, -- argon2id: memory that it takes, KiB
   wrapped    BLOB NOT NULL,    -- nonce [12] · the key, encrypted [32] · tag [16]
+  sum INTEGER, -- checksum of the row; NULL: not known
   PRIMARY KEY (key, slot)
 ) STRICT, WITHOUT ROWID;
 
@@ -187,7 +201,8 @@ CREATE TABLE file_key (
   key        INTEGER NOT NULL,    -- the key that wraps it
   generation INTEGER NOT NULL,    -- and which generation of that
   file_id    BLOB NOT NULL,       -- 16 random bytes that name the file in all that is encrypted
-  wrapped    BLOB NOT NULL        -- nonce [12] · the file's key, encrypted [32] · tag [16]
+  wrapped    BLOB NOT NULL,       -- nonce [12] · the file's key, encrypted [32] · tag [16]
+  sum INTEGER -- checksum of the row; NULL: not known
 ) STRICT;
 
 -- What has changed, a row a commit; the search index follows it. Rows go when they were read.

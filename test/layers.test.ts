@@ -33,7 +33,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/mcp": ["clawfs/core", "clawfs/sys", "clawfs/api", "schema"],
   "clawfs/server": [
-    ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/api"],
+    ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/fsck", "clawfs/api"],
     ...["clawfs/search", "clawfs/search/indexer", "clawfs/search/service", "keyring", "schema"],
   ],
   "clawfs/supervisor": [

@@ -19,6 +19,7 @@ import { quota } from "./commands/quota.ts"
 import { rekey } from "./commands/rekey.ts"
 import { restore } from "./commands/restore.ts"
 import { salvage } from "./commands/salvage.ts"
+import { scrub } from "./commands/scrub.ts"
 import { search } from "./commands/search.ts"
 import { snapshot } from "./commands/snapshot.ts"
 import { status } from "./commands/status.ts"
@@ -43,6 +44,7 @@ export const COMMANDS: readonly Command[] = [
   keys,
   gc,
   fsck,
+  scrub,
   backup,
   restore,
   salvage,

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { call } from "../api/client.ts"
 import { HOLD_SECONDS, type Origin } from "../backup/backup.ts"
 import { Fault } from "../core/fault.ts"
+import { journalState } from "../fsck/journal.ts"
 import { uncleanState } from "../fsck/unclean.ts"
 import { Database } from "../store/database.ts"
 import { lockStore } from "../store/lock.ts"
@@ -81,7 +82,10 @@ function requireSettled(directory: string): void {
   const before = sqliteFilesOf(meta)
   try {
     using db = new Database(meta, { readonly: true })
-    const { requests, isPowerCut } = uncleanState(directory, db)
+    const journal = journalState(directory, db)
+    if (journal.problem !== undefined)
+      throw new Fault("corrupt", journal.problem, { hint: `clawfs fsck --repair ${directory}` })
+    const { requests, isPowerCut } = uncleanState(directory, journal)
     if (requests === 0 && !isPowerCut) return
   } finally {
     removeEmptySqliteFiles(meta, before)

@@ -1,6 +1,7 @@
 /** Names: lookup, creation, links, removal, listing. */
 import type { NodeId } from "../core/brand.ts"
 import { E, OK, isErrno, type Errno, type Result, type Status } from "../core/errno.ts"
+import { Fault } from "../core/fault.ts"
 import type { InHeader } from "../fuse/abi.ts"
 import type { DirentPacker } from "../fuse/dirent.ts"
 import type { Creation } from "../fuse/operations.ts"
@@ -57,7 +58,9 @@ export function lookup(env: Environment, request: InHeader, name: Buffer): Resul
     : env.store.dentries.find(directory.ino, name)?.ino
   if (ino === undefined) return E.ENOENT
   const inode = visibleInodeOf(env, ino)
-  return isErrno(inode) ? inode : countLookup(env, request, inode)
+  if (isErrno(inode))
+    throw new Fault("corrupt", `a name in directory ${directory.ino} leads to inode ${ino}, which is lost`)
+  return countLookup(env, request, inode)
 }
 
 /** Whether `name` may be made in `directory`. */
@@ -263,7 +266,7 @@ export function readlink(env: Environment, request: InHeader): Result<Uint8Array
   const inode = inodeOf(env, request.node)
   if (isErrno(inode)) return inode
   touchAccessLazily(env, inode)
-  return env.store.symlinks.get(inode) ?? E.EINVAL
+  return inode.isSymlink ? env.store.symlinks.get(inode) : E.EINVAL
 }
 
 export function readdir(

@@ -26,7 +26,7 @@ export interface Restored {
 }
 
 const BATCH = 512
-const XATTR_FLAGS = InodeFlag.HAS_XATTR | InodeFlag.HAS_ACCESS_ACL | InodeFlag.HAS_DEFAULT_ACL
+const ACL_FLAGS = InodeFlag.HAS_ACCESS_ACL | InodeFlag.HAS_DEFAULT_ACL
 
 /**
  * Restores what was at `path`, which lies in what the snapshot was made of. Unless `isForced`, throws `Fault("busy")` when
@@ -152,7 +152,7 @@ class Restorer {
     if (source.type !== live.type || source.rdev !== live.rdev || source.isDirectory) return false
     if (!source.isSymlink) return !source.isRegular
     const { symlinks } = this.#env.store
-    return symlinks.get(source)?.equals(symlinks.get(live) ?? Buffer.alloc(0)) === true
+    return symlinks.get(source).equals(symlinks.get(live))
   }
 
   #list(directory: Inode): Map<string, Dentry> {
@@ -209,8 +209,8 @@ class Restorer {
 
   #xattrs(source: Inode, live: Inode): void {
     const { xattrs } = this.#env.store
-    if (live.has(InodeFlag.HAS_XATTR)) xattrs.deleteAll(live.ino)
-    live.flags = (live.flags & ~XATTR_FLAGS) | (source.flags & XATTR_FLAGS)
+    if (live.has(InodeFlag.HAS_XATTR)) xattrs.deleteAll(live)
+    live.flags = (live.flags & ~ACL_FLAGS) | (source.flags & ACL_FLAGS)
     if (!source.has(InodeFlag.HAS_XATTR)) return
     for (const name of xattrs.names(source)) {
       const value = xattrs.get(source, name)
@@ -274,10 +274,11 @@ class Restorer {
       source.gid,
       source.rdev,
     )
+    made.beginEmpty()
     made.tree = directory.tree
     if (source.isDirectory) made.parent = directory.ino
     for (const field of COPIED) made[field] = source[field]
-    made.flags = source.flags & ~XATTR_FLAGS
+    made.flags = source.flags & ~(InodeFlag.HAS_XATTR | ACL_FLAGS)
     if (source.isRegular) {
       made.size = 0
       made.isSole = true

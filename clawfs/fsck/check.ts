@@ -7,14 +7,16 @@ import { Findings, printable, type PathFinder } from "./finding.ts"
 import { checkInodes } from "./inodes.ts"
 import { DT_DIR, InodeIndex } from "./inode-index.ts"
 import { checkNames } from "./names.ts"
-import { Steps, type Identity, type OnProgress, type Pass, type Totals } from "./pass.ts"
+import { Steps, type Identity, type OnProgress, type Pass, type RecordSlice, type Totals } from "./pass.ts"
 import { checkKeys } from "./keys.ts"
-import { Sealed } from "./sealed.ts"
+import { EncryptedTrees } from "../store/encrypted-trees.ts"
 import { Paths } from "./paths.ts"
 import { checkRecords } from "./records.ts"
+import { fillSums } from "../store/row-sums.ts"
 import { numberOf } from "./scan.ts"
 import { checkSegmentFiles, checkSegmentRows } from "./segments.ts"
 import { checkSequence, checkTotals } from "./totals.ts"
+import { findWrongSums, reportWrongSums } from "./sums.ts"
 import { checkTree } from "./tree.ts"
 import { checkTrees } from "./trees.ts"
 
@@ -22,6 +24,7 @@ export interface CheckOptions {
   readonly directory: string
   readonly isOnline: boolean
   readonly onProgress: OnProgress
+  readonly slice?: RecordSlice
 }
 
 /** What a pass has brought to light. */
@@ -80,6 +83,7 @@ export function mend(db: Database, options: CheckOptions, highest: number): Outc
   run.tables()
   run.files()
   run.sequence(highest)
+  fillSums(db)
   return run.outcome
 }
 
@@ -93,7 +97,7 @@ class Run {
   }
   #pass: Pass | undefined
   #index: InodeIndex | undefined
-  #sealed: Sealed | undefined
+  #sealed: EncryptedTrees | undefined
   #highest = 0
   #isDamaged = false
   /** Something could not be read to its end: what depends on it would be found missing. */
@@ -126,6 +130,7 @@ class Run {
     try {
       step()
     } catch (thrown) {
+      if (thrown instanceof Fault && thrown.kind === "interrupted") throw thrown
       // In a damaged database values may have types that no table of ours has.
       const isDamage = (thrown instanceof Fault && thrown.kind === "corrupt") || this.#isDamaged
       if (!isDamage) throw thrown
@@ -156,8 +161,8 @@ class Run {
   tables(): void {
     const identity = this.#identity()
     if (identity === undefined) return
-    const { directory, isOnline, onProgress } = this.#options
-    const sealed = new Sealed(this.#db)
+    const { directory, isOnline, onProgress, slice } = this.#options
+    const sealed = new EncryptedTrees(this.#db)
     this.#sealed = sealed
     const directories = checkDirectories(this.#db, this.#findings)
     const count = numberOf(this.#db, "SELECT count(*) FROM inode") ?? 0
@@ -166,10 +171,13 @@ class Run {
     this.#index = index
     for (const ino of directories) index.type[index.find(ino)] = DT_DIR
     const pass: Pass = {
-      ...{ directory, isOnline, onProgress, db: this.#db, identity, index, paths: this.#paths },
+      ...{ directory, isOnline, onProgress, slice, db: this.#db, identity, index, paths: this.#paths },
       sealed,
       ...{ findings: this.#findings, totals: this.#totals, use: new Map() },
     }
+    const wrong = findWrongSums(pass)
+    if (wrong.some(({ what }) => what === "schema"))
+      this.#damage("the tables of meta.db are not those that were made")
     checkNames(pass)
     checkTree(pass)
     checkInodes(pass)
@@ -178,6 +186,7 @@ class Run {
     checkTrees(pass)
     checkSegmentRows(pass)
     checkTotals(pass)
+    reportWrongSums(this.#findings, wrong)
     this.#pass = pass
   }
 

@@ -170,7 +170,13 @@ class ContentsChecker {
       `${row - Math.max(0, inlineLength)} bytes in table inline belong to nothing`,
       () => {
         if (inlineLength <= 0) change(db, "DELETE FROM inline WHERE body = ?", body)
-        else change(db, "UPDATE inline SET data = substr(data, 1, ?) WHERE body = ?", inlineLength, body)
+        else
+          change(
+            db,
+            "UPDATE inline SET data = substr(data, 1, ?), sum = NULL WHERE body = ?",
+            inlineLength,
+            body,
+          )
       },
     )
     return [inlineOffset, inlineLength]
@@ -208,7 +214,10 @@ class ContentsChecker {
 
   #place(offset: number, length: number): void {
     const sql = "UPDATE inode SET inline_offset = ?, inline_length = ? WHERE ino = ?"
-    change(this.#pass.db, sql, offset, length, this.#inode.ino)
+    const { db } = this.#pass
+    change(db, sql, offset, length, this.#inode.ino)
+    // What is left of it is taken as it is.
+    change(db, "UPDATE inline SET sum = NULL WHERE body = ?", this.#inode.body)
   }
 
   #report(kind: FindingKind, message: string, repair?: () => void, range?: Range): boolean {

@@ -6,6 +6,10 @@ export type FindingKind =
   | "database"
   /** The rows `store` and `state`. */
   | "state"
+  /** Answered requests that are not in the database. */
+  | "journal"
+  /** A row, or a set of rows, that is not as it was written. */
+  | "checksum"
   /** A column of an inode. */
   | "inode"
   /** A directory entry. */

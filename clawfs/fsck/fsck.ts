@@ -14,6 +14,7 @@ import { removeEmptySqliteFiles, sqliteFilesOf } from "../store/sqlite-files.ts"
 import { META, STORE_VERSION } from "../store/store.ts"
 import { check, mend, type CheckOptions, type Outcome } from "./check.ts"
 import { printable, type Counts, type Finding } from "./finding.ts"
+import { journalState, mendJournal } from "./journal.ts"
 import type { OnProgress, Totals } from "./pass.ts"
 import { uncleanState, type Unclean } from "./unclean.ts"
 
@@ -74,10 +75,12 @@ function look(options: FsckOptions): { outcome: Outcome; unclean: Unclean } {
   requireVersion(db)
   const outcome = check(db, checkOptions(options))
   const none = { requests: 0, isPowerCut: false, remarks: [] }
-  return {
-    outcome,
-    unclean: options.isOnline || outcome.isDamaged ? none : uncleanState(options.directory, db),
-  }
+  if (options.isOnline) return { outcome, unclean: none }
+  const journal = journalState(options.directory, db)
+  const { problem } = journal
+  if (problem !== undefined)
+    outcome.findings.add({ kind: "journal", message: problem, repairFile: () => undefined })
+  return { outcome, unclean: outcome.isDamaged ? none : uncleanState(options.directory, journal) }
 }
 
 function checkOptions({ directory, isOnline, onProgress }: FsckOptions): CheckOptions {
@@ -86,8 +89,9 @@ function checkOptions({ directory, isOnline, onProgress }: FsckOptions): CheckOp
 
 function repaired(options: FsckOptions): FsckResult {
   const { directory } = options
+  // First: whether the machine went down stands in the journal.
+  const remarks = mendedJournal(directory)
   const recovery = recoverFromPowerCut(directory)
-  const remarks: string[] = []
   if (recovery !== undefined && recovery.undone > 0)
     remarks.push(
       `the machine went down while the store was mounted: ${recovery.undone} commits were not whole and are undone`,
@@ -107,6 +111,16 @@ function repaired(options: FsckOptions): FsckResult {
   // As long as something is wrong, what nothing points to may be what something should point to.
   if (resultOf(all, remarks).counts.errors === 0) passes.at(-1)?.findings.repairFiles("note")
   return { ...resultOf(all, remarks), backup }
+}
+
+/** Mends the journal if it is damaged; returns what is to be said of it. */
+function mendedJournal(directory: string): string[] {
+  using db = new Database(join(directory, META), { readonly: true })
+  requireVersion(db)
+  const { problem } = journalState(directory, db)
+  if (problem === undefined) return []
+  const copy = mendJournal(directory, db)
+  return [`${problem}: what can't be executed is dropped, the journal as it was is in ${copy}`]
 }
 
 /** They would be executed on a tree that they don't know, and inode numbers would not be what was answered. */

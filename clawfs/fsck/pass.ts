@@ -1,9 +1,9 @@
 /** What one pass of the checks works with. */
 import type { Database } from "../store/database.ts"
-import type { Findings } from "./finding.ts"
+import type { Finding, Findings } from "./finding.ts"
 import type { InodeIndex } from "./inode-index.ts"
 import type { Paths } from "./paths.ts"
-import type { Sealed } from "./sealed.ts"
+import type { EncryptedTrees } from "../store/encrypted-trees.ts"
 
 /** Hears how far a check is: rows of a table, or bytes. */
 export type OnProgress = (what: string, done: number, total: number) => void
@@ -35,13 +35,26 @@ export interface Totals {
   orphans: number
 }
 
+/** Records up to here have been read: the key of an extent. */
+export interface ScrubPosition {
+  readonly body: number
+  readonly offset: number
+}
+
+/** Records are read in slices of so many extents, with a look at what came of it after each. */
+export interface RecordSlice {
+  readonly from: ScrubPosition
+  readonly length: number
+  readonly onPosition: (position: ScrubPosition, findings: readonly Finding[]) => void
+}
+
 export interface Pass {
   readonly directory: string
   readonly db: Database
   readonly identity: Identity
   readonly index: InodeIndex
   readonly paths: Paths
-  readonly sealed: Sealed
+  readonly sealed: EncryptedTrees
   readonly findings: Findings
   readonly totals: Totals
   /** By segment number. */
@@ -49,6 +62,7 @@ export interface Pass {
   /** A server works on the store meanwhile. */
   readonly isOnline: boolean
   readonly onProgress: OnProgress
+  readonly slice?: RecordSlice | undefined
 }
 
 /** Calls `onProgress` now and then, at the cost of an addition a row. */

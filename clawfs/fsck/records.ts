@@ -31,7 +31,8 @@ interface Damage {
 /** Returns the highest sequence number of a record. */
 export function checkRecords(pass: Pass): number {
   using checker = new RecordChecker(pass)
-  for (const row of rowsOf<ExtentRow>(pass.db, ALL, [0, 0])) checker.take(row)
+  const { body = 0, offset = 0 } = pass.slice?.from ?? {}
+  for (const row of rowsOf<ExtentRow>(pass.db, ALL, [body, offset])) checker.take(row)
   checker.flush()
   return checker.highest
 }
@@ -75,7 +76,7 @@ class RecordChecker implements Disposable {
     this.#sequence[at] = sequence
     this.#plain[at] = plain
     this.#count += 1
-    if (this.#count === BATCH) this.flush()
+    if (this.#count === (this.#pass.slice?.length ?? BATCH)) this.flush()
   }
 
   #isRead(body: number): boolean {
@@ -95,8 +96,11 @@ class RecordChecker implements Disposable {
     for (let i = 0; i < order.length; i += 1) order[i] = i
     order.sort((a, b) => (place[a] ?? 0) - (place[b] ?? 0) || (this.#record[a] ?? 0) - (this.#record[b] ?? 0))
     for (let first = 0; first < order.length;) first = this.#run(order, first)
+    const [body, offset] = [this.#body[this.#count - 1], this.#offset[this.#count - 1]]
     this.#count = 0
     this.#report()
+    if (body !== undefined && offset !== undefined)
+      this.#pass.slice?.onPosition({ body, offset }, this.#pass.findings.list)
   }
 
   /** Reads records from `first` on that lie close together; returns where the next run begins. */

@@ -62,7 +62,7 @@ export function checkXattrs(pass: Pass, inode: InodeRow, rows: Iterable<XattrRow
     checkSealedXattrs(pass, inode, rows)
     return
   }
-  let right = flags & ~(InodeFlag.HAS_ACCESS_ACL | InodeFlag.HAS_DEFAULT_ACL)
+  let right = flags & ~(InodeFlag.HAS_XATTR | InodeFlag.HAS_ACCESS_ACL | InodeFlag.HAS_DEFAULT_ACL)
   for (const [, name, length] of rows) {
     right |= InodeFlag.HAS_XATTR
     const text = name.toString("latin1")
@@ -94,11 +94,12 @@ function checkSealedXattrs({ db, findings }: Pass, { ino, flags }: InodeRow, row
     if (length < BLOB_OVERHEAD || length > VALUE_MAX + BLOB_OVERHEAD)
       findings.add({ kind: "xattr", ino, message: `an encrypted attribute's value of ${length} bytes` })
   }
-  if (!hasAny || flags < 0 || flags >= 2 ** 32 || (flags & InodeFlag.HAS_XATTR) !== 0) return
+  if (flags < 0 || flags >= 2 ** 32 || hasAny === ((flags & InodeFlag.HAS_XATTR) !== 0)) return
+  const value = (hasAny ? flags | InodeFlag.HAS_XATTR : flags & ~InodeFlag.HAS_XATTR) >>> 0
   findings.add({
     kind: "xattr",
     ino,
     message: "the flags of the inode do not fit its extended attributes",
-    repair: () => change(db, "UPDATE inode SET flags = flags | ? WHERE ino = ?", InodeFlag.HAS_XATTR, ino),
+    repair: () => change(db, "UPDATE inode SET flags = ? WHERE ino = ?", value, ino),
   })
 }

@@ -1,5 +1,6 @@
 /** Row `state`: totals and counters against what the tables hold. */
 import { logPosition, positionOf, segmentOf } from "../store/log-position.ts"
+import { STATE_COLUMNS } from "../store/counters.ts"
 import type { Pass } from "./pass.ts"
 import { INO_LIMIT, SAFE_LIMIT, change, numberOf } from "./scan.ts"
 
@@ -25,7 +26,11 @@ export function checkTotals(pass: Pass): void {
       kind: "state",
       message: "the row of table state is lost",
       // What can be counted the next pass puts right.
-      repair: () => change(db, "INSERT INTO state VALUES (1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)"),
+      repair: () =>
+        change(
+          db,
+          `INSERT INTO state (id, ${STATE_COLUMNS}) VALUES (1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)`,
+        ),
     })
     return
   }

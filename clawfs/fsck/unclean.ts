@@ -1,10 +1,9 @@
 /** How a store was left: what the next mount would do before anything else. */
-import { existsSync, statSync } from "node:fs"
+import { statSync } from "node:fs"
 import { join } from "node:path"
-import type { Database } from "../store/database.ts"
-import { Journal, isOfThisBoot } from "../store/journal.ts"
+import { isOfThisBoot } from "../store/journal-header.ts"
 import { META } from "../store/store.ts"
-import { numberOf } from "./scan.ts"
+import type { JournalState } from "./journal.ts"
 
 export interface Unclean {
   /** Answered requests that are in the journal alone. */
@@ -16,10 +15,10 @@ export interface Unclean {
 }
 
 /** To be called with the store's lock held. */
-export function uncleanState(directory: string, db: Database): Unclean {
+export function uncleanState(directory: string, { requests, problem }: JournalState): Unclean {
+  if (problem !== undefined) return { requests, isPowerCut: false, remarks: [] }
   const wal = statSync(join(directory, `${META}-wal`), { throwIfNoEntry: false })?.size ?? 0
   const isSameBoot = isOfThisBoot(directory)
-  const requests = isSameBoot && existsSync(join(directory, "journal")) ? pending(directory, db) : 0
   const isPowerCut = wal > 0 && !isSameBoot
   const remarks: string[] = []
   if (requests > 0)
@@ -32,9 +31,4 @@ export function uncleanState(directory: string, db: Database): Unclean {
     )
   else if (wal > 0) remarks.push("the store was not unmounted: the next mount folds its write-ahead log back")
   return { requests, isPowerCut, remarks }
-}
-
-function pending(directory: string, db: Database): number {
-  using journal = Journal.open(directory)
-  return journal.entriesOf((numberOf(db, "SELECT batch FROM state") ?? 0) + 1).length
 }

@@ -21,6 +21,7 @@ import {
 import { Encryption } from "./encryption.ts"
 import { KEYS } from "./key-orders.ts"
 import { Orders } from "./orders.ts"
+import { Scrubbing } from "./scrubbing.ts"
 import type { Search } from "./search.ts"
 import { searchFor } from "./search-requests.ts"
 import { SessionMemory } from "./session-memory.ts"
@@ -51,6 +52,7 @@ class Server {
   readonly #syncPort: MessagePort
   readonly #orders: Orders
   #sync: Worker | undefined
+  readonly scrubbing = new Scrubbing(config, log)
   readonly #flushes = new Map<number, { resolve: () => void; reject: (fault: Fault) => void }>()
   #nextFlush = 1
   #cleaningOrders = 0
@@ -100,6 +102,7 @@ class Server {
         break
       case "serving":
         tell({ kind: "serving" })
+        this.scrubbing.begin()
         break
       case "failed":
         log.error("cannot start", { reason: report.fault.message })
@@ -182,12 +185,13 @@ class Server {
   }
 
   status(): unknown {
-    return statusOf(config, this.#memory)
+    return { ...statusOf(config, this.#memory), scrub: this.scrubbing.status }
   }
 
   /** Unmounted: what was written goes to the disk, then the process ends. */
   async #finish(): Promise<void> {
     try {
+      await this.scrubbing.stop(false)
       await this.search?.[Symbol.asyncDispose]()
       await this.flush(true)
       await this.control?.[Symbol.asyncDispose]()
@@ -212,6 +216,9 @@ async function start(): Promise<void> {
   const handlers = new Map<string, Handler>([
     ["status", () => server.status()],
     ["clean", () => server.clean()],
+    ["scrub.start", ({ limit }) => (server.scrubbing.start(Number(limit)), {})],
+    ["scrub.stop", async () => (await server.scrubbing.stop(true), {})],
+    ["scrub.status", () => server.scrubbing.status],
     ["sync", async () => (await server.run("commit", {}), await server.flush(), {})],
     ["hold", ({ seconds }) => (server.hold(seconds), {})],
     ...server.encryption.methods,

@@ -21,6 +21,8 @@ export interface ServerConfig {
   readonly flushSeconds: number
   /** The search index follows the store. */
   readonly index: boolean
+  /** The store is read through every so many days; 0: never by itself. */
+  readonly scrubDays: number
   readonly logLevel: Level
   /** Servers before this one on the same mount. */
   readonly restarts: number

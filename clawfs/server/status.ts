@@ -5,6 +5,7 @@ import { flagNames } from "../fuse/flags.ts"
 import { hasResend } from "../fuse/session.ts"
 import { VERSION } from "../core/version.ts"
 import type { ServerConfig } from "./messages.ts"
+import type { ScrubStatus } from "./scrubbing.ts"
 import type { SessionMemory } from "./session-memory.ts"
 
 export interface Status {
@@ -27,6 +28,8 @@ export interface Status {
   /** Bytes of `meta.db` that hold nothing; whether a sync has failed that was not made good since. */
   readonly database: { readonly freeBytes: number }
   readonly isSyncFailing: boolean
+  /** Only from the daemon itself, not in the file `.status`. */
+  readonly scrub?: ScrubStatus
   /** Inodes that the kernel holds. */
   readonly lookups: number
   readonly protocol: { readonly minor: number; readonly flags: readonly string[]; readonly resend: boolean }

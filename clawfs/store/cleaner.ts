@@ -9,7 +9,7 @@
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import type { Database, Query } from "./database.ts"
-import { storedBytes } from "./extents.ts"
+import { storedBytes, sumOfExtent, toRow } from "./extents.ts"
 import { NO_NONCE, RECORD_HEADER, type RecordHeader } from "./record.ts"
 import type { Encode, RecordRead, Segments } from "./segments.ts"
 
@@ -66,7 +66,7 @@ export class Cleaner {
   readonly #next: Query<[number, number], [number | null]>
   readonly #records: Query<[number], [number]>
   readonly #pointers: Query<[number, number], PointerRow>
-  readonly #move: Query<[number, number, number, number, number, number, number]>
+  readonly #move: Query<[number, number, number, number, number, number, number, number]>
   readonly #recodingOf: RecodingOf
   /** Segments with a record that can't be moved: a damaged one, for fsck to tell of, or a part of one that can't be decoded. */
   readonly #stuck = new Set<number>()
@@ -94,7 +94,7 @@ export class Cleaner {
        WHERE segment = ? AND position = ? AND segment != 0`,
     )
     this.#move = db.query(
-      "UPDATE extent SET segment = ?, position = ?, record = ?, skip = ?, plain = ? WHERE body = ? AND offset = ?",
+      "UPDATE extent SET segment = ?, position = ?, record = ?, skip = ?, plain = ?, sum = ? WHERE body = ? AND offset = ?",
     )
   }
 
@@ -238,7 +238,8 @@ export class Cleaner {
     for (const pointer of run.pointers) {
       const { body, offset } = pointer
       const skip = pointer.skip - run.from
-      this.#move.run(place.segment, place.position, record, skip, plain, body, offset)
+      const sum = sumOfExtent(body, toRow({ ...pointer, ...place, record, skip, plain }))
+      this.#move.run(place.segment, place.position, record, skip, plain, sum, body, offset)
       this.#segments.account(from.segment, -storedBytes(pointer))
       this.#segments.account(place.segment, storedBytes({ ...pointer, record, skip, plain }))
     }

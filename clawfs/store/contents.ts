@@ -7,11 +7,13 @@
  */
 import { E, type Result } from "../core/errno.ts"
 import { Fault } from "../core/fault.ts"
+import { sumOfData } from "./checksum.ts"
 import type { Counters } from "./counters.ts"
 import type { Database } from "./database.ts"
 import { Extents, UNWRITTEN, clip, endOf, type Extent } from "./extents.ts"
 import { INLINE_MAX, InlinePieces, type PieceCoding } from "./inline.ts"
 import type { Inode } from "./inode.ts"
+import { pieceMemory } from "./piece-memory.ts"
 import { RECORD_HEADER } from "./record.ts"
 import { RecordCache, type Decode, type Decoder } from "./record-cache.ts"
 import type { Encode, Placed, RecordRead, Segments } from "./segments.ts"
@@ -194,10 +196,11 @@ export class Contents {
     if (span === undefined) return false
     const { low, high } = span
     if (inode.alloc > inode.inlineLength) this.#extents.remove(inode, offset, end)
-    const merged = Buffer.alloc(high - low)
+    const merged = pieceMemory(high - low)
     if (inode.inlineLength > 0) this.#inline.get(inode).copy(merged, inode.inlineOffset - low)
     data.copy(merged, offset - low)
-    this.#inline.set(inode, low, merged)
+    // A new small file: its bytes are summed for the journal too.
+    this.#inline.set(inode, low, merged, merged.length === data.length ? sumOfData(data) : undefined)
     return true
   }
 
@@ -361,6 +364,8 @@ export class Contents {
     target.inlineOffset = source.inlineOffset
     target.inlineLength = source.inlineLength
     target.extentsEnd = -1
+    target.partSum = source.partSum
+    target.isWhole = source.isWhole
     for (const inode of [source, target]) inode.isSole = false
     this.#trees.charge(target.tree, target.alloc, 0)
   }
@@ -397,6 +402,7 @@ export class Contents {
     inode.inlineOffset = 0
     inode.inlineLength = 0
     inode.extentsEnd = 0
+    inode.partSum = 0
     return true
   }
 

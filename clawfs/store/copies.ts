@@ -6,10 +6,11 @@
  */
 import { Fault } from "../core/fault.ts"
 import type { NodeId } from "../core/brand.ts"
+import { damagedRow, moved, sumOfPart, type Sum } from "./checksum.ts"
 import type { Counters } from "./counters.ts"
 import type { Database } from "./database.ts"
 import { S_IFDIR, S_IFMT, S_IFREG, type Inode } from "./inode.ts"
-import type { Inodes } from "./inodes.ts"
+import { INODE_COLUMNS, type Inodes } from "./inodes.ts"
 import { TreeFlag, type Tree, type Trees } from "./trees.ts"
 
 export interface CopyOptions {
@@ -52,25 +53,35 @@ INSERT INTO copied SELECT ino, ? - 1 + row_number() OVER (ORDER BY ino) FROM (
 
 const COPY_INODES = `
 INSERT INTO inode (ino, mode, nlink, uid, gid, rdev, size, alloc, flags, parent, inline_offset, inline_length, atime,
-  atime_nanos, mtime, mtime_nanos, ctime, ctime_nanos, btime, btime_nanos, tree, body)
+  atime_nanos, mtime, mtime_nanos, ctime, ctime_nanos, btime, btime_nanos, tree, body, part_sum)
 SELECT m.new, mode, nlink, uid, gid, rdev, size, alloc, flags,
   CASE i.parent WHEN 0 THEN 0 ELSE coalesce(p.new, ?) END, inline_offset, inline_length, atime, atime_nanos, mtime,
-  mtime_nanos, ctime, ctime_nanos, btime, btime_nanos, coalesce(t.new, 0), CASE body WHEN 0 THEN i.ino ELSE body END
+  mtime_nanos, ctime, ctime_nanos, btime, btime_nanos, coalesce(t.new, 0), CASE body WHEN 0 THEN i.ino ELSE body END,
+  part_sum
 FROM copied m JOIN inode i ON i.ino = m.old
   LEFT JOIN copied p ON p.old = i.parent AND i.ino != ?
   LEFT JOIN copied_tree t ON t.old = i.tree
 ORDER BY m.old`
 
 const COPY_NAMES = `
-INSERT INTO dentry (parent, cookie, name, ino, type)
-SELECT p.new, d.cookie, d.name, m.new, d.type
+INSERT INTO dentry (parent, cookie, name, ino, type, sum)
+SELECT p.new, d.cookie, d.name, m.new, d.type, renamed(d.sum, d.cookie, d.type, d.parent, d.ino, p.new, m.new)
 FROM copied p JOIN dentry d ON d.parent = p.old JOIN copied m ON m.old = d.ino ORDER BY p.old, d.cookie`
 
+/** Copies of inodes get checksums of their own: what is damaged must not get one that is right. */
+const DAMAGED = `
+SELECT i.ino FROM copied m JOIN inode i ON i.ino = m.old WHERE i.sum != row_sum(i.ino, ${INODE_COLUMNS}) LIMIT 1`
+
+const SUM_INODES = `
+UPDATE inode SET sum = row_sum(ino, ${INODE_COLUMNS}) WHERE ino IN (SELECT new FROM copied)`
+
 const COPY_XATTRS = `
-INSERT INTO xattr (ino, name, value) SELECT m.new, x.name, x.value FROM copied m JOIN xattr x ON x.ino = m.old`
+INSERT INTO xattr (ino, name, value, sum)
+SELECT m.new, x.name, x.value, rekeyed(x.sum, x.ino, m.new) FROM copied m JOIN xattr x ON x.ino = m.old`
 
 const COPY_LINKS = `
-INSERT INTO symlink (ino, target) SELECT m.new, s.target FROM copied m JOIN symlink s ON s.ino = m.old`
+INSERT INTO symlink (ino, target, sum)
+SELECT m.new, s.target, rekeyed(s.sum, s.ino, m.new) FROM copied m JOIN symlink s ON s.ino = m.old`
 
 const COUNT_BODIES = `
 INSERT INTO shared (body, refs)
@@ -107,10 +118,13 @@ export class Copies {
       : this.#numberOne(first, source)
     this.#counters.allocateInos(inodes)
     const root = this.#newOf(source.ino)
+    const damaged = db.query<[], [number]>(DAMAGED).get()
+    if (damaged !== undefined) throw damagedRow(`inode ${damaged[0]}`)
     this.#mapTrees(source, options, root)
     db.query<[number, number]>(COPY_INODES).run(options.parent, source.ino)
     for (const sql of [COPY_NAMES, COPY_XATTRS, COPY_LINKS, COUNT_BODIES]) db.query(sql).run()
     this.#countLinks(source, options.except)
+    db.query(SUM_INODES).run()
     this.#counters.inodes += inodes
     this.#inodes.forgetSole()
     return { root, inodes, bytes: this.#charge() }
@@ -191,7 +205,24 @@ export class Copies {
     const lacks = this.#db.query<[number]>(
       "UPDATE inode SET nlink = nlink - 1 WHERE ino = (SELECT new FROM copied WHERE old = ?)",
     )
-    if (except !== undefined) lacks.run(except.parent)
+    if (except === undefined) return
+    lacks.run(except.parent)
+    this.#lackName(except)
+  }
+
+  /** The copy of the directory that it is in has a name less. */
+  #lackName({ ino, parent }: Inode): void {
+    const found = this.#db
+      .query<[number, number], [number, number, Sum]>(
+        `SELECT d.cookie, m.new, i.part_sum FROM dentry d JOIN copied m ON m.old = d.parent JOIN inode i ON i.ino = m.new
+         WHERE d.parent = ? AND d.ino = ?`,
+      )
+      .get(parent, ino)
+    if (found === undefined) return
+    const [cookie, copy, sum] = found
+    this.#db
+      .query<[Sum, number]>("UPDATE inode SET part_sum = ? WHERE ino = ?")
+      .run(moved(sum, 0, sumOfPart(0, cookie)), copy)
   }
 
   /** Returns the sum of all `alloc`. */

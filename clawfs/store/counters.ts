@@ -3,7 +3,8 @@
  * which request was executed last. One row, one page, whatever the operation.
  */
 import type { NodeId } from "../core/brand.ts"
-import type { Database, Query } from "./database.ts"
+import { damagedRow, sumOf, type Sum } from "./checksum.ts"
+import type { Database, Query, Value } from "./database.ts"
 
 /** Which request made the last change that must not be executed twice, and what its answer needs: an inode or a count. */
 export interface ReplyRecord {
@@ -16,6 +17,10 @@ type Row = [
   ...[number, number, number, number, number, number, number],
   ...[number, number, number, number, number, number],
 ]
+
+/** All but the key and the checksums. */
+export const STATE_COLUMNS = `next_ino, inodes, bytes, sequence, batch, last_segment, reply_low, reply_high, reply_value,
+  log_end, log_synced, feed_epoch, feed_last`
 
 export class Counters {
   inodes = 0
@@ -31,29 +36,17 @@ export class Counters {
   /** Of table `feed`: see `feed.ts`. */
   feedEpoch = 0
   feedLast = 0
+  /** Sum over the rows of table `segment` (`checksum.ts`). */
+  segmentSum: Sum = null
   reply: ReplyRecord = { uniqueLow: 0, uniqueHigh: 0, value: 0 }
   #nextIno = 0
   #sequence = 0
-  readonly #select: Query<[], Row>
-  readonly #update: Query<Row>
+  readonly #select: Query<[], [segmentSum: number | null, ...row: Row, sum: number | null]>
+  readonly #update: Query<Value[]>
 
   constructor(db: Database) {
-    const columns = [
-      "next_ino",
-      "inodes",
-      "bytes",
-      "sequence",
-      "batch",
-      "last_segment",
-      "reply_low",
-      "reply_high",
-      "reply_value",
-      "log_end",
-      "log_synced",
-      "feed_epoch",
-      "feed_last",
-    ]
-    this.#select = db.query(`SELECT ${columns.join(", ")} FROM state WHERE id = 1`)
+    this.#select = db.query(`SELECT segment_sum, ${STATE_COLUMNS}, sum FROM state WHERE id = 1`)
+    const columns = ["segment_sum", ...STATE_COLUMNS.split(",").map((name) => name.trim()), "sum"]
     this.#update = db.query(
       `UPDATE state SET ${columns.map((name) => `${name} = ?`).join(", ")} WHERE id = 1`,
     )
@@ -61,8 +54,12 @@ export class Counters {
   }
 
   load(): void {
-    const row = this.#select.get()
-    if (row === undefined) return
+    const all = this.#select.get()
+    if (all === undefined) return
+    const [segmentSum, ...row] = all
+    const sum = row.pop() as number | null
+    if (sum !== null && sum !== sumOf(1, [segmentSum, ...row])) throw damagedRow("the row of totals")
+    this.segmentSum = segmentSum
     let uniqueLow: number, uniqueHigh: number, value: number
     ;[
       this.#nextIno,
@@ -78,13 +75,14 @@ export class Counters {
       this.logSynced,
       this.feedEpoch,
       this.feedLast,
-    ] = row
+    ] = row as unknown as Row
     this.reply = { uniqueLow, uniqueHigh, value }
   }
 
   save(): void {
     const { uniqueLow, uniqueHigh, value } = this.reply
-    this.#update.run(
+    const row = [
+      this.segmentSum,
       this.#nextIno,
       this.inodes,
       this.bytes,
@@ -98,7 +96,8 @@ export class Counters {
       this.logSynced,
       this.feedEpoch,
       this.feedLast,
-    )
+    ]
+    this.#update.run(...row, sumOf(1, row))
   }
 
   /** A number that no inode of this store ever had. */

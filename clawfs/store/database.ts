@@ -5,6 +5,7 @@
  */
 import Sqlite from "better-sqlite3"
 import { Fault } from "../core/fault.ts"
+import { rekeyed, renamed, sumOf } from "./checksum.ts"
 
 export type Value = number | string | Buffer | null
 
@@ -38,16 +39,23 @@ export class Database implements Disposable {
         readonly: options.readonly ?? false,
         fileMustExist: options.create !== true,
       })
-      // Before the first page is written, or it has no effect.
-      if (options.create === true) handle.pragma("auto_vacuum = INCREMENTAL")
-      if (options.create === true) handle.pragma("journal_mode = WAL")
-      handle.pragma("synchronous = NORMAL")
-      handle.pragma("wal_autocheckpoint = 0")
-      handle.pragma(`cache_size = -${PAGE_CACHE_KIB}`)
-      handle.pragma("temp_store = MEMORY")
-      handle.pragma(`busy_timeout = ${BUSY_MS}`)
+      try {
+        configure(handle, options.create === true)
+      } catch (thrown) {
+        // Closed now, not when it is collected: that would delete the WAL of whoever has the store by then.
+        handle.close()
+        throw thrown
+      }
       return handle
     })
+    // For statements over many rows; see `checksum.ts`.
+    this.#handle.function(
+      "row_sum",
+      { varargs: true, deterministic: true },
+      (key: number, ...row: unknown[]) => sumOf(key, row),
+    )
+    this.#handle.function("rekeyed", { deterministic: true }, rekeyed)
+    this.#handle.function("renamed", { deterministic: true }, renamed)
     this.#begin = this.#handle.prepare("BEGIN")
     this.#commit = this.#handle.prepare("COMMIT")
     this.#rollback = this.#handle.prepare("ROLLBACK")
@@ -55,7 +63,7 @@ export class Database implements Disposable {
 
   query<P extends Value[], R extends Value[] = []>(sql: string): Query<P, R> {
     const { path } = this
-    const statement = translated(path, () => this.#handle.prepare<unknown[], R>(sql))
+    const statement = prepared(path, () => this.#handle.prepare<unknown[], R>(sql))
     if (statement.reader) statement.raw(true)
     // Spelled out three times: these are called for every request, and a closure a call shows in the profile.
     return {
@@ -144,6 +152,28 @@ export class Database implements Disposable {
   }
 }
 
+function configure(handle: Sqlite.Database, isNew: boolean): void {
+  // Before the first page is written, or it has no effect.
+  if (isNew) handle.pragma("auto_vacuum = INCREMENTAL")
+  if (isNew) handle.pragma("journal_mode = WAL")
+  handle.pragma("synchronous = NORMAL")
+  handle.pragma("wal_autocheckpoint = 0")
+  handle.pragma(`cache_size = -${PAGE_CACHE_KIB}`)
+  handle.pragma("temp_store = MEMORY")
+  handle.pragma(`busy_timeout = ${BUSY_MS}`)
+}
+
+/** The schema is known when statements are prepared: what is not in it was damaged. */
+function prepared<T>(path: string, prepare: () => T): T {
+  try {
+    return prepare()
+  } catch (thrown) {
+    if (thrown instanceof Sqlite.SqliteError && thrown.code === "SQLITE_ERROR")
+      throw new Fault("corrupt", `${path} is damaged (${thrown.message})`, { cause: thrown })
+    throw faultOf(thrown, path)
+  }
+}
+
 function translated<T>(path: string, run: () => T): T {
   try {
     return run()
@@ -157,7 +187,9 @@ function faultOf(thrown: unknown, path: string): unknown {
   const { code, message } = thrown
   if (code === "SQLITE_FULL" || code === "SQLITE_IOERR_SHMSIZE")
     return new Fault("no-space", "the disk below the store is full", { cause: thrown })
-  if (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB") {
+  // No value of ours is too big or of the wrong type.
+  const isDamage = ["SQLITE_NOTADB", "SQLITE_TOOBIG", "SQLITE_MISMATCH"].includes(code)
+  if (code.startsWith("SQLITE_CORRUPT") || isDamage) {
     return new Fault("corrupt", `${path} is damaged (${message})`, { cause: thrown })
   }
   if (code.startsWith("SQLITE_BUSY"))

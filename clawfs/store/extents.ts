@@ -2,6 +2,7 @@
  * Table `extent`: which bytes of a body lie where. Extents of a body never overlap. One with segment 0 is unwritten:
  * reserved, reads as zeroes. A part of a record is named by `skip` bytes into its payload, decoded where it is encoded.
  */
+import { damagedRow, moved, sumOf, sumOfKey, sumOfPart, type Sum } from "./checksum.ts"
 import type { Database, Query } from "./database.ts"
 import type { Inode } from "./inode.ts"
 
@@ -25,8 +26,10 @@ export interface Extent {
 export const UNWRITTEN = { segment: 0, position: 0, record: 0, skip: 0, plain: 0, sequence: 0 } as const
 
 type Row = [number, number, number, number, number, number, number, number]
+type SummedRow = [...Row, sum: number | null]
 
-const COLUMNS = "offset, length, segment, position, record, skip, plain, sequence"
+/** All but the key's first column and the checksum. */
+export const EXTENT_COLUMNS = "offset, length, segment, position, record, skip, plain, sequence"
 
 /**
  * Bytes of its segment that an extent keeps alive. Of an encoded record that is its share of the payload; the shares of
@@ -42,6 +45,9 @@ export function storedBytes({
   return Math.floor(((skip + length) * record) / plain) - Math.floor((skip * record) / plain)
 }
 
+/** Rows that are read at once to see whether they are all there. */
+const PAGE = 10_000
+
 export function endOf(extent: Extent): number {
   return extent.offset + extent.length
 }
@@ -54,29 +60,36 @@ export function clip(extent: Extent, start: number, end: number): Extent {
 }
 
 export class Extents {
-  readonly #floor: Query<[number, number], Row>
-  readonly #range: Query<[number, number, number], Row>
+  readonly #floor: Query<[number, number], SummedRow>
+  readonly #range: Query<[number, number, number], SummedRow>
+  readonly #places: Query<[number, number, number], [number, number]>
   readonly #last: Query<[number], [number, number]>
-  readonly #insert: Query<[number, ...Row]>
+  readonly #insert: Query<[number, ...SummedRow]>
   readonly #delete: Query<[number, number]>
   readonly #deleteAll: Query<[number]>
-  readonly #copy: Query<[number, number]>
+  readonly #copy: Query<[number, number, number, number]>
   readonly #account: (segment: number, bytes: number) => void
 
   /** `account` hears of every byte that an extent gains or loses in a segment. */
   constructor(db: Database, account: (segment: number, bytes: number) => void) {
     this.#account = account
     this.#floor = db.query(
-      `SELECT ${COLUMNS} FROM extent WHERE body = ? AND offset < ? ORDER BY offset DESC LIMIT 1`,
+      `SELECT ${EXTENT_COLUMNS}, sum FROM extent WHERE body = ? AND offset < ? ORDER BY offset DESC LIMIT 1`,
+    )
+    this.#places = db.query(
+      "SELECT offset, length FROM extent WHERE body = ? AND offset > ? ORDER BY offset LIMIT ?",
     )
     this.#range = db.query(
-      `SELECT ${COLUMNS} FROM extent WHERE body = ? AND offset >= ? AND offset < ? ORDER BY offset`,
+      `SELECT ${EXTENT_COLUMNS}, sum FROM extent WHERE body = ? AND offset >= ? AND offset < ? ORDER BY offset`,
     )
     this.#last = db.query("SELECT offset, length FROM extent WHERE body = ? ORDER BY offset DESC LIMIT 1")
-    this.#insert = db.query(`INSERT INTO extent (body, ${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#insert = db.query(
+      `INSERT INTO extent (body, ${EXTENT_COLUMNS}, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    )
     this.#delete = db.query("DELETE FROM extent WHERE body = ? AND offset = ?")
     this.#copy = db.query(
-      `INSERT INTO extent (body, ${COLUMNS}) SELECT ?, ${COLUMNS} FROM extent WHERE body = ?`,
+      `INSERT INTO extent (body, ${EXTENT_COLUMNS}, sum)
+       SELECT ?, ${EXTENT_COLUMNS}, (sum | ?) - (sum & ?) FROM extent WHERE body = ?`,
     )
     this.#deleteAll = db.query("DELETE FROM extent WHERE body = ?")
   }
@@ -92,14 +105,34 @@ export class Extents {
 
   /** Extents that overlap `[start, end)`, clipped to it, in order. */
   within(inode: Inode, start: number, end: number): Extent[] {
-    return this.#overlapping(inode, start, end).map((extent) => clip(extent, start, end))
+    const found = this.#overlapping(inode, start, end).map((extent) => clip(extent, start, end))
+    if (!inode.isWhole && !covers(found, start, end)) this.#requireWhole(inode)
+    return found
+  }
+
+  /**
+   * Throws `Fault("corrupt")` unless all extents are there: where none is found there may have been one. Reads them once;
+   * afterwards the sum is kept up with every change.
+   */
+  #requireWhole(inode: Inode): void {
+    if (inode.partSum !== null && inode.alloc > inode.inlineLength) {
+      let sum: Sum = 0
+      for (let after = -1; ;) {
+        const rows = this.#places.all(inode.body, after, PAGE)
+        for (const [offset, length] of rows) sum = moved(sum, sumOfPart(offset, length), 0)
+        after = rows.at(-1)?.[0] ?? 0
+        if (rows.length < PAGE) break
+      }
+      if (sum !== inode.partSum) throw damagedRow(`the list of extents of inode ${inode.ino}`)
+    }
+    inode.isWhole = true
   }
 
   #overlapping(inode: Inode, start: number, end: number): Extent[] {
     if (start >= this.end(inode) || start >= end) return []
-    const found = this.#range.all(inode.body, start, end).map(fromRow)
+    const found = this.#range.all(inode.body, start, end).map((row) => fromRow(inode, row))
     const before = this.#floor.get(inode.body, start)
-    const floor = before === undefined ? undefined : fromRow(before)
+    const floor = before === undefined ? undefined : fromRow(inode, before)
     if (floor !== undefined && endOf(floor) > start) found.unshift(floor)
     return found
   }
@@ -117,6 +150,7 @@ export class Extents {
     for (const extent of this.#overlapping(inode, start, end)) {
       const gone = clip(extent, start, end)
       this.#delete.run(inode.body, extent.offset)
+      inode.partSum = moved(inode.partSum, 0, sumOfPart(extent.offset, extent.length))
       if (extent.offset < start) this.#put(inode, clip(extent, extent.offset, start))
       if (endOf(extent) > end) this.#put(inode, clip(extent, end, endOf(extent)))
       inode.alloc -= gone.length
@@ -127,7 +161,9 @@ export class Extents {
   /** Gives the inode's extents to `body` too. */
   copy(inode: Inode, body: number): void {
     if (inode.alloc === inode.inlineLength) return
-    this.#copy.run(body, inode.body)
+    // The sum of a row with another key, by XOR, which SQL spells like that.
+    const change = sumOfKey(body) ^ sumOfKey(inode.body)
+    this.#copy.run(body, change, change, inode.body)
     for (const extent of this.#overlapping(inode, 0, Number.MAX_SAFE_INTEGER))
       if (extent.segment !== 0) this.#account(extent.segment, storedBytes(extent))
   }
@@ -140,23 +176,40 @@ export class Extents {
     }
     this.#deleteAll.run(inode.body)
     inode.extentsEnd = 0
+    inode.partSum = 0
   }
 
-  #put(inode: Inode, e: Extent): void {
-    this.#insert.run(
-      inode.body,
-      e.offset,
-      e.length,
-      e.segment,
-      e.position,
-      e.record,
-      e.skip,
-      e.plain,
-      e.sequence,
-    )
+  #put(inode: Inode, extent: Extent): void {
+    const row = toRow(extent)
+    this.#insert.run(inode.body, ...row, sumOfExtent(inode.body, row))
+    inode.partSum = moved(inode.partSum, sumOfPart(extent.offset, extent.length), 0)
   }
 }
 
-function fromRow([offset, length, segment, position, record, skip, plain, sequence]: Row): Extent {
+/** Whether nothing between `start` and `end` is left over; the extents are in order. */
+function covers(extents: readonly Extent[], start: number, end: number): boolean {
+  let at = start
+  for (const extent of extents) {
+    if (extent.offset > at) return false
+    at = endOf(extent)
+  }
+  return at >= end
+}
+
+/** The checksum of a row without its last column. */
+export function sumOfExtent(body: number, row: readonly (number | null)[]): number {
+  return sumOf(body, row)
+}
+
+export function toRow(e: Extent): Row {
+  return [e.offset, e.length, e.segment, e.position, e.record, e.skip, e.plain, e.sequence]
+}
+
+/** Throws `Fault("corrupt")` for a row that is not as it was written. */
+function fromRow(inode: Inode, row: SummedRow): Extent {
+  const sum = row.pop() as number | null
+  if (sum !== null && sum !== sumOfExtent(inode.body, row))
+    throw damagedRow(`an extent of inode ${inode.ino}`)
+  const [offset, length, segment, position, record, skip, plain, sequence] = row
   return { offset, length, segment, position, record, skip, plain, sequence }
 }

@@ -5,13 +5,14 @@ import { join } from "node:path"
 import { ROOT_NODE } from "../core/brand.ts"
 import { now } from "../sys/clock.ts"
 import { avoidCopyOnWrite } from "../sys/nocow.ts"
-import { Counters } from "./counters.ts"
+import { Counters, STATE_COLUMNS } from "./counters.ts"
 import { Database } from "./database.ts"
 import { S_IFDIR } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
 import { migrate } from "./migrate.ts"
 import { newInode } from "./new-inode.ts"
 import { META, SEGMENTS, requireEmpty } from "./place.ts"
+import { fillSums } from "./row-sums.ts"
 import { syncDirectory } from "./segment-files.ts"
 import { Trees } from "./trees.ts"
 
@@ -45,11 +46,14 @@ function initialise(db: Database, root: { mode: number; uid: number; gid: number
   db.query<[Buffer, number, number, number]>(
     "INSERT INTO store (id, uuid, created, seed_a, seed_b) VALUES (1, ?, ?, ?, ?)",
   ).run(randomBytes(16), t.seconds, seeds.readUInt32LE(0), seeds.readUInt32LE(4))
-  db.query<[number]>("INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)").run(FIRST_INO)
+  db.query<[number]>(
+    `INSERT INTO state (id, ${STATE_COLUMNS}) VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)`,
+  ).run(FIRST_INO)
   const counters = new Counters(db)
   const inodes = new Inodes(db, counters, new Trees(db))
   inodes.insert(newInode(ROOT_NODE, S_IFDIR | root.mode, root.uid, root.gid, 0))
   inodes.flush()
   counters.save()
+  fillSums(db)
   db.commit()
 }

@@ -3,6 +3,7 @@
  * small file that is all of it; for a growing one it is the tail, so that a log line does not cost a record.
  */
 import { Fault } from "../core/fault.ts"
+import { damagedRow, sumOfBytes, sumOfKey, type Sum } from "./checksum.ts"
 import type { Database, Query } from "./database.ts"
 import type { Inode } from "./inode.ts"
 
@@ -10,7 +11,7 @@ import type { Inode } from "./inode.ts"
 export const INLINE_MAX = 16 * 1024
 
 const EMPTY = Buffer.alloc(0)
-/** Pieces kept in memory: 2 MiB at most. An appending program reads its piece back before every write. */
+/** Pieces kept in memory, with what lies beside them (`piece-memory.ts`): 4 MiB at most. An appending program reads its piece back before every write. */
 const CACHE = 128
 
 /** How a piece is stored that is not stored as it is; `offset`: where in the file it begins. */
@@ -19,24 +20,28 @@ export interface PieceCoding {
   decode(offset: number, stored: Buffer): Buffer
 }
 
-interface Changed {
+interface Change {
   readonly data: Buffer
-  readonly stored: () => Buffer
+  /** Undefined: it is stored as it is. */
+  readonly coding: PieceCoding | undefined
+  readonly offset: number
+  /** CRC-32 of `data`; undefined: not made yet. */
+  readonly sum: number | undefined
 }
 
 export class InlinePieces {
   readonly #codingOf: (inode: Inode) => PieceCoding | undefined
   readonly #cache = new Map<number, Buffer>()
   /** Changed in this transaction: the new piece, or undefined where none is left. Written once, when it is committed. */
-  readonly #changed = new Map<number, Changed | undefined>()
-  readonly #select: Query<[number], [Buffer]>
-  readonly #put: Query<[number, Buffer]>
+  readonly #changed = new Map<number, Change | undefined>()
+  readonly #select: Query<[number], [Buffer, Sum]>
+  readonly #put: Query<[number, Buffer, number]>
   readonly #delete: Query<[number]>
 
   constructor(db: Database, codingOf: (inode: Inode) => PieceCoding | undefined) {
     this.#codingOf = codingOf
-    this.#select = db.query("SELECT data FROM inline WHERE body = ?")
-    this.#put = db.query("INSERT OR REPLACE INTO inline (body, data) VALUES (?, ?)")
+    this.#select = db.query("SELECT data, sum FROM inline WHERE body = ?")
+    this.#put = db.query("INSERT OR REPLACE INTO inline (body, data, sum) VALUES (?, ?, ?)")
     this.#delete = db.query("DELETE FROM inline WHERE body = ?")
   }
 
@@ -44,7 +49,9 @@ export class InlinePieces {
     if (inode.inlineLength === 0) return EMPTY
     const cached = this.#changed.get(inode.body)?.data ?? this.#cache.get(inode.body)
     if (cached !== undefined) return cached
-    const stored = this.#select.get(inode.body)?.[0] ?? EMPTY
+    const [stored, sum] = this.#select.get(inode.body) ?? [EMPTY, null]
+    if (sum !== null && sum !== sumOfBytes(inode.body, stored))
+      throw damagedRow(`the inline piece of inode ${inode.ino}`)
     const data = this.#codingOf(inode)?.decode(inode.inlineOffset, stored) ?? stored
     // Fewer bytes than the inode says would leave somebody else's in the reply.
     if (data.length !== inode.inlineLength)
@@ -53,8 +60,8 @@ export class InlinePieces {
     return data
   }
 
-  /** Replaces the piece; `data` is kept. An empty piece is no piece. */
-  set(inode: Inode, offset: number, data: Buffer): void {
+  /** Replaces the piece; `data` is kept, `sum` is its CRC-32 if that is known. An empty piece is no piece. */
+  set(inode: Inode, offset: number, data: Buffer, sum?: number): void {
     if (data.length === 0) {
       this.drop(inode)
       return
@@ -62,7 +69,7 @@ export class InlinePieces {
     inode.alloc += data.length - inode.inlineLength
     inode.inlineOffset = offset
     inode.inlineLength = data.length
-    this.#note(inode, inode.body, data)
+    this.#note(inode, inode.body, data, sum)
   }
 
   drop(inode: Inode): void {
@@ -79,18 +86,21 @@ export class InlinePieces {
     if (inode.inlineLength > 0) this.#note(inode, body, this.get(inode))
   }
 
-  #note(inode: Inode, body: number, data: Buffer): void {
+  #note(inode: Inode, body: number, data: Buffer, sum?: number): void {
     const coding = this.#codingOf(inode)
-    const { inlineOffset } = inode
-    this.#changed.set(body, { data, stored: () => coding?.encode(inlineOffset, data) ?? data })
+    this.#changed.set(body, { data, coding, offset: inode.inlineOffset, sum })
   }
 
+  /** Part of every commit. Most checksums are made here: once, however often a piece was changed. */
   flush(): void {
-    for (const [body, changed] of this.#changed) {
-      if (changed === undefined) this.#delete.run(body)
+    for (const [body, change] of this.#changed) {
+      if (change === undefined) this.#delete.run(body)
       else {
-        this.#put.run(body, changed.stored())
-        this.#remember(body, changed.data)
+        const { data, coding, offset, sum } = change
+        const stored = coding?.encode(offset, data) ?? data
+        const isSummed = coding === undefined && sum !== undefined
+        this.#put.run(body, stored, isSummed ? sum ^ sumOfKey(body) : sumOfBytes(body, stored))
+        this.#remember(body, data)
       }
     }
     this.#changed.clear()

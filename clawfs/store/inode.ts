@@ -1,6 +1,7 @@
 /** One inode as the server works with it: the row of table `inode`, mutable, with what stat(2) derives from it. */
 import type { NodeId } from "../core/brand.ts"
 import type { Timestamp } from "../sys/clock.ts"
+import type { Sum } from "./checksum.ts"
 
 export const S_IFMT = 0o170000
 export const S_IFREG = 0o100000
@@ -69,6 +70,10 @@ export class Inode {
   ctimeNanos = 0
   btime = 0
   btimeNanos = 0
+  /** Sum over a directory's names, or over the extents of a body (`checksum.ts`). */
+  partSum: Sum = null
+  /** The extents were found to be all there. In memory only. */
+  isWhole = false
   /** No extent reaches beyond this; -1 while unknown. In memory only. */
   extentsEnd = -1
 
@@ -109,6 +114,12 @@ export class Inode {
 
   setFlag(flag: number, on: boolean): void {
     this.flags = on ? this.flags | flag : this.flags & ~flag
+  }
+
+  /** Nothing belongs to it yet: its checksum is known. */
+  beginEmpty(): void {
+    this.partSum = 0
+    this.isWhole = true
   }
 
   touchChange(t: Timestamp): void {

@@ -8,61 +8,43 @@
  * It is no protection against a power cut (nothing here is synced; fsync commits the batch first). After a reboot the
  * entries are ignored: the boot id in the header tells.
  *
- *   header, 4096 bytes: magic [8] · boot id [36] · protocol flags u64 · nonce u32
+ *   header, 4096 bytes (`journal-header.ts`)
  *   entry: length u32 · number u32 · batch u64 · seconds i64 · nanos u32 · nonce u32 · request [length, padded to 8] ·
- *          batch u64 · number u32 · length u32
+ *          batch u64 · checksum u32 · length u32
  */
 import { randomInt } from "node:crypto"
-import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from "node:fs"
+import { closeSync, existsSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { Reader } from "../core/bytes.ts"
 import { Fault } from "../core/fault.ts"
+import { sumOfData, sumOfWords } from "./checksum.ts"
 import type { Timestamp } from "../sys/clock.ts"
 import { sysFault } from "../sys/ffi.ts"
 import { fallocate } from "../sys/libc.ts"
 import { avoidCopyOnWrite } from "../sys/nocow.ts"
 import { SharedMapping } from "../sys/shared-memory.ts"
+import {
+  JOURNAL,
+  JOURNAL_HEADER,
+  JOURNAL_HINT,
+  WITNESS_AT,
+  contradiction,
+  currentBootId,
+  encodeJournalHeader,
+  readJournalHeader,
+  witnessOf,
+  type JournalHeader,
+} from "./journal-header.ts"
+import { syncDirectory } from "./segment-files.ts"
 
-const FILE = "journal"
-const MAGIC = Buffer.from("CLAWJRN1", "latin1")
-const HEADER = 4096
 const ENTRY_HEAD = 32
 const ENTRY_TAIL = 16
-const BOOT_ID = 36
-const FLAGS_AT = 8 + BOOT_ID
-const NONCE_AT = FLAGS_AT + 8
-const HEADER_FIELDS = NONCE_AT + 4
 
 /** Reserved at once: a full disk must not keep an answered request from being noted. */
 const CAPACITY = 4 * 1024 * 1024
 /** Longer requests are committed on their own instead. */
 export const JOURNAL_REQUEST_MAX = 64 * 1024
 const TWO_32 = 2 ** 32
-
-/** Whether the store was last served since this machine was booted: then all that was written to its files is in them. */
-export function isOfThisBoot(directory: string): boolean {
-  const header = Buffer.alloc(HEADER_FIELDS)
-  try {
-    const fd = openSync(join(directory, FILE), "r")
-    try {
-      readSync(fd, header, 0, header.length, 0)
-    } finally {
-      closeSync(fd)
-    }
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return false
-    throw cause
-  }
-  return isOurs(header, bootId())
-}
-
-function bootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").slice(0, BOOT_ID)
-}
-
-function isOurs(header: Buffer, boot: string): boolean {
-  return header.subarray(0, 8).equals(MAGIC) && header.toString("latin1", 8, FLAGS_AT) === boot
-}
 
 export interface JournalEntry {
   readonly time: Timestamp
@@ -71,81 +53,122 @@ export interface JournalEntry {
 
 export class Journal implements Disposable {
   readonly #fd: number
-  readonly #bootId: string
+  readonly #directory: string
+  readonly #bootId = currentBootId()
   readonly #mapping: SharedMapping
-  readonly #bytes: Uint8Array
-  #at = HEADER
+  readonly #bytes: Buffer
+  #at = JOURNAL_HEADER
   #number = 0
   /** Random, new with every boot: leftovers of an earlier one are never taken for entries. */
   #nonce = 0
+  /** The header is one of this boot. Before that nothing is written behind it. */
+  #isArmed = false
 
-  private constructor(fd: number) {
+  private constructor(directory: string, fd: number, isNew: boolean) {
+    this.#directory = directory
     this.#fd = fd
+    // Before it gets its length: by that a journal that was cut is known.
+    if (!isNew) readJournalHeader(fd, directory)
     reserve(fd)
     this.#mapping = new SharedMapping(fd, 0, CAPACITY)
-    this.#bytes = new Uint8Array(this.#mapping.words.buffer)
-    this.#bootId = bootId()
+    this.#bytes = Buffer.from(this.#mapping.words.buffer)
   }
 
-  /** Opens the journal, making and reserving it if it is missing. */
+  /**
+   * Opens the journal, making and reserving it if it is missing. Throws `Fault("corrupt")` when its header is damaged and
+   * the store was not unmounted.
+   */
   static open(directory: string): Journal {
-    const fd = openSync(join(directory, FILE), "a+", 0o600)
-    if (fstatSync(fd).size === 0) avoidCopyOnWrite(join(directory, FILE))
-    closeSync(fd)
-    const opened = openSync(join(directory, FILE), "r+")
+    const path = join(directory, JOURNAL)
+    const isNew = !existsSync(path)
+    closeSync(openSync(path, "a+", 0o600))
+    if (isNew) avoidCopyOnWrite(path)
+    const opened = openSync(path, "r+")
     try {
-      return new Journal(opened)
+      return new Journal(directory, opened, isNew)
     } catch (thrown) {
       closeSync(opened)
       throw thrown
     }
   }
 
-  #readHeader(): Buffer | undefined {
-    const header = Buffer.alloc(HEADER_FIELDS)
-    readSync(this.#fd, header, 0, header.length, 0)
-    return isOurs(header, this.#bootId) ? header : undefined
+  /** Undefined when the entries are none of this boot. */
+  #readHeader(): JournalHeader | undefined {
+    const header = readJournalHeader(this.#fd, this.#directory)
+    return header?.bootId === this.#bootId ? header : undefined
   }
 
   /** The protocol flags that are in force for the entries; undefined when there are none of this boot. */
   get flags(): bigint | undefined {
-    return this.#readHeader()?.readBigUInt64LE(FLAGS_AT)
+    return this.#readHeader()?.flags
   }
 
-  /** Makes the entries from now on valid for this boot. */
-  arm(flags: bigint): void {
-    const known = this.#readHeader()
-    this.#nonce = known?.readUInt32LE(NONCE_AT) ?? randomInt(2 ** 32)
-    const header = Buffer.alloc(HEADER_FIELDS)
-    MAGIC.copy(header)
-    header.write(this.#bootId, 8, "latin1")
-    header.writeBigUInt64LE(flags, FLAGS_AT)
-    header.writeUInt32LE(this.#nonce, NONCE_AT)
-    this.#bytes.set(header)
+  /** Makes the entries from now on, the first of them in batch `batch`, valid for this boot. */
+  arm(flags: bigint, batch: number): void {
+    const known = this.#readHeader()?.nonce
+    this.#nonce = known ?? randomInt(2 ** 32)
+    this.#bytes.set(encodeJournalHeader({ bootId: this.#bootId, flags, nonce: this.#nonce }))
+    this.#isArmed = true
+    this.restart(batch)
+    if (known !== undefined) return
+    fsyncSync(this.#fd)
+    syncDirectory(this.#directory)
   }
 
-  /** The entries of `batch`; appending goes on behind them. */
+  /**
+   * The entries of `batch`; appending goes on behind them. Throws `Fault("corrupt")` when there were more, or when the
+   * database has lost commits that entries of this journal came after.
+   */
   entriesOf(batch: number): JournalEntry[] {
-    this.restart()
     const header = this.#readHeader()
-    if (header === undefined) return []
-    this.#nonce = header.readUInt32LE(NONCE_AT)
-    const bytes = Buffer.alloc(CAPACITY)
-    const size = readSync(this.#fd, bytes, 0, CAPACITY, 0)
+    if (header === undefined) {
+      this.#rewind()
+      return []
+    }
+    const entries = this.#scan(header, batch)
+    const problem = contradiction(this.#witness, batch, entries.length)
+    if (problem !== undefined) throw new Fault("corrupt", problem, { hint: JOURNAL_HINT })
+    return entries
+  }
+
+  /** For a repair: what follows the whole entries of `batch` was never noted. False when entries of a later batch are there. */
+  forgetRest(batch: number): boolean {
+    const header = this.#readHeader()
+    if (header === undefined) return true
+    const entries = this.#scan(header, batch)
+    if (contradiction(this.#witness, batch, Infinity) !== undefined) return false
+    this.#witness = witnessOf(batch, entries.length)
+    return true
+  }
+
+  #scan(header: JournalHeader, batch: number): JournalEntry[] {
+    this.#rewind()
+    this.#isArmed = true
+    this.#nonce = header.nonce
     const entries: JournalEntry[] = []
     for (;;) {
-      const entry = this.#parse(bytes.subarray(0, size), batch)
-      if (entry === undefined) return entries
+      const entry = this.#parse(batch)
+      if (entry === undefined) break
       entries.push(entry)
       this.#number += 1
       this.#at += ENTRY_HEAD + padded(entry.request.length) + ENTRY_TAIL
     }
+    return entries
+  }
+
+  get #witness(): number {
+    return this.#mapping.words[WITNESS_AT / 4] ?? 0
+  }
+
+  set #witness(value: number) {
+    this.#mapping.words[WITNESS_AT / 4] = value
   }
 
   /** The next entry; bytes that are none, damaged ones included, end the journal. */
-  #parse(bytes: Buffer, batch: number): JournalEntry | undefined {
+  #parse(batch: number): JournalEntry | undefined {
+    const want = { batch, number: this.#number, nonce: this.#nonce }
     try {
-      return parseEntry(bytes, this.#at, { batch, number: this.#number, nonce: this.#nonce })
+      return parseEntry(this.#bytes, this.#mapping.words, this.#at, want)
     } catch (thrown) {
       if (thrown instanceof RangeError) return undefined
       throw thrown
@@ -159,6 +182,7 @@ export class Journal implements Disposable {
 
   /** Notes an executed request, which is the first `length` bytes of `request`. The entry counts once its last word is there. */
   append(batch: number, time: Timestamp, request: Buffer, length = request.length): void {
+    if (!this.#isArmed) return
     const { words } = this.#mapping
     const end = this.#at + ENTRY_HEAD + padded(length)
     words.fill(0, end / 4 - 2, end / 4)
@@ -175,15 +199,21 @@ export class Journal implements Disposable {
     word = end / 4
     words[word++] = batch
     words[word++] = Math.floor(batch / TWO_32)
-    words[word++] = this.#number
+    words[word++] = sumOfEntry(words, this.#at, request, length)
     words[word] = length
     this.#at = end + ENTRY_TAIL
     this.#number += 1
+    this.#witness = witnessOf(batch, this.#number)
   }
 
-  /** The batch is committed: the next one overwrites its entries. */
-  restart(): void {
-    this.#at = HEADER
+  /** A batch is committed: `batch`, the next one, overwrites its entries. */
+  restart(batch: number): void {
+    this.#rewind()
+    if (this.#isArmed) this.#witness = witnessOf(batch, 0)
+  }
+
+  #rewind(): void {
+    this.#at = JOURNAL_HEADER
     this.#number = 0
   }
 
@@ -213,12 +243,25 @@ function reserve(fd: number): void {
   for (let at = 0; at < CAPACITY; at += zeroes.length) writeSync(fd, zeroes, 0, zeroes.length, at)
 }
 
+/** Of longer requests the data have a sum of their own, which is made once for all that want it (`sumOfData`). */
+const SHORT = 512
+/** What stands before a WRITE request's data: two headers. */
+const DATA_AT = 80
+
+/** The checksum of the entry at `at` in the mapping, but for its tail; `request` has the same bytes as stand there. */
+function sumOfEntry(words: Uint32Array, at: number, request: Buffer, length: number): number {
+  const bytes = length <= SHORT ? padded(length) : DATA_AT
+  const first = sumOfWords(words, at / 4, (at + ENTRY_HEAD + bytes) / 4)
+  return length <= SHORT ? first : first ^ sumOfData(request.subarray(DATA_AT, length))
+}
+
 function padded(length: number): number {
   return (length + 7) & -8
 }
 
 function parseEntry(
   bytes: Buffer,
+  words: Uint32Array,
   at: number,
   want: { batch: number; number: number; nonce: number },
 ): JournalEntry | undefined {
@@ -229,7 +272,9 @@ function parseEntry(
     return undefined
   const time = { seconds: head.i53(), nanos: head.u32() }
   if (head.u32() !== want.nonce) return undefined
-  const request = head.bytes(padded(length)).subarray(0, length)
-  if (head.u53() !== want.batch || head.u32() !== want.number || head.u32() !== length) return undefined
+  // A copy: the next entries are written where this one lies.
+  const request = Buffer.from(head.bytes(padded(length)).subarray(0, length))
+  const sum = sumOfEntry(words, at, request, length) >>> 0
+  if (head.u53() !== want.batch || head.u32() !== sum || head.u32() !== length) return undefined
   return { time, request }
 }

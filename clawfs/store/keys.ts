@@ -3,7 +3,8 @@ import { Fault } from "../core/fault.ts"
 import type { Kdf } from "../../keyring/kdf.ts"
 import type { KeySlot, SourceKind } from "../../keyring/slots.ts"
 import type { WrappedFileKey } from "../../keyring/tree-key.ts"
-import type { Database, Query } from "./database.ts"
+import { damagedRow, sumOf, type Sum } from "./checksum.ts"
+import type { Database, Query, Value } from "./database.ts"
 
 export interface KeyRow {
   readonly id: number
@@ -18,51 +19,52 @@ export interface FileKeyRow extends WrappedFileKey {
   readonly generation: number
 }
 
+type Row = [generation: number, check: Buffer, previous: Buffer | null]
 type SlotRow = [number, number, number, Buffer, number, number, Buffer]
 type FileRow = [number, number, Buffer, Buffer]
 
 export class Keys {
-  readonly #key: Query<[number], [number, Buffer, Buffer | null]>
+  readonly #key: Query<[number], [...Row, sum: Sum]>
   readonly #ids: Query<[], [number]>
-  readonly #putKey: Query<[number, number, Buffer, Buffer | null]>
-  readonly #slots: Query<[number], SlotRow>
-  readonly #putSlot: Query<[number, ...SlotRow]>
+  readonly #putKey: Query<[number, ...Row, sum: number]>
+  readonly #slots: Query<[number], [...SlotRow, sum: Sum]>
+  readonly #putSlot: Query<[number, ...SlotRow, sum: number]>
   readonly #dropSlot: Query<[number, number]>
   readonly #dropSlots: Query<[number]>
   readonly #unused: Query<[], [number]>
   readonly #dropKey: Query<[number]>
   readonly #dropFiles: Query<[number]>
-  readonly #file: Query<[number], FileRow>
-  readonly #putFile: Query<[number, number, number, Buffer, Buffer]>
-  readonly #copyFile: Query<[number, number]>
+  readonly #file: Query<[number], [...FileRow, sum: Sum]>
+  readonly #putFile: Query<[number, ...FileRow, sum: number]>
+  readonly #copyFile: Query<[number, number, number]>
   readonly #dropFile: Query<[number, number, number, number, number]>
-  readonly #old: Query<[number, number, number, number], [number, ...FileRow]>
+  readonly #old: Query<[number, number, number, number], [number, ...FileRow, sum: Sum]>
 
   constructor(db: Database) {
-    this.#key = db.query("SELECT generation, check_value, previous FROM key WHERE id = ?")
+    this.#key = db.query("SELECT generation, check_value, previous, sum FROM key WHERE id = ?")
     this.#ids = db.query("SELECT id FROM key")
     this.#putKey = db.query(
-      "INSERT OR REPLACE INTO key (id, generation, check_value, previous) VALUES (?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO key (id, generation, check_value, previous, sum) VALUES (?, ?, ?, ?, ?)",
     )
     this.#slots = db.query(
-      "SELECT slot, kind, kdf, salt, cost, memory_kib, wrapped FROM key_slot WHERE key = ? ORDER BY slot",
+      "SELECT slot, kind, kdf, salt, cost, memory_kib, wrapped, sum FROM key_slot WHERE key = ? ORDER BY slot",
     )
     this.#putSlot = db.query(
-      `INSERT INTO key_slot (key, slot, kind, kdf, salt, cost, memory_kib, wrapped)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO key_slot (key, slot, kind, kdf, salt, cost, memory_kib, wrapped, sum)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     )
     this.#dropSlot = db.query("DELETE FROM key_slot WHERE key = ? AND slot = ?")
     this.#dropSlots = db.query("DELETE FROM key_slot WHERE key = ?")
     this.#unused = db.query("SELECT id FROM key WHERE id NOT IN (SELECT key FROM tree)")
     this.#dropKey = db.query("DELETE FROM key WHERE id = ?")
     this.#dropFiles = db.query("DELETE FROM file_key WHERE key = ?")
-    this.#file = db.query("SELECT key, generation, file_id, wrapped FROM file_key WHERE body = ?")
+    this.#file = db.query("SELECT key, generation, file_id, wrapped, sum FROM file_key WHERE body = ?")
     this.#putFile = db.query(
-      "INSERT OR REPLACE INTO file_key (body, key, generation, file_id, wrapped) VALUES (?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO file_key (body, key, generation, file_id, wrapped, sum) VALUES (?, ?, ?, ?, ?, ?)",
     )
     this.#copyFile = db.query(
-      `INSERT INTO file_key (body, key, generation, file_id, wrapped)
-       SELECT ?, key, generation, file_id, wrapped FROM file_key WHERE body = ?`,
+      `INSERT INTO file_key (body, key, generation, file_id, wrapped, sum)
+       SELECT ?, key, generation, file_id, wrapped, rekeyed(sum, body, ?) FROM file_key WHERE body = ?`,
     )
     // An inode that has its own body says so with 0.
     this.#dropFile = db.query(
@@ -71,7 +73,7 @@ export class Keys {
          AND NOT EXISTS (SELECT 1 FROM inode WHERE ino = ? AND body = 0 AND ino != ?)`,
     )
     this.#old = db.query(
-      `SELECT body, key, generation, file_id, wrapped FROM file_key
+      `SELECT body, key, generation, file_id, wrapped, sum FROM file_key
        WHERE body > ? AND key = ? AND generation < ? ORDER BY body LIMIT ?`,
     )
   }
@@ -79,7 +81,8 @@ export class Keys {
   get(id: number): KeyRow | undefined {
     const row = this.#key.get(id)
     if (row === undefined) return undefined
-    return { id, generation: row[0], checkValue: row[1], previous: row[2] ?? undefined }
+    const [generation, checkValue, previous] = checked(`the row of key ${id}`, id, row)
+    return { id, generation, checkValue, previous: previous ?? undefined }
   }
 
   ids(): number[] {
@@ -87,18 +90,20 @@ export class Keys {
   }
 
   put({ id, generation, checkValue, previous }: KeyRow): void {
-    this.#putKey.run(id, generation, checkValue, previous ?? null)
+    const row: Row = [generation, checkValue, previous ?? null]
+    this.#putKey.run(id, ...row, sumOf(id, row))
   }
 
   slots(id: number): KeySlot[] {
-    return this.#slots.all(id).map(([slot, kind, kdf, salt, cost, memoryKiB, wrapped]) => ({
-      ...{ slot, kind: kind as SourceKind, kdf: kdf as Kdf },
-      ...{ salt, cost, memoryKiB, wrapped },
-    }))
+    return this.#slots.all(id).map((row) => {
+      const [slot, kind, kdf, salt, cost, memoryKiB, wrapped] = checked(`a slot of key ${id}`, id, row)
+      return { slot, kind: kind as SourceKind, kdf: kdf as Kdf, salt, cost, memoryKiB, wrapped }
+    })
   }
 
   addSlot(id: number, { slot, kind, kdf, salt, cost, memoryKiB, wrapped }: KeySlot): void {
-    this.#putSlot.run(id, slot, kind, kdf, salt, cost, memoryKiB, wrapped)
+    const row: SlotRow = [slot, kind, kdf, salt, cost, memoryKiB, wrapped]
+    this.#putSlot.run(id, ...row, sumOf(id, row))
   }
 
   dropSlot(id: number, slot: number): void {
@@ -121,16 +126,17 @@ export class Keys {
   fileKey(body: number): FileKeyRow {
     const row = this.#file.get(body)
     if (row === undefined) throw new Fault("corrupt", `body ${body} of an encrypted tree has no key`)
-    return fromRow(row)
+    return fromRow(body, row)
   }
 
   putFileKey(body: number, row: FileKeyRow): void {
-    this.#putFile.run(body, row.key, row.generation, row.fileId, row.wrapped)
+    const columns: FileRow = [row.key, row.generation, row.fileId, row.wrapped]
+    this.#putFile.run(body, ...columns, sumOf(body, columns))
   }
 
   /** A copy of a body has the same key. */
   copyFileKey(from: number, to: number): void {
-    this.#copyFile.run(to, from)
+    this.#copyFile.run(to, to, from)
   }
 
   /** The inode `ino` with this body goes: so does the key, unless a copy has the body too. */
@@ -140,10 +146,21 @@ export class Keys {
 
   /** Up to `limit` file keys behind `body` that an earlier generation of `key` wraps, in order. */
   olderThan(key: number, generation: number, body: number, limit: number): (FileKeyRow & { body: number })[] {
-    return this.#old.all(body, key, generation, limit).map(([at, ...row]) => ({ body: at, ...fromRow(row) }))
+    return this.#old
+      .all(body, key, generation, limit)
+      .map(([at, ...row]) => ({ body: at, ...fromRow(at, row) }))
   }
 }
 
-function fromRow([key, generation, fileId, wrapped]: FileRow): FileKeyRow {
+function fromRow(body: number, row: [...FileRow, sum: Sum]): FileKeyRow {
+  const [key, generation, fileId, wrapped] = checked(`the key of body ${body}`, body, row)
   return { key, generation, fileId, wrapped }
+}
+
+/** A row without its sum, which is the last column. Throws `Fault("corrupt")` when it is not as it was written. */
+function checked<R extends Value[]>(what: string, key: number, row: [...R, sum: Sum]): R {
+  const columns = row.slice(0, -1) as R
+  const sum = row.at(-1)
+  if (sum !== null && sum !== sumOf(key, columns)) throw damagedRow(what)
+  return columns
 }

@@ -6,6 +6,7 @@ import { renameSync, rmSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
 import { APPLICATION_ID, SCHEMA_VERSION, STEPS } from "../../migrations/sqlite/steps.ts"
 import type { Database } from "./database.ts"
+import { fillSums } from "./row-sums.ts"
 
 export function migrate(db: Database, options: { readOnly: boolean }): void {
   const application = Number(db.pragma("application_id"))
@@ -31,6 +32,8 @@ export function migrate(db: Database, options: { readOnly: boolean }): void {
     db.begin()
     try {
       db.execute(step.sql)
+      // What a row consists of is known when all columns are there; the schema has a checksum too.
+      if (version + index + 1 === SCHEMA_VERSION) fillSums(db)
       db.pragma(`application_id = ${APPLICATION_ID}`)
       db.pragma(`user_version = ${version + index + 1}`)
       db.commit()

@@ -17,6 +17,7 @@ export function newInode(ino: NodeId, mode: number, uid: number, gid: number, rd
   inode.btimeNanos = t.nanos
   inode.extentsEnd = 0
   inode.isSole = true
+  inode.beginEmpty()
   if (isDirectory) {
     inode.size = DIRECTORY_SIZE
     inode.parent = ROOT_NODE

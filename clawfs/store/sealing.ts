@@ -5,11 +5,12 @@
  * What a request says of an encrypted tree is plaintext, so it must not get into the journal. `enter` notes that the
  * present request is about one; then `Store.transact` commits it on its own, and randomness is allowed in it.
  */
-import { bug, present } from "../core/assert.ts"
+import { bug } from "../core/assert.ts"
 import { Fault } from "../core/fault.ts"
 import type { FileKey } from "../../keyring/file-key.ts"
 import { primitives } from "../../keyring/primitives.ts"
 import type { KeyIdentity, TreeKey } from "../../keyring/tree-key.ts"
+import { damagedRow } from "./checksum.ts"
 import type { Inode } from "./inode.ts"
 import type { FileKeyRow, Keys } from "./keys.ts"
 import type { Trees } from "./trees.ts"
@@ -152,9 +153,10 @@ export class Sealing {
     this.#keys.dropFileKey(inode.body, inode.ino)
   }
 
-  /** Which key opens the trees that have key `id`. */
+  /** Which key opens the trees that have key `id`. Throws `Fault("corrupt")` when the row is lost. */
   identityOf(id: number): KeyIdentity {
-    const row = present(this.#keys.get(id), `row of key ${id}`)
+    const row = this.#keys.get(id)
+    if (row === undefined) throw damagedRow(`the row of key ${id}`)
     return { uuid: this.#uuid, id, generation: row.generation }
   }
 

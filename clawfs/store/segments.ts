@@ -19,6 +19,7 @@ import { E } from "../core/errno.ts"
 import { Fault, describe, errnoOfThrown } from "../core/fault.ts"
 import { addressOf, checked, sysFault } from "../sys/ffi.ts"
 import { ftruncate, preadv, pwritev } from "../sys/libc.ts"
+import { damagedRow, moved, sumOfPart, type Sum } from "./checksum.ts"
 import type { Counters } from "./counters.ts"
 import type { Database, Query } from "./database.ts"
 import { logPosition, positionOf, segmentOf } from "./log-position.ts"
@@ -84,6 +85,8 @@ export class Segments implements Disposable {
   readonly #counters: Counters
   readonly #readOnly: boolean
   readonly #live = new Map<number, number>()
+  /** As it stands in the table. */
+  readonly #rows = new Map<number, number>()
   readonly #changed = new Set<number>()
   readonly #files = new Map<number, number>()
   /** Lengths of segments that are complete. */
@@ -110,6 +113,7 @@ export class Segments implements Disposable {
     this.#drop = db.query("DELETE FROM segment WHERE id = ?")
     this.#select = db.query("SELECT id, live FROM segment")
     this.reload()
+    this.#requireRows()
     this.#current = this.#resumeAt()
   }
 
@@ -117,7 +121,38 @@ export class Segments implements Disposable {
   reload(): void {
     this.#live.clear()
     this.#changed.clear()
-    for (const [id, live] of this.#select.all()) this.#live.set(id, live)
+    this.#rows.clear()
+    for (const [id, live] of this.#select.all()) {
+      this.#live.set(id, live)
+      this.#rows.set(id, live)
+    }
+  }
+
+  /** A segment that counts too little would be deleted: nothing is done with a table that is damaged. */
+  #requireRows(): void {
+    const { segmentSum } = this.#counters
+    if (segmentSum === null) return
+    let sum: Sum = 0
+    for (const [id, live] of this.#rows) sum = moved(sum, sumOfPart(id, live), 0)
+    if (sum !== segmentSum) throw damagedRow("the table of segments")
+  }
+
+  /** Writes or removes (`live` undefined) a row, and keeps the sum of all up. */
+  #putRow(id: number, live: number | undefined): void {
+    const before = this.#rows.get(id)
+    const removed = before === undefined ? 0 : sumOfPart(id, before)
+    this.#counters.segmentSum = moved(
+      this.#counters.segmentSum,
+      live === undefined ? 0 : sumOfPart(id, live),
+      removed,
+    )
+    if (live === undefined) {
+      this.#drop.run(id)
+      this.#rows.delete(id)
+    } else {
+      this.#save.run(id, live)
+      this.#rows.set(id, live)
+    }
   }
 
   /**
@@ -331,9 +366,9 @@ export class Segments implements Disposable {
     const dead: number[] = []
     for (const id of this.#changed) {
       const live = this.#live.get(id) ?? 0
-      if (live > 0 || (id === this.#current && !this.#retire())) this.#save.run(id, live)
+      if (live > 0 || (id === this.#current && !this.#retire())) this.#putRow(id, live)
       else {
-        this.#drop.run(id)
+        this.#putRow(id, undefined)
         this.#live.delete(id)
         this.#sizes.delete(id)
         dead.push(id)

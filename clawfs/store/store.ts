@@ -8,17 +8,20 @@ import { join } from "node:path"
 import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import { present } from "../core/assert.ts"
 import { Fault } from "../core/fault.ts"
+import type { Log } from "../core/log.ts"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
 import { pinClock, pinClockWhenRead } from "../sys/clock.ts"
 import { Cleaner, type LogSpace } from "./cleaner.ts"
 import { Compression, compressedCoding, compressedRecoding } from "./compression.ts"
 import { Contents } from "./contents.ts"
 import { Copies } from "./copies.ts"
+import { damagedRow } from "./checksum.ts"
 import { Counters } from "./counters.ts"
 import { Database } from "./database.ts"
 import { Dentries } from "./dentries.ts"
 import { Feed } from "./feed.ts"
 import { FreePages } from "./free-pages.ts"
+import { identityOf } from "./identity.ts"
 import { Inode, InodeFlag } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
 import { Keys } from "./keys.ts"
@@ -77,6 +80,7 @@ export class Store implements Disposable {
   readonly subtrees: Subtrees
   readonly readOnly: boolean
   readonly #db: Database
+  readonly #log: Log | undefined
   readonly #segments: Segments
   readonly #transactions: Transactions
   readonly #cleaner: Cleaner
@@ -101,11 +105,8 @@ export class Store implements Disposable {
     this.#onLogEnd = options.onLogEnd ?? ((): void => undefined)
     this.readOnly = options.readOnly ?? false
     this.#db = db
-    const identity = db
-      .query<[], [Buffer, number, number]>("SELECT uuid, seed_a, seed_b FROM store WHERE id = 1")
-      .get()
-    if (identity === undefined) throw new Fault("corrupt", `${directory}/${META} has no store record`)
-    const [uuid, seedA, seedB] = identity
+    this.#log = options.log
+    const { uuid, seedA, seedB } = identityOf(db)
     this.uuid = uuid
     this.#freePages = new FreePages(db)
     this.counters = new Counters(db)
@@ -115,8 +116,12 @@ export class Store implements Disposable {
     const keyOf = (inode: Inode | undefined): FileKey | undefined => this.sealing.keyOf(inode)
     this.inodes = new Inodes(db, this.counters, this.trees)
     this.feed = new Feed(db, this.counters)
-    const nameKeyOf = (directory: NodeId): FileKey | undefined => keyOf(this.inodes.get(directory))
-    this.dentries = new Dentries(db, seedA, seedB, nameKeyOf, (...name) => this.feed.note(...name))
+    const directories = {
+      get: (ino: NodeId) => this.inodes.get(ino),
+      isEncrypted: (directory: Inode) => this.sealing.isEncrypted(directory),
+      keyOf,
+    }
+    this.dentries = new Dentries(db, seedA, seedB, directories, (...name) => this.feed.note(...name))
     this.subtrees = new Subtrees(db, this.inodes, this.dentries, this.trees)
     this.xattrs = new Xattrs(db, keyOf)
     this.symlinks = new Symlinks(db, keyOf)
@@ -144,6 +149,7 @@ export class Store implements Disposable {
     try {
       migrate(db, { readOnly: options.readOnly ?? false })
       const store = new Store(directory, db, options)
+      if (store.inodes.get(ROOT_NODE) === undefined) throw damagedRow("the root directory")
       store.#adoptLog()
       return store
     } catch (thrown) {
@@ -187,7 +193,7 @@ export class Store implements Disposable {
   /** The protocol's flags for the requests that will be noted. */
   armJournal(flags: bigint): void {
     this.commit()
-    this.#journal?.arm(flags)
+    this.#journal?.arm(flags, this.counters.batch + 1)
   }
 
   /** Tells which request the next changes belong to: `length` bytes that must not change until `endRequest`. */
@@ -368,12 +374,11 @@ export class Store implements Disposable {
   #bury(): void {
     for (const ino of this.#dead.splice(0)) {
       this.#buried.push(ino)
-      const inode = this.inodes.get(ino)
+      const inode = this.#removable(ino)
       if (inode === undefined) continue
-      this.contents.removeAll(inode)
       if (inode.isSymlink) this.symlinks.delete(ino)
       if (inode.isDirectory) this.dentries.forget(ino)
-      if (inode.has(InodeFlag.HAS_XATTR)) this.xattrs.deleteAll(ino)
+      if (inode.has(InodeFlag.HAS_XATTR)) this.xattrs.deleteAll(inode)
       this.sealing.bury(inode)
       this.inodes.delete(inode)
     }
@@ -387,6 +392,19 @@ export class Store implements Disposable {
     if (this.#dead.length === 0 || this.isReplaying) return false
     this.#transactions.commitEarly()
     return true
+  }
+
+  /** Takes an inode's contents away. What is damaged stays for fsck: it must not keep the others from being committed. */
+  #removable(ino: NodeId): Inode | undefined {
+    try {
+      const inode = this.inodes.get(ino)
+      if (inode !== undefined) this.contents.removeAll(inode)
+      return inode
+    } catch (thrown) {
+      if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
+      this.#log?.error("an unlinked inode can't be removed", { ino, reason: thrown.message })
+      return undefined
+    }
   }
 
   get hasWork(): boolean {

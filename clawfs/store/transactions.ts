@@ -7,6 +7,7 @@
  */
 import { Fault, Rebuilt } from "../core/fault.ts"
 import { now, pinClock } from "../sys/clock.ts"
+import { beginData } from "./checksum.ts"
 import type { Database } from "./database.ts"
 import type { Journal, JournalEntry } from "./journal.ts"
 import type { Reserve } from "./reserve.ts"
@@ -103,6 +104,7 @@ export class Transactions {
 
   /** The request that the next changes belong to: `length` bytes that must stay as they are until `endRequest`. */
   beginRequest(bytes: Buffer, length: number): void {
+    beginData(bytes.buffer)
     this.#request = bytes
     this.#requestLength = length
     this.#begin()
@@ -110,6 +112,7 @@ export class Transactions {
 
   endRequest(): void {
     this.#request = undefined
+    beginData(undefined)
   }
 
   /** Runs `change`; when this returns, it survives the process. If it throws, nothing of it is kept. */
@@ -278,7 +281,7 @@ export class Transactions {
     this.#isOpen = false
     this.#operations = 0
     this.#onMoment("committed")
-    this.#batching?.journal.restart()
+    this.#batching?.journal.restart(this.#participant.batch() + 1)
     this.#participant.committed()
     this.#commits += 1
     const reserve = this.#batching?.reserve

@@ -3,6 +3,7 @@
  * Every inode names its innermost tree; what it takes is charged to that one and to those around it, so that their totals
  * are exact at any time. Nothing moves or is linked from one tree to another (EXDEV), as with XFS projects.
  */
+import { damagedRow, sumOf, type Sum } from "./checksum.ts"
 import type { Database, Query } from "./database.ts"
 
 export const TreeFlag = {
@@ -59,19 +60,21 @@ export interface Amount {
 
 type Row = [number, number, number, number, number, number, number, number]
 
-const COLUMNS = "id, parent, flags, key, limit_bytes, limit_inodes, used_bytes, used_inodes"
+export const TREE_COLUMNS = "id, parent, flags, key, limit_bytes, limit_inodes, used_bytes, used_inodes"
 
 export class Trees {
   /** All rows: there are as many as somebody has made by hand, and some by snapshot. */
   readonly #rows = new Map<number, Tree>()
   readonly #changed = new Set<Tree>()
-  readonly #all: Query<[], Row>
-  readonly #put: Query<Row>
+  readonly #all: Query<[], [...Row, sum: Sum]>
+  readonly #put: Query<[...Row, sum: number]>
   readonly #delete: Query<[number]>
 
   constructor(db: Database) {
-    this.#all = db.query(`SELECT ${COLUMNS} FROM tree`)
-    this.#put = db.query(`INSERT OR REPLACE INTO tree (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#all = db.query(`SELECT ${TREE_COLUMNS}, sum FROM tree`)
+    this.#put = db.query(
+      `INSERT OR REPLACE INTO tree (${TREE_COLUMNS}, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    )
     this.#delete = db.query("DELETE FROM tree WHERE id = ?")
     this.reload()
   }
@@ -110,7 +113,13 @@ export class Trees {
 
   /** The tree `id` and those around it, from the inside out. */
   *around(id: number): Generator<Tree> {
-    for (let tree = this.get(id); tree !== undefined; tree = this.get(tree.parent)) yield tree
+    for (let at = id; at !== 0;) {
+      const tree = this.#rows.get(at)
+      // What is missing here may have been what encrypted, or limited, all below it.
+      if (tree === undefined) throw damagedRow(`the row of tree ${at}`)
+      yield tree
+      at = tree.parent
+    }
   }
 
   /** What the tree `id` may still take, as the tightest of the trees around says: below 0 where a limit was lowered. */
@@ -138,7 +147,7 @@ export class Trees {
   flush(): boolean {
     let hadKey = false
     for (const tree of this.#changed) {
-      if (tree.usedInodes > 0) this.#put.run(...toRow(tree))
+      if (tree.usedInodes > 0) this.#put.run(...toRow(tree), sumOf(tree.id, toRow(tree)))
       else {
         this.#delete.run(tree.id)
         this.#rows.delete(tree.id)
@@ -150,7 +159,11 @@ export class Trees {
   }
 }
 
-function fromRow([id, parent, flags, key, limitBytes, limitInodes, usedBytes, usedInodes]: Row): Tree {
+/** Throws `Fault("corrupt")` for a row that is not as it was written: a wrong key would show what is encrypted as it is stored. */
+function fromRow([...row]: [...Row, sum: Sum]): Tree {
+  const sum = row.pop() as Sum
+  const [id, parent, flags, key, limitBytes, limitInodes, usedBytes, usedInodes] = row as unknown as Row
+  if (sum !== null && sum !== sumOf(id, row)) throw damagedRow(`the row of tree ${id}`)
   return { id, parent, flags, key, limitBytes, limitInodes, usedBytes, usedInodes }
 }
 

@@ -10,6 +10,7 @@ import * as snapshots from "./0005-snapshots.ts"
 import * as snapshotSchedules from "./0006-snapshot-schedules.ts"
 import * as keys from "./0007-keys.ts"
 import * as feed from "./0008-feed.ts"
+import * as rowSums from "./0009-row-sums.ts"
 
 export interface Step {
   readonly name: string
@@ -25,6 +26,7 @@ export const STEPS: readonly Step[] = [
   snapshotSchedules,
   keys,
   feed,
+  rowSums,
 ]
 
 export const SCHEMA_VERSION = STEPS.length

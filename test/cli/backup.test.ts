@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { call } from "../../clawfs/api/client.ts"
+import { encodeJournalHeader } from "../../clawfs/store/journal-header.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { waitUntil } from "../helpers/exec.ts"
 import { skipIf } from "../helpers/requirements.ts"
@@ -164,7 +165,7 @@ test("a store that was not unmounted is refused until it was mounted again", asy
   writeFileSync(join(mount.store, "meta.db-wal"), "not empty", { flag: "a" })
   const journal = readFileSync(join(mount.store, "journal"))
   // As after a reboot: the boot id is another one.
-  journal.fill("x", 8, 44)
+  encodeJournalHeader({ bootId: "x".repeat(36), flags: 0n, nonce: 1 }).copy(journal)
   writeFileSync(join(mount.store, "journal"), journal)
   const backup = join(mount.scratch, "backup")
   const { code, stderr } = await mount.clawfsAnyway(["backup", mount.store, backup])

@@ -133,14 +133,18 @@ test("broken counts and lost names are told, mended, and stay mended; the mount 
     return row.ino
   })
   const links = "/workspaces/work/big: link count 9, but there are 1"
+  const row = "/workspaces/work/big: the inode is not as it was written"
+  const names =
+    "/workspaces/work/d: what belongs to it is not all there, or more than that: names of a directory, extents of a file"
   const checked = "checked 11 inodes, 9 names, 3 records (293.0 KiB) in T s"
   expect(steady(said(await clawfs(["fsck", store]), made))).toBe(
-    `exit 1\nerror     no name leads to inode ${ino}\nerror     ${links}\n${checked}: 2 errors\n` +
-      "clawfs: clawfs fsck --repair /store can mend 2 of 2 errors",
+    `exit 1\nerror     no name leads to inode ${ino}\nerror     ${links}\nerror     ${row}\nerror     ${names}\n${checked}: 4 errors\n` +
+      "clawfs: clawfs fsck --repair /store can mend 4 of 4 errors",
   )
   expect(steady(said(await clawfs(["fsck", "--repair", store]), made))).toBe(
     `exit 0\nrepaired  /lost+found/${ino}: no name leads to inode ${ino}\nrepaired  ${links}\n` +
-      "checked 12 inodes, 11 names, 3 records (293.0 KiB) in T s: 2 repaired\n" +
+      `repaired  ${row}\nrepaired  ${names}\n` +
+      "checked 12 inodes, 11 names, 3 records (293.0 KiB) in T s: 4 repaired\n" +
       "clawfs: meta.db as it was before is in /store/meta.db.fsck-1",
   )
   expect((await json([store])).findings).toEqual([])

@@ -38,6 +38,11 @@ const options = {
     value: "SECONDS",
     help: "how long an acknowledged change may wait for the disk; default 5, fsync never waits",
   },
+  "scrub-days": {
+    type: "string",
+    value: "DAYS",
+    help: "read the whole store through every so many days, slowly (clawfs scrub); default 30, 0 for never",
+  },
   log: {
     type: "string",
     value: "LEVEL",

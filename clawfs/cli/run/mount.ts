@@ -22,6 +22,7 @@ import type { Terminal } from "../terminal.ts"
 
 type Values = MountInvocation["values"]
 
+const DEFAULT_SCRUB_DAYS = 30
 const DEFAULT_FLUSH = 5
 const MOST_FLUSH = 3600
 
@@ -63,6 +64,7 @@ function choicesOf(
     openIsAsked: values["open-checks"] === true,
     powerSave: values["power-save"] === true,
     index: values["no-index"] !== true,
+    scrubDays: days(values["scrub-days"]),
     flushSeconds: seconds("mount", "--flush", values.flush, MOST_FLUSH) ?? DEFAULT_FLUSH,
     logLevel: level(values.log),
   }
@@ -235,4 +237,10 @@ function endOf(isServing: boolean, how: string, logsHere: boolean, options: Supe
   return new Fault("io", `the supervisor ended ${when} (${how})`, {
     hint: logsHere ? "see the lines above" : `see ${options.server.store}/clawfs.log`,
   })
+}
+
+function days(text: string | undefined): number {
+  if (text === undefined) return DEFAULT_SCRUB_DAYS
+  if (/^\d{1,4}$/.test(text)) return Number(text)
+  throw new UsageError(`mount: --scrub-days takes whole days, 0 for never, got "${text}"`)
 }

@@ -7,6 +7,7 @@ import type { StatusInvocation } from "../commands/status.ts"
 import { ExitCode } from "../exit-code.ts"
 import { locate } from "../mountpoint.ts"
 import { humanBytes, seconds } from "../numbers.ts"
+import { describeScrub } from "./scrub.ts"
 import { reportAll, reportOf, type Report } from "../reports.ts"
 
 const POLL_MS = 100
@@ -69,6 +70,7 @@ function describeReport(report: Report): string {
     `server      process ${server.pid}, ${humanBytes(server.rssBytes)}, up ${server.uptimeSeconds} s, ${server.restarts} restarts`,
     `kernel      FUSE 7.${protocol.minor}, holds ${report.lookups} inodes, ${protocol.resend ? "resends requests after a crash" : "cannot resend requests after a crash"}`,
     `requests    ${requests.answered}`,
+    ...(report.scrub === undefined ? [] : [describeScrub(report.scrub).join("\n")]),
     `version     ${report.version}`,
   ].join("\n")
 }

@@ -165,7 +165,7 @@ function completeSegment(): void {
   {
     // As if a segment had been deleted that was begun behind this one.
     using db = new Database(join(fs.directory, META))
-    db.execute("UPDATE state SET last_segment = last_segment + 1")
+    db.execute("UPDATE state SET last_segment = last_segment + 1, sum = NULL")
   }
   fs.restart()
 }

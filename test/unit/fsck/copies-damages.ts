@@ -148,21 +148,21 @@ const bodies: Readonly<Record<string, Damage>> = {
     holds: [`size = 7 FROM inode WHERE ino = ${inodeAt(".snapshots/second/empty")}`],
   },
   "rows with the number of a file that has other contents": {
-    sql: `INSERT INTO extent VALUES (${inodeAt(".snapshots/second/dir/sub/deep")}, 0, 5, 0, 0, 0, 0, 0, 0)`,
+    sql: `INSERT INTO extent (body, offset, length, segment, position, record, skip, plain, sequence) VALUES (${inodeAt(".snapshots/second/dir/sub/deep")}, 0, 5, 0, 0, 0, 0, 0, 0)`,
     finds:
       /^leftover \/\.snapshots\/second\/dir\/sub\/deep: rows in table extent have the number of inode \d+, whose contents are others$/,
   },
   "rows with the number of a file that was copied, has other contents, and whose copies are gone": {
-    sql: `INSERT INTO inline VALUES (${inodeAt(".snapshots/first/big")}, x'61')`,
+    sql: `INSERT INTO inline (body, data) VALUES (${inodeAt(".snapshots/first/big")}, x'61')`,
     finds:
       /^leftover \/\.snapshots\/first\/big: rows in table inline have the number of inode \d+, whose contents are others$/,
   },
   "rows with the number that a FIFO was copied from": {
-    sql: `${setAt(".snapshots/first/fifo", "body = 4000")}; INSERT INTO inline VALUES (4000, x'61')`,
+    sql: `${setAt(".snapshots/first/fifo", "body = 4000")}; INSERT INTO inline (body, data) VALUES (4000, x'61')`,
     finds: /^leftover \?: rows in table inline belong to inode 4000, which does not exist$/,
   },
   "contents of a directory that was copied": {
-    sql: `INSERT INTO extent VALUES (${inodeAt("dir")}, 0, 5, 0, 0, 0, 0, 0, 0)`,
+    sql: `INSERT INTO extent (body, offset, length, segment, position, record, skip, plain, sequence) VALUES (${inodeAt("dir")}, 0, 5, 0, 0, 0, 0, 0, 0)`,
     finds: /^inode \/dir: mode 0o40755, and has contents of a file$/,
     stays: true,
   },
@@ -223,11 +223,11 @@ const trees: Readonly<Record<string, Damage>> = {
     stays: true,
   },
   "a tree that nothing is in": {
-    sql: "INSERT INTO tree VALUES (9999, 0, 0, 0, 0, 0, 0, 0)",
+    sql: "INSERT INTO tree VALUES (9999, 0, 0, 0, 0, 0, 0, 0, NULL)",
     finds: /^tree \?: there is nothing in tree 9999$/,
   },
   "a tree with a number that none can be": {
-    sql: "INSERT INTO tree VALUES (-9, 0, 0, 0, 0, 0, 0, 0)",
+    sql: "INSERT INTO tree VALUES (-9, 0, 0, 0, 0, 0, 0, 0, NULL)",
     finds: /^tree \?: 1 trees have a number that none can have$/,
   },
   "the flags of a tree": {

@@ -37,11 +37,11 @@ const names: Readonly<Record<string, Damage>> = {
     finds: /^links \/: link count 0, but there are 3$/,
   },
   "a name whose inode is gone": {
-    sql: "INSERT INTO dentry VALUES (1, 99, CAST('ghost' AS BLOB), 4711, 8)",
+    sql: "INSERT INTO dentry (parent, cookie, name, ino, type) VALUES (1, 99, CAST('ghost' AS BLOB), 4711, 8)",
     finds: /^name \/ghost: it stands for inode 4711, which does not exist$/,
   },
   "a name in a directory that is gone": {
-    sql: "INSERT INTO dentry VALUES (4711, 99, CAST('ghost' AS BLOB), 2, 8)",
+    sql: "INSERT INTO dentry (parent, cookie, name, ino, type) VALUES (4711, 99, CAST('ghost' AS BLOB), 2, 8)",
     finds: /^name \?: its directory, inode 4711, does not exist$/,
   },
   "a name in a file": {
@@ -82,7 +82,7 @@ const names: Readonly<Record<string, Damage>> = {
     leaves: ["lost+found"],
   },
   "a name twice in a directory": {
-    sql: `INSERT INTO dentry SELECT parent, cookie + 1, name, ${inode("fifo")}, 1 FROM dentry WHERE ${entry("small")}`,
+    sql: `INSERT INTO dentry (parent, cookie, name, ino, type) SELECT parent, cookie + 1, name, ${inode("fifo")}, 1 FROM dentry WHERE ${entry("small")}`,
     finds: /^name \/small: the name is there twice, for inodes \d+ and \d+$/,
   },
   "a renamed name": {
@@ -95,15 +95,15 @@ const names: Readonly<Record<string, Damage>> = {
     finds: /^name \/small: the entry has type 10, its inode 8$/,
   },
   "a name of the root": {
-    sql: "INSERT INTO dentry VALUES (1, 99, CAST('self' AS BLOB), 1, 4)",
+    sql: "INSERT INTO dentry (parent, cookie, name, ino, type) VALUES (1, 99, CAST('self' AS BLOB), 1, 4)",
     finds: /^name \/self: it stands for the root$/,
   },
   "two names of a directory": {
-    sql: `INSERT INTO dentry VALUES (${inode("dir")}, 9007199254740000, CAST('again' AS BLOB), ${inode("sub")}, 4)`,
+    sql: `INSERT INTO dentry (parent, cookie, name, ino, type) VALUES (${inode("dir")}, 9007199254740000, CAST('again' AS BLOB), ${inode("sub")}, 4)`,
     finds: /^name \/dir\/again: a directory with two names$/,
   },
   "two names of a directory, of which the second is right": {
-    sql: `INSERT INTO dentry VALUES (1, 99, CAST('again' AS BLOB), ${inode("sub")}, 4)`,
+    sql: `INSERT INTO dentry (parent, cookie, name, ino, type) VALUES (1, 99, CAST('again' AS BLOB), ${inode("sub")}, 4)`,
     finds: /^name \/again: a directory with two names$/,
   },
   "a directory that says it is elsewhere": {
@@ -204,7 +204,7 @@ const contents: Readonly<Record<string, Damage>> = {
     finds: /^inode \/big: alloc -?\d+ is out of range$/,
   },
   "an inode number that none can have": {
-    sql: `INSERT INTO inode SELECT -7, mode, 0, uid, gid, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM inode WHERE ino = ${inode("small")}`,
+    sql: `INSERT INTO inode SELECT -7, mode, 0, uid, gid, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL FROM inode WHERE ino = ${inode("small")}`,
     finds: /^inode \?: 1 inodes have a number that none can have$/,
     stays: true,
   },
@@ -218,7 +218,7 @@ const contents: Readonly<Record<string, Damage>> = {
     finds: /^symlink \/link: size 3, but the target has 12 bytes$/,
   },
   "a target of a file": {
-    sql: `INSERT INTO symlink VALUES (${inode("small")}, CAST('x' AS BLOB))`,
+    sql: `INSERT INTO symlink (ino, target) VALUES (${inode("small")}, CAST('x' AS BLOB))`,
     finds: /^symlink \/small: mode 0o100644, and has the target of a link$/,
     stays: true,
   },
@@ -236,12 +236,12 @@ const contents: Readonly<Record<string, Damage>> = {
     finds: /^xattr \/dir: the flags of the inode do not fit/,
   },
   "rows of inodes that are gone": {
-    sql: "INSERT INTO xattr VALUES (4711, CAST('user.x' AS BLOB), x'00'); INSERT INTO symlink VALUES (4711, x'61'); INSERT INTO inline VALUES (4711, x'61'); INSERT INTO extent VALUES (4711, 0, 5, 0, 0, 0, 0, 0, 0)",
+    sql: "INSERT INTO xattr (ino, name, value) VALUES (4711, CAST('user.x' AS BLOB), x'00'); INSERT INTO symlink (ino, target) VALUES (4711, x'61'); INSERT INTO inline (body, data) VALUES (4711, x'61'); INSERT INTO extent (body, offset, length, segment, position, record, skip, plain, sequence) VALUES (4711, 0, 5, 0, 0, 0, 0, 0, 0)",
     finds:
       /^leftover \?: rows in table (xattr|symlink|inline|extent) belong to inode 4711, which does not exist$/,
   },
   "a row of an inode that can't exist": {
-    sql: "INSERT INTO inline VALUES (-3, x'61')",
+    sql: "INSERT INTO inline (body, data) VALUES (-3, x'61')",
     finds: /^leftover \?: 1 rows in table inline belong to inodes that can't exist$/,
   },
   "an inline piece that is gone": {
@@ -257,7 +257,7 @@ const contents: Readonly<Record<string, Damage>> = {
     finds: /^inline \/small: the inline piece has 5000 bytes, the inode says 10$/,
   },
   "a row in inline that nothing reads": {
-    sql: `INSERT INTO inline VALUES (${inode("deep")}, zeroblob(10))`,
+    sql: `INSERT INTO inline (body, data) VALUES (${inode("deep")}, zeroblob(10))`,
     finds: /^leftover \/dir\/sub\/deep: 10 bytes in table inline belong to nothing$/,
   },
   "a place of an inline piece without one": {
@@ -324,7 +324,7 @@ const contents: Readonly<Record<string, Damage>> = {
     stays: true,
   },
   "contents of a FIFO": {
-    sql: `INSERT INTO extent VALUES (${inode("fifo")}, 0, 5, 0, 0, 0, 0, 0, 0)`,
+    sql: `INSERT INTO extent (body, offset, length, segment, position, record, skip, plain, sequence) VALUES (${inode("fifo")}, 0, 5, 0, 0, 0, 0, 0, 0)`,
     finds: /^inode \/fifo: mode 0o10644, and has contents of a file$/,
     stays: true,
   },

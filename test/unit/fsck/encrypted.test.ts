@@ -73,7 +73,7 @@ describe("an encrypted tree", () => {
     ["UPDATE xattr SET name = x'00'", "an encrypted attribute's name"],
     ["UPDATE symlink SET target = x'00'", "a target of"],
     [
-      "INSERT INTO file_key SELECT 4711, key, generation, file_id, wrapped FROM file_key LIMIT 1",
+      "INSERT INTO file_key SELECT 4711, key, generation, file_id, wrapped, NULL FROM file_key LIMIT 1",
       "belong to nothing",
     ],
   ])("is told of when damaged: %s", (sql, message) => {

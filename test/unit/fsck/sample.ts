@@ -5,6 +5,7 @@ import { join } from "node:path"
 import type { Finding } from "../../../clawfs/fsck/finding.ts"
 import { fsck, type FsckResult } from "../../../clawfs/fsck/fsck.ts"
 import { Database, type Value } from "../../../clawfs/store/database.ts"
+import { fillSums } from "../../../clawfs/store/row-sums.ts"
 import { META, SEGMENTS } from "../../../clawfs/store/store.ts"
 import { TestFileSystem, ok } from "../support/filesystem.ts"
 import { temporary, type Temporary } from "../support/temporary.ts"
@@ -74,8 +75,18 @@ export class Sample implements Disposable {
     return new Sample(this.directory)
   }
 
-  /** Runs SQL that damages the database; foreign rows and broken sums are what it is for. */
+  /** Runs SQL that damages the database, as if that had been written: rows have checksums that fit them. */
   execute(sql: string): void {
+    using db = new Database(join(this.directory, META))
+    db.execute(sql)
+    // What is left of some damaged databases has no room for checksums.
+    if (db.query("SELECT 1 FROM sqlite_master WHERE name = 'xattr'").get() === undefined) return
+    db.execute("UPDATE inline SET sum = NULL; UPDATE symlink SET sum = NULL")
+    fillSums(db)
+  }
+
+  /** The same, behind the back of the checksums. */
+  overwrite(sql: string): void {
     using db = new Database(join(this.directory, META))
     db.execute(sql)
   }

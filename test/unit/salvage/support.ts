@@ -27,7 +27,7 @@ function describe(store: Store, inode: Inode): string {
     .names(inode)
     .map((name) => `${name.toString()}=${store.xattrs.get(inode, name)?.toString("hex") ?? ""}`)
   const what = inode.isSymlink
-    ? store.symlinks.get(inode)?.toString()
+    ? store.symlinks.get(inode).toString()
     : inode.isRegular
       ? createHash("sha1").update(readFile(store, inode)).digest("hex")
       : ""

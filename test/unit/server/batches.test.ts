@@ -6,6 +6,7 @@ import { E } from "../../../clawfs/core/errno.ts"
 import { Fault } from "../../../clawfs/core/fault.ts"
 import { Opcode } from "../../../clawfs/fuse/abi.ts"
 import { InodeFlag } from "../../../clawfs/store/inode.ts"
+import { encodeJournalHeader } from "../../../clawfs/store/journal-header.ts"
 import { META } from "../../../clawfs/store/store.ts"
 import { requirePrograms, skipIf } from "../support/requirements.ts"
 import { brokenInvariants } from "../support/invariants.ts"
@@ -221,7 +222,8 @@ describe("the journal of an earlier boot", () => {
     cpSync(saved, meta)
     const journal = join(server.directory, "journal")
     const bytes = readFileSync(journal)
-    bytes.fill("0", 8, 44)
+    const bootId = "00000000-0000-0000-0000-000000000000"
+    encodeJournalHeader({ bootId, flags: 0n, nonce: bytes.readUInt32LE(52) }).copy(bytes)
     writeFileSync(journal, bytes)
     server.start(true)
     expect(server.replayed).toBe(0)

@@ -22,6 +22,7 @@ function picture(store: Store, ino: number): unknown {
     // In memory only, and only a bound.
     extentsEnd: 0,
     isSole: false,
+    isWhole: false,
     contents: readFile(store, inode).toString("base64"),
     xattr: store.xattrs.get(inode, XATTR)?.toString(),
     names: store.dentries.list(store.root().ino, 0, 100),

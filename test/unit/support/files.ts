@@ -52,7 +52,7 @@ export function fillSegment(place: TemporaryStore): Store {
   {
     // As in a store of format 1: appending goes on behind the end of the file.
     using db = new Database(join(place.directory, META))
-    db.execute("UPDATE state SET log_end = 0")
+    db.execute("UPDATE state SET log_end = 0, sum = NULL")
   }
   return place.reopen()
 }

@@ -1,0 +1,61 @@
+/** The journal against itself and against the last commit. It can be mended whatever else is wrong. */
+import { copyFileSync, existsSync, renameSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { Fault } from "../core/fault.ts"
+import type { Database } from "../store/database.ts"
+import { JOURNAL } from "../store/journal-header.ts"
+import { Journal } from "../store/journal.ts"
+import { syncDirectory } from "../store/segment-files.ts"
+import { numberOf } from "./scan.ts"
+
+export interface JournalState {
+  /** Answered requests that are in the journal alone. */
+  readonly requests: number
+  /** What is wrong with it, one sentence. */
+  readonly problem?: string
+}
+
+/** To be called with the store's lock held. */
+export function journalState(directory: string, db: Database): JournalState {
+  if (!existsSync(join(directory, JOURNAL))) return { requests: 0 }
+  try {
+    using journal = Journal.open(directory)
+    return { requests: journal.entriesOf(nextBatch(db)).length }
+  } catch (thrown) {
+    if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
+    return { requests: 0, problem: thrown.message }
+  }
+}
+
+function nextBatch(db: Database): number {
+  return (numberOf(db, "SELECT batch FROM state") ?? 0) + 1
+}
+
+/**
+ * Takes out of the journal what can't be executed: the requests before the first damaged one stay. Returns where the
+ * journal is kept as it was.
+ */
+export function mendJournal(directory: string, db: Database): string {
+  const path = join(directory, JOURNAL)
+  let n = 1
+  while (existsSync(`${path}.fsck-${n}`)) n += 1
+  const copy = `${path}.fsck-${n}`
+  rmSync(`${copy}.new`, { force: true })
+  copyFileSync(path, `${copy}.new`)
+  renameSync(`${copy}.new`, copy)
+  syncDirectory(directory)
+  const batch = nextBatch(db)
+  if (!forgetRest(directory, batch)) rmSync(path)
+  return copy
+}
+
+/** False when nothing in the journal can be believed. */
+function forgetRest(directory: string, batch: number): boolean {
+  try {
+    using journal = Journal.open(directory)
+    return journal.forgetRest(batch)
+  } catch (thrown) {
+    if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
+    return false
+  }
+}
