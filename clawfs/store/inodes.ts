@@ -172,7 +172,8 @@ function toRow(inode: Inode): Sum[] {
 /** `row` ends with the sum of what is before it. Throws `Fault("corrupt")` when that is wrong. */
 function fromRow(ino: NodeId, row: Sum[]): Inode {
   const sum = row.pop() ?? null
-  if (sum !== null && sum !== sumOf(ino, row)) throw damagedRow(`inode ${ino}`)
+  // Every row has one: a damaged header of the row can make it seem to be missing.
+  if (sum !== sumOf(ino, row)) throw damagedRow(`inode ${ino}`)
   const [mode, nlink, uid, gid, rdev] = row as number[]
   const inode = new Inode(ino, mode ?? 0, nlink ?? 0, uid ?? 0, gid ?? 0, rdev ?? 0)
   inode.size = row[5] ?? 0

@@ -2,6 +2,7 @@
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { Database } from "../../../clawfs/store/database.ts"
+import { fillSums } from "../../../clawfs/store/row-sums.ts"
 import type { Inode } from "../../../clawfs/store/inode.ts"
 import { META, type Store } from "../../../clawfs/store/store.ts"
 import { makeFile, readFile, removeFile, writeFile } from "../support/files.ts"
@@ -29,6 +30,7 @@ function share(
         WHERE ino = ${copy.ino};
       INSERT INTO shared SELECT body, 2 FROM inode WHERE ino = ${copy.ino} ON CONFLICT (body) DO UPDATE SET refs = refs + 1;
     `)
+    fillSums(db)
   }
   const store = place.reopen()
   const of = (ino: number): Inode => {
