@@ -15,8 +15,8 @@ CREATE TABLE store (
   created INTEGER NOT NULL,                   -- when it was made, seconds since 1970
   seed_a  INTEGER NOT NULL,                   -- first seed of the name hash, a random 32-bit number
   seed_b  INTEGER NOT NULL, -- second seed of the name hash
-  schema_sum INTEGER, -- checksum of what sqlite_master says of tables and indexes; NULL: not known
-  sum INTEGER -- checksum of the row; NULL: not known
+  schema_sum INTEGER, -- checksum of what sqlite_master says of tables and indexes
+  sum INTEGER -- checksum of the row
 ) STRICT;
 
 -- Totals, counters and the last executed request. One row, written by every commit.
@@ -35,8 +35,11 @@ CREATE TABLE state (
   log_synced   INTEGER NOT NULL DEFAULT 0, -- up to where the log was on the disk when the commit was made
   feed_epoch   INTEGER NOT NULL DEFAULT 0, -- random; another one: what was read of `feed` so far may be of a state that was lost
   feed_last    INTEGER NOT NULL DEFAULT 0, -- number of the last change in `feed`
-  segment_sum INTEGER, -- sum over the rows of `segment`; NULL: not known
-  sum INTEGER -- checksum of the row; NULL: not known
+  segment_sum INTEGER, -- sum over the rows of `segment`
+  shared_sum INTEGER, -- sum over the rows of `shared`
+  snapshot_sum INTEGER, -- sum over the rows of `snapshot`
+  schedule_sum INTEGER, -- sum over the rows of `snapshot_schedule`
+  sum INTEGER -- checksum of the row
 ) STRICT;
 
 -- One row a file, directory, link, FIFO, socket or device.
@@ -63,8 +66,8 @@ CREATE TABLE inode (
   btime_nanos   INTEGER NOT NULL, -- and nanoseconds
   tree          INTEGER NOT NULL DEFAULT 0, -- the innermost row of `tree` that it belongs to; 0: none
   body          INTEGER NOT NULL DEFAULT 0, -- whose contents it has, the key in `inline` and `extent`; 0: its own number
-  part_sum INTEGER, -- sum over a directory's names, or over the extents of the body; NULL: not known
-  sum INTEGER -- checksum of the row; NULL: not known
+  part_sum INTEGER, -- sum over a directory's names, or over the extents of the body
+  sum INTEGER -- checksum of the row
 ) STRICT;
 
 -- Who has contents under another number than its own: copies that were not written to, and what was copied from.
@@ -80,7 +83,7 @@ CREATE TABLE dentry (
   name   BLOB NOT NULL,    -- 1 to 255 bytes, never `.` or `..`
   ino    INTEGER NOT NULL, -- the inode that the name stands for
   type   INTEGER NOT NULL, -- its file type as in readdir(3): the mode shifted down by 12
-  sum INTEGER, -- checksum of the row but for a name in the clear, whose checksum is `cookie`; NULL: not known
+  sum INTEGER, -- checksum of the row but for a name in the clear, whose checksum is `cookie`
   PRIMARY KEY (parent, cookie)
 ) STRICT, WITHOUT ROWID;
 
@@ -88,7 +91,7 @@ CREATE TABLE dentry (
 CREATE TABLE symlink (
   ino    INTEGER PRIMARY KEY, -- the link's inode
   target BLOB NOT NULL,       -- what it points to, bytes without a NUL
-  sum INTEGER -- checksum of the row; NULL: not known
+  sum INTEGER -- checksum of the row
 ) STRICT;
 
 -- Extended attributes and, as `system.posix_acl_access` and `system.posix_acl_default`, access control lists.
@@ -96,7 +99,7 @@ CREATE TABLE xattr (
   ino   INTEGER NOT NULL, -- the inode that has it
   name  BLOB NOT NULL,    -- with its prefix, 1 to 255 bytes
   value BLOB NOT NULL,    -- any bytes; ACLs in the form of linux/posix_acl_xattr.h
-  sum INTEGER, -- checksum of all rows of the inode, the same in each; NULL: not known
+  sum INTEGER, -- checksum of all rows of the inode, the same in each
   PRIMARY KEY (ino, name)
 ) STRICT, WITHOUT ROWID;
 
@@ -104,7 +107,7 @@ CREATE TABLE xattr (
 CREATE TABLE inline (
   body INTEGER PRIMARY KEY, -- whose; its place and length are in `inode`
   data BLOB NOT NULL,       -- 1 to 16,384 bytes
-  sum INTEGER -- checksum of the row; NULL: not known
+  sum INTEGER -- checksum of the row
 ) STRICT;
 
 -- Where the other bytes of files lie. Extents of a file overlap neither each other nor its inline piece.
@@ -118,7 +121,7 @@ CREATE TABLE extent (
   skip     INTEGER NOT NULL, -- bytes of the decoded payload before the extent's own
   plain    INTEGER NOT NULL DEFAULT 0, -- length of the decoded payload, bytes; 0: it is stored as it is
   sequence INTEGER NOT NULL DEFAULT 0, -- the record's sequence number; 0: not known
-  sum INTEGER, -- checksum of the row; NULL: not known
+  sum INTEGER, -- checksum of the row
   PRIMARY KEY (body, offset)
 ) STRICT, WITHOUT ROWID;
 
@@ -147,7 +150,7 @@ CREATE TABLE tree (
   limit_inodes INTEGER NOT NULL, -- most inodes; 0: no limit
   used_bytes   INTEGER NOT NULL, -- sum of `inode.alloc` over its inodes and those of the trees in it
   used_inodes  INTEGER NOT NULL, -- how many these are; at 0 the row goes
-  sum INTEGER -- checksum of the row; NULL: not known
+  sum INTEGER -- checksum of the row
 ) STRICT;
 
 -- Copies of directories below `/.snapshots`.
@@ -178,7 +181,8 @@ CREATE TABLE key (
   generation  INTEGER NOT NULL,    -- 1, and one more with each re-key
   check_value BLOB NOT NULL,       -- 32 bytes that tell the right key from any other
   previous    BLOB,                -- while file keys are being wrapped anew: the key of the generation before, wrapped by this one
-  sum INTEGER -- checksum of the row; NULL: not known
+  slot_sum INTEGER, -- sum over the rows of `key_slot` that the key has
+  sum INTEGER -- checksum of the row
 ) STRICT;
 
 -- Ways to open a key: it is wrapped by what a key file or a passphrase gives.
@@ -191,7 +195,7 @@ CREATE TABLE key_slot (
   cost       INTEGER NOT NULL, -- iterations of PBKDF2, passes of argon2id
   memory_kib INTEGER NOT NULL, -- argon2id: memory that it takes, KiB
   wrapped    BLOB NOT NULL,    -- nonce [12] · the key, encrypted [32] · tag [16]
-  sum INTEGER, -- checksum of the row; NULL: not known
+  sum INTEGER, -- checksum of the row
   PRIMARY KEY (key, slot)
 ) STRICT, WITHOUT ROWID;
 
@@ -202,7 +206,7 @@ CREATE TABLE file_key (
   generation INTEGER NOT NULL,    -- and which generation of that
   file_id    BLOB NOT NULL,       -- 16 random bytes that name the file in all that is encrypted
   wrapped    BLOB NOT NULL,       -- nonce [12] · the file's key, encrypted [32] · tag [16]
-  sum INTEGER -- checksum of the row; NULL: not known
+  sum INTEGER -- checksum of the row
 ) STRICT;
 
 -- What has changed, a row a commit; the search index follows it. Rows go when they were read.

@@ -12,7 +12,7 @@ import { checkKeys } from "./keys.ts"
 import { EncryptedTrees } from "../store/encrypted-trees.ts"
 import { Paths } from "./paths.ts"
 import { checkRecords } from "./records.ts"
-import { fillSums } from "../store/row-sums.ts"
+import { mendSums } from "../store/row-sums.ts"
 import { numberOf } from "./scan.ts"
 import { checkSegmentFiles, checkSegmentRows } from "./segments.ts"
 import { checkSequence, checkTotals } from "./totals.ts"
@@ -83,7 +83,7 @@ export function mend(db: Database, options: CheckOptions, highest: number): Outc
   run.tables()
   run.files()
   run.sequence(highest)
-  fillSums(db)
+  mendSums(db)
   return run.outcome
 }
 

@@ -173,7 +173,8 @@ class ContentsChecker {
         else
           change(
             db,
-            "UPDATE inline SET data = substr(data, 1, ?), sum = NULL WHERE body = ?",
+            "UPDATE inline SET data = substr(data, 1, ?), sum = bytes_sum(body, substr(data, 1, ?)) WHERE body = ?",
+            inlineLength,
             inlineLength,
             body,
           )
@@ -217,7 +218,7 @@ class ContentsChecker {
     const { db } = this.#pass
     change(db, sql, offset, length, this.#inode.ino)
     // What is left of it is taken as it is.
-    change(db, "UPDATE inline SET sum = NULL WHERE body = ?", this.#inode.body)
+    change(db, "UPDATE inline SET sum = bytes_sum(body, data) WHERE body = ?", this.#inode.body)
   }
 
   #report(kind: FindingKind, message: string, repair?: () => void, range?: Range): boolean {

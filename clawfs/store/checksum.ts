@@ -10,7 +10,7 @@
 import { crc32 } from "node:zlib"
 import { Fault } from "../core/fault.ts"
 
-/** As in its column: null is not known, and is not checked. */
+/** As its column is read. Every row has one: NULL, as a damaged header of a row makes it seem, is damage. */
 export type Sum = number | null
 
 /** What a sum begins with. */
@@ -41,11 +41,11 @@ function mixColumn(sum: number, value: unknown): number {
   return mixHigh(mix(sum, 0), value === null ? NOTHING : NaN)
 }
 
-/** Takes `count` columns in, all of them numbers but the last, which may be null. */
-export function sumOfNumbers(key: number, row: readonly Sum[], count: number): number {
+/** Takes `count` columns in, all of them numbers. */
+export function sumOfNumbers(key: number, row: readonly number[], count: number): number {
   let h = START
-  for (let at = 0; at < count - 1; at += 1) h = mix(h, row[at] ?? 0)
-  return mixColumn(h, row[count - 1]) ^ sumOfKey(key)
+  for (let at = 0; at < count; at += 1) h = mix(h, row[at] ?? 0)
+  return h ^ sumOfKey(key)
 }
 
 /** What a key adds to the sum of its row, by XOR: a row gets another key without being read. */
@@ -109,14 +109,27 @@ export function sumOfPart(first: number, second: number): number {
   return mix(mix(START, first), second)
 }
 
+/**
+ * What each inode that has a body, but for the first, adds to the sum of table `shared`. Odd, so that no wrong number of
+ * them adds up to the same.
+ */
+export function sumOfSharing(body: number): number {
+  return mix(START, body) | 1
+}
+
+/** Stands for a text within the sum of a row; bytes or a number in its place are damage. */
+export function sumOfText(text: unknown): number {
+  return typeof text === "string" ? crc32(text) : -1
+}
+
 /** What an extended attribute adds to the sum of those of its inode. */
 export function sumOfAttribute(name: Buffer, value: Buffer): number {
   return sumOfPart(crcOf(name), crcOf(value))
 }
 
-/** `sum` plus what comes in, minus what goes; not known stays not known. */
-export function moved(sum: Sum, added: number, removed: number): Sum {
-  return sum === null ? null : (sum + added - removed) | 0
+/** `sum` plus what comes in, minus what goes. */
+export function moved(sum: number, added: number, removed: number): number {
+  return (sum + added - removed) | 0
 }
 
 /** A row or a set of rows that is not what was written. */

@@ -78,7 +78,7 @@ export class Contents {
     this.#cache = new RecordCache(segments)
     this.#counters = counters
     this.#trees = trees
-    this.#shared = new SharedBodies(db)
+    this.#shared = new SharedBodies(db, counters)
     this.#coding = coding
   }
 

@@ -6,7 +6,7 @@
  */
 import { Fault } from "../core/fault.ts"
 import type { NodeId } from "../core/brand.ts"
-import { damagedRow, moved, sumOfPart, type Sum } from "./checksum.ts"
+import { damagedRow, moved, sumOfPart } from "./checksum.ts"
 import type { Counters } from "./counters.ts"
 import type { Database } from "./database.ts"
 import { S_IFDIR, S_IFMT, S_IFREG, type Inode } from "./inode.ts"
@@ -70,7 +70,7 @@ FROM copied p JOIN dentry d ON d.parent = p.old JOIN copied m ON m.old = d.ino O
 
 /** Copies of inodes get checksums of their own: what is damaged must not get one that is right. */
 const DAMAGED = `
-SELECT i.ino FROM copied m JOIN inode i ON i.ino = m.old WHERE i.sum != row_sum(i.ino, ${INODE_COLUMNS}) LIMIT 1`
+SELECT i.ino FROM copied m JOIN inode i ON i.ino = m.old WHERE i.sum IS NOT row_sum(i.ino, ${INODE_COLUMNS}) LIMIT 1`
 
 const SUM_INODES = `
 UPDATE inode SET sum = row_sum(ino, ${INODE_COLUMNS}) WHERE ino IN (SELECT new FROM copied)`
@@ -88,6 +88,11 @@ INSERT INTO shared (body, refs)
 SELECT i.body, 1 + count(*) FROM copied m JOIN inode i ON i.ino = m.new
 WHERE (i.mode & ${S_IFMT}) = ${S_IFREG} GROUP BY i.body
 ON CONFLICT (body) DO UPDATE SET refs = refs + excluded.refs - 1`
+
+/** What that adds to the sum of table `shared`, of any length. */
+const SUM_BODIES = `
+SELECT coalesce(sum(CAST(sharing_sum(i.body) AS INTEGER)), 0) & 0xffffffff FROM copied m JOIN inode i ON i.ino = m.new
+WHERE (i.mode & ${S_IFMT}) = ${S_IFREG}`
 
 /** Names of a file outside of the subtree are not copied. */
 const COUNT_LINKS = `
@@ -123,6 +128,8 @@ export class Copies {
     this.#mapTrees(source, options, root)
     db.query<[number, number]>(COPY_INODES).run(options.parent, source.ino)
     for (const sql of [COPY_NAMES, COPY_XATTRS, COPY_LINKS, COUNT_BODIES]) db.query(sql).run()
+    const [added = 0] = db.query<[], [number]>(SUM_BODIES).get() ?? []
+    this.#counters.sharedSum = moved(this.#counters.sharedSum, added, 0)
     this.#countLinks(source, options.except)
     db.query(SUM_INODES).run()
     this.#counters.inodes += inodes
@@ -213,7 +220,7 @@ export class Copies {
   /** The copy of the directory that it is in has a name less. */
   #lackName({ ino, parent }: Inode): void {
     const found = this.#db
-      .query<[number, number], [number, number, Sum]>(
+      .query<[number, number], [number, number, number]>(
         `SELECT d.cookie, m.new, i.part_sum FROM dentry d JOIN copied m ON m.old = d.parent JOIN inode i ON i.ino = m.new
          WHERE d.parent = ? AND d.ino = ?`,
       )
@@ -221,7 +228,7 @@ export class Copies {
     if (found === undefined) return
     const [cookie, copy, sum] = found
     this.#db
-      .query<[Sum, number]>("UPDATE inode SET part_sum = ? WHERE ino = ?")
+      .query<[number, number]>("UPDATE inode SET part_sum = ? WHERE ino = ?")
       .run(moved(sum, 0, sumOfPart(0, cookie)), copy)
   }
 

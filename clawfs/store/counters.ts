@@ -13,6 +13,7 @@ export interface ReplyRecord {
   readonly value: number
 }
 
+type Sums = [segments: number, shared: number, snapshots: number, schedules: number]
 type Row = [
   ...[number, number, number, number, number, number, number],
   ...[number, number, number, number, number, number],
@@ -21,6 +22,10 @@ type Row = [
 /** All but the key and the checksums. */
 export const STATE_COLUMNS = `next_ino, inodes, bytes, sequence, batch, last_segment, reply_low, reply_high, reply_value,
   log_end, log_synced, feed_epoch, feed_last`
+
+/** Sums over all rows of a table each (`checksum.ts`). */
+export const SET_SUM_COLUMNS = "segment_sum, shared_sum, snapshot_sum, schedule_sum"
+const SET_SUMS = 4
 
 export class Counters {
   inodes = 0
@@ -36,17 +41,21 @@ export class Counters {
   /** Of table `feed`: see `feed.ts`. */
   feedEpoch = 0
   feedLast = 0
-  /** Sum over the rows of table `segment` (`checksum.ts`). */
-  segmentSum: Sum = null
+  /** Over the rows of tables `segment`, `shared`, `snapshot` and `snapshot_schedule`; kept up by whoever changes these. */
+  segmentSum = 0
+  sharedSum = 0
+  snapshotSum = 0
+  scheduleSum = 0
   reply: ReplyRecord = { uniqueLow: 0, uniqueHigh: 0, value: 0 }
   #nextIno = 0
   #sequence = 0
-  readonly #select: Query<[], [segmentSum: number | null, ...row: Row, sum: number | null]>
+  readonly #select: Query<[], [...Sums, ...Row, sum: Sum]>
   readonly #update: Query<Value[]>
 
   constructor(db: Database) {
-    this.#select = db.query(`SELECT segment_sum, ${STATE_COLUMNS}, sum FROM state WHERE id = 1`)
-    const columns = ["segment_sum", ...STATE_COLUMNS.split(",").map((name) => name.trim()), "sum"]
+    const all = `${SET_SUM_COLUMNS}, ${STATE_COLUMNS}, sum`
+    this.#select = db.query(`SELECT ${all} FROM state WHERE id = 1`)
+    const columns = all.split(",").map((name) => name.trim())
     this.#update = db.query(
       `UPDATE state SET ${columns.map((name) => `${name} = ?`).join(", ")} WHERE id = 1`,
     )
@@ -56,10 +65,10 @@ export class Counters {
   load(): void {
     const all = this.#select.get()
     if (all === undefined) return
-    const [segmentSum, ...row] = all
-    const sum = row.pop() as number | null
-    if (sum !== null && sum !== sumOf(1, [segmentSum, ...row])) throw damagedRow("the row of totals")
-    this.segmentSum = segmentSum
+    const row = [...all]
+    const sum = row.pop()
+    if (sum !== sumOf(1, row)) throw damagedRow("the row of totals")
+    ;[this.segmentSum, this.sharedSum, this.snapshotSum, this.scheduleSum] = row as Sums
     let uniqueLow: number, uniqueHigh: number, value: number
     ;[
       this.#nextIno,
@@ -75,7 +84,7 @@ export class Counters {
       this.logSynced,
       this.feedEpoch,
       this.feedLast,
-    ] = row as unknown as Row
+    ] = row.slice(SET_SUMS) as Row
     this.reply = { uniqueLow, uniqueHigh, value }
   }
 
@@ -83,6 +92,9 @@ export class Counters {
     const { uniqueLow, uniqueHigh, value } = this.reply
     const row = [
       this.segmentSum,
+      this.sharedSum,
+      this.snapshotSum,
+      this.scheduleSum,
       this.#nextIno,
       this.inodes,
       this.bytes,

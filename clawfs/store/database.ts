@@ -5,7 +5,7 @@
  */
 import Sqlite from "better-sqlite3"
 import { Fault } from "../core/fault.ts"
-import { rekeyed, renamed, sumOf } from "./checksum.ts"
+import { rekeyed, renamed, sumOf, sumOfBytes, sumOfSharing } from "./checksum.ts"
 
 export type Value = number | string | Buffer | null
 
@@ -54,6 +54,8 @@ export class Database implements Disposable {
       { varargs: true, deterministic: true },
       (key: number, ...row: unknown[]) => sumOf(key, row),
     )
+    this.#handle.function("bytes_sum", { deterministic: true }, sumOfBytes)
+    this.#handle.function("sharing_sum", { deterministic: true }, sumOfSharing)
     this.#handle.function("rekeyed", { deterministic: true }, rekeyed)
     this.#handle.function("renamed", { deterministic: true }, renamed)
     this.#begin = this.#handle.prepare("BEGIN")

@@ -8,7 +8,7 @@ import { Fault } from "../core/fault.ts"
 import type { NodeId } from "../core/brand.ts"
 import type { FileKey } from "../../keyring/file-key.ts"
 import type { Database, Query } from "./database.ts"
-import { damagedRow, moved, sumOfName, sumOfPart, type Sum } from "./checksum.ts"
+import { damagedRow, moved, sumOfName, sumOfPart } from "./checksum.ts"
 import type { Inode } from "./inode.ts"
 import { NameCache, type Found } from "./name-cache.ts"
 
@@ -97,7 +97,7 @@ export class Dentries {
     const { first, cell, sum } = this.#stored(parent, name)
     const row = this.#select.get(parent, first, first + PROBES - 1, cell)
     if (row === undefined) this.#requireWhole(parent)
-    else if (this.#directories !== undefined && row[3] !== null) {
+    else if (this.#directories !== undefined) {
       const right = sumOfName(parent, row[1], row[0], row[2]) ^ sum
       if (row[3] !== right) throw damagedRow(`a name in directory ${parent}`)
     }
@@ -220,7 +220,7 @@ export class Dentries {
       const cell = row[1]
       const isName = Buffer.isBuffer(cell) && (isEncrypted || this.#isPlace(row[0], cell))
       const sum = isEncrypted && isName ? crc32(cell) : 0
-      if (!isName || (row[4] !== null && row[4] !== (sumOfName(parent, row[0], row[2], row[3]) ^ sum)))
+      if (!isName || row[4] !== (sumOfName(parent, row[0], row[2], row[3]) ^ sum))
         throw damagedRow(`a name in directory ${parent}`)
     }
     return rows
@@ -238,14 +238,14 @@ export class Dentries {
   #requireWhole(parent: NodeId): void {
     if (this.#whole.has(parent)) return
     const directory = this.#directories?.get(parent)
-    if (directory === undefined || directory.partSum === null) return
+    if (directory === undefined) return
     if (!directory.isWhole) this.#readAll(directory)
     if (this.#whole.size >= REMEMBERED) this.#whole.clear()
     this.#whole.add(parent)
   }
 
   #readAll({ ino: parent, partSum }: Inode): void {
-    let sum: Sum = 0
+    let sum = 0
     for (let after = -1; ;) {
       const rows = this.#checked(parent, this.#list.all(parent, after, PAGE))
       for (const [cookie] of rows) sum = moved(sum, sumOfPart(0, cookie), 0)

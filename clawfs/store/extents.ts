@@ -2,7 +2,7 @@
  * Table `extent`: which bytes of a body lie where. Extents of a body never overlap. One with segment 0 is unwritten:
  * reserved, reads as zeroes. A part of a record is named by `skip` bytes into its payload, decoded where it is encoded.
  */
-import { damagedRow, moved, sumOf, sumOfKey, sumOfPart, type Sum } from "./checksum.ts"
+import { damagedRow, moved, sumOf, sumOfKey, sumOfPart } from "./checksum.ts"
 import type { Database, Query } from "./database.ts"
 import type { Inode } from "./inode.ts"
 
@@ -115,8 +115,8 @@ export class Extents {
    * afterwards the sum is kept up with every change.
    */
   #requireWhole(inode: Inode): void {
-    if (inode.partSum !== null && inode.alloc > inode.inlineLength) {
-      let sum: Sum = 0
+    if (inode.alloc > inode.inlineLength) {
+      let sum = 0
       for (let after = -1; ;) {
         const rows = this.#places.all(inode.body, after, PAGE)
         for (const [offset, length] of rows) sum = moved(sum, sumOfPart(offset, length), 0)
@@ -208,8 +208,7 @@ export function toRow(e: Extent): Row {
 /** Throws `Fault("corrupt")` for a row that is not as it was written. */
 function fromRow(inode: Inode, row: SummedRow): Extent {
   const sum = row.pop() as number | null
-  if (sum !== null && sum !== sumOfExtent(inode.body, row))
-    throw damagedRow(`an extent of inode ${inode.ino}`)
+  if (sum !== sumOfExtent(inode.body, row)) throw damagedRow(`an extent of inode ${inode.ino}`)
   const [offset, length, segment, position, record, skip, plain, sequence] = row
   return { offset, length, segment, position, record, skip, plain, sequence }
 }

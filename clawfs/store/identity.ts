@@ -22,8 +22,7 @@ export function identityOf(db: Database): StoreIdentity {
     .get()
   if (row === undefined) throw new Fault("corrupt", `${db.path} has no store record`)
   const [uuid, created, seedA, seedB, schema, sum] = row
-  if (sum !== null && sum !== sumOfStore([uuid, created, seedA, seedB, schema]))
-    throw damagedRow("the store record")
-  if (schema !== null && schema !== sumOfSchema(db)) throw damagedRow("the description of the tables")
+  if (sum !== sumOfStore([uuid, created, seedA, seedB, schema])) throw damagedRow("the store record")
+  if (schema !== sumOfSchema(db)) throw damagedRow("the description of the tables")
   return { uuid, seedA, seedB }
 }

@@ -49,11 +49,11 @@ function initialise(db: Database, root: { mode: number; uid: number; gid: number
   db.query<[number]>(
     `INSERT INTO state (id, ${STATE_COLUMNS}) VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)`,
   ).run(FIRST_INO)
+  fillSums(db)
   const counters = new Counters(db)
   const inodes = new Inodes(db, counters, new Trees(db))
   inodes.insert(newInode(ROOT_NODE, S_IFDIR | root.mode, root.uid, root.gid, 0))
   inodes.flush()
   counters.save()
-  fillSums(db)
   db.commit()
 }

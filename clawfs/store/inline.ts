@@ -49,9 +49,10 @@ export class InlinePieces {
     if (inode.inlineLength === 0) return EMPTY
     const cached = this.#changed.get(inode.body)?.data ?? this.#cache.get(inode.body)
     if (cached !== undefined) return cached
-    const [stored, sum] = this.#select.get(inode.body) ?? [EMPTY, null]
-    if (sum !== null && sum !== sumOfBytes(inode.body, stored))
+    const row = this.#select.get(inode.body)
+    if (row === undefined || row[1] !== sumOfBytes(inode.body, row[0]))
       throw damagedRow(`the inline piece of inode ${inode.ino}`)
+    const [stored] = row
     const data = this.#codingOf(inode)?.decode(inode.inlineOffset, stored) ?? stored
     // Fewer bytes than the inode says would leave somebody else's in the reply.
     if (data.length !== inode.inlineLength)

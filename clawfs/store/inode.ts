@@ -1,7 +1,6 @@
 /** One inode as the server works with it: the row of table `inode`, mutable, with what stat(2) derives from it. */
 import type { NodeId } from "../core/brand.ts"
 import type { Timestamp } from "../sys/clock.ts"
-import type { Sum } from "./checksum.ts"
 
 export const S_IFMT = 0o170000
 export const S_IFREG = 0o100000
@@ -71,7 +70,7 @@ export class Inode {
   btime = 0
   btimeNanos = 0
   /** Sum over a directory's names, or over the extents of a body (`checksum.ts`). */
-  partSum: Sum = null
+  partSum = 0
   /** The extents were found to be all there. In memory only. */
   isWhole = false
   /** No extent reaches beyond this; -1 while unknown. In memory only. */

@@ -9,7 +9,7 @@ import type { Database, Query, Value } from "./database.ts"
 import { Inode } from "./inode.ts"
 import type { Trees } from "./trees.ts"
 
-/** All but the key and the checksum, which covers them in this order: the last is the only one that can be NULL. */
+/** All but the key and the checksum, which covers them in this order. */
 export const INODE_COLUMNS = `mode, nlink, uid, gid, rdev, size, alloc, flags, parent, inline_offset, inline_length,
   atime, atime_nanos, mtime, mtime_nanos, ctime, ctime_nanos, btime, btime_nanos, tree, body, part_sum`
 const COLUMNS = INODE_COLUMNS.split(",").length
@@ -45,7 +45,7 @@ export class Inodes {
     const assigned = INODE_COLUMNS.replace("tree", "?")
     this.#assign = db.query(
       `UPDATE inode SET tree = ?, sum = row_sum(ino, ${assigned})
-       WHERE ino = ? AND (sum IS NULL OR sum = row_sum(ino, ${INODE_COLUMNS}))`,
+       WHERE ino = ? AND sum = row_sum(ino, ${INODE_COLUMNS})`,
     )
     this.#delete = db.query("DELETE FROM inode WHERE ino = ?")
     this.#orphans = db.query("SELECT ino FROM inode WHERE nlink = 0")
@@ -137,7 +137,7 @@ export class Inodes {
 }
 
 /** With the checksum and the key behind it: one array, as to spread more than one takes a microsecond. */
-function toRow(inode: Inode): Sum[] {
+function toRow(inode: Inode): number[] {
   const row = [
     inode.mode,
     inode.nlink,
@@ -172,7 +172,6 @@ function toRow(inode: Inode): Sum[] {
 /** `row` ends with the sum of what is before it. Throws `Fault("corrupt")` when that is wrong. */
 function fromRow(ino: NodeId, row: Sum[]): Inode {
   const sum = row.pop() ?? null
-  // Every row has one: a damaged header of the row can make it seem to be missing.
   if (sum !== sumOf(ino, row)) throw damagedRow(`inode ${ino}`)
   const [mode, nlink, uid, gid, rdev] = row as number[]
   const inode = new Inode(ino, mode ?? 0, nlink ?? 0, uid ?? 0, gid ?? 0, rdev ?? 0)
@@ -193,6 +192,6 @@ function fromRow(ino: NodeId, row: Sum[]): Inode {
   inode.tree = row[19] ?? 0
   const body = row[20] ?? 0
   if (body !== 0) inode.body = body
-  inode.partSum = row[21] ?? null
+  inode.partSum = row[21] ?? 0
   return inode
 }

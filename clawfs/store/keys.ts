@@ -3,7 +3,7 @@ import { Fault } from "../core/fault.ts"
 import type { Kdf } from "../../keyring/kdf.ts"
 import type { KeySlot, SourceKind } from "../../keyring/slots.ts"
 import type { WrappedFileKey } from "../../keyring/tree-key.ts"
-import { damagedRow, sumOf, type Sum } from "./checksum.ts"
+import { damagedRow, moved, sumOf, type Sum } from "./checksum.ts"
 import type { Database, Query, Value } from "./database.ts"
 
 export interface KeyRow {
@@ -19,9 +19,15 @@ export interface FileKeyRow extends WrappedFileKey {
   readonly generation: number
 }
 
-type Row = [generation: number, check: Buffer, previous: Buffer | null]
+type Row = [generation: number, check: Buffer, previous: Buffer | null, slots: number]
 type SlotRow = [number, number, number, Buffer, number, number, Buffer]
 type FileRow = [number, number, Buffer, Buffer]
+
+/** All but the key and the checksum. */
+export const KEY_COLUMNS = "generation, check_value, previous, slot_sum"
+export const SLOT_COLUMNS = "slot, kind, kdf, salt, cost, memory_kib, wrapped"
+
+const SLOT_SUM = 3
 
 export class Keys {
   readonly #key: Query<[number], [...Row, sum: Sum]>
@@ -41,17 +47,12 @@ export class Keys {
   readonly #old: Query<[number, number, number, number], [number, ...FileRow, sum: Sum]>
 
   constructor(db: Database) {
-    this.#key = db.query("SELECT generation, check_value, previous, sum FROM key WHERE id = ?")
+    this.#key = db.query(`SELECT ${KEY_COLUMNS}, sum FROM key WHERE id = ?`)
     this.#ids = db.query("SELECT id FROM key")
-    this.#putKey = db.query(
-      "INSERT OR REPLACE INTO key (id, generation, check_value, previous, sum) VALUES (?, ?, ?, ?, ?)",
-    )
-    this.#slots = db.query(
-      "SELECT slot, kind, kdf, salt, cost, memory_kib, wrapped, sum FROM key_slot WHERE key = ? ORDER BY slot",
-    )
+    this.#putKey = db.query(`INSERT OR REPLACE INTO key (id, ${KEY_COLUMNS}, sum) VALUES (?, ?, ?, ?, ?, ?)`)
+    this.#slots = db.query(`SELECT ${SLOT_COLUMNS}, sum FROM key_slot WHERE key = ? ORDER BY slot`)
     this.#putSlot = db.query(
-      `INSERT INTO key_slot (key, slot, kind, kdf, salt, cost, memory_kib, wrapped, sum)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO key_slot (key, ${SLOT_COLUMNS}, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     )
     this.#dropSlot = db.query("DELETE FROM key_slot WHERE key = ? AND slot = ?")
     this.#dropSlots = db.query("DELETE FROM key_slot WHERE key = ?")
@@ -90,7 +91,8 @@ export class Keys {
   }
 
   put({ id, generation, checkValue, previous }: KeyRow): void {
-    const row: Row = [generation, checkValue, previous ?? null]
+    const slots = this.#key.get(id)?.[SLOT_SUM] ?? 0
+    const row: Row = [generation, checkValue, previous ?? null, slots]
     this.#putKey.run(id, ...row, sumOf(id, row))
   }
 
@@ -101,17 +103,32 @@ export class Keys {
     })
   }
 
+  /** Of a key that has its row. */
   addSlot(id: number, { slot, kind, kdf, salt, cost, memoryKiB, wrapped }: KeySlot): void {
     const row: SlotRow = [slot, kind, kdf, salt, cost, memoryKiB, wrapped]
     this.#putSlot.run(id, ...row, sumOf(id, row))
+    this.#countSlots(id, (sum) => moved(sum, sumOf(id, row), 0))
   }
 
   dropSlot(id: number, slot: number): void {
+    const row = this.#slots.all(id).find(([each]) => each === slot)
+    if (row === undefined) return
     this.#dropSlot.run(id, slot)
+    this.#countSlots(id, (sum) => moved(sum, 0, row.at(-1) as number))
   }
 
   dropSlots(id: number): void {
     this.#dropSlots.run(id)
+    this.#countSlots(id, () => 0)
+  }
+
+  /** That one is lost must not lock anybody out who has another: only fsck compares this sum. */
+  #countSlots(id: number, change: (sum: number) => number): void {
+    const all = this.#key.get(id)
+    if (all === undefined) return
+    const row = checked(`the row of key ${id}`, id, all)
+    row[SLOT_SUM] = change(row[SLOT_SUM])
+    this.#putKey.run(id, ...row, sumOf(id, row))
   }
 
   /** Keys that no tree has any more go, and with them whatever could still be decrypted. */
@@ -161,6 +178,6 @@ function fromRow(body: number, row: [...FileRow, sum: Sum]): FileKeyRow {
 function checked<R extends Value[]>(what: string, key: number, row: [...R, sum: Sum]): R {
   const columns = row.slice(0, -1) as R
   const sum = row.at(-1)
-  if (sum !== null && sum !== sumOf(key, columns)) throw damagedRow(what)
+  if (sum !== sumOf(key, columns)) throw damagedRow(what)
   return columns
 }

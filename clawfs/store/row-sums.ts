@@ -3,25 +3,27 @@
  * with what is there by fsck. What keeps them up while the store is used is beside the code of each table.
  */
 import { crc32 } from "node:zlib"
-import { mix, sumOf, sumOfBytes, sumOfKey, sumOfName, sumOfPart, type Sum } from "./checksum.ts"
-import { STATE_COLUMNS } from "./counters.ts"
+import { mix, moved, sumOf, sumOfBytes, sumOfKey, sumOfName, sumOfPart, type Sum } from "./checksum.ts"
+import { SET_SUM_COLUMNS, STATE_COLUMNS } from "./counters.ts"
 import type { Database, Query, Value } from "./database.ts"
 import { EncryptedTrees } from "./encrypted-trees.ts"
 import { EXTENT_COLUMNS, sumOfExtent } from "./extents.ts"
 import { INODE_COLUMNS } from "./inodes.ts"
 import { S_IFDIR, S_IFMT, S_IFREG } from "./inode.ts"
+import { KEY_COLUMNS, SLOT_COLUMNS } from "./keys.ts"
+import { SCHEDULE_COLUMNS, sumOfSchedule } from "./schedules.ts"
+import { sumOfShared } from "./shared-bodies.ts"
+import { SNAPSHOT_COLUMNS, sumOfSnapshot } from "./snapshots.ts"
 import { TREE_COLUMNS } from "./trees.ts"
 import { sumOfAttributes } from "./xattrs.ts"
 
-/** A sum that is not the one that the rows have, or is not known. */
+/** A sum that is not the one that the rows have. */
 export interface WrongSum {
   readonly what:
     | ("row" | "name" | "extent" | "content" | "parts" | "attributes" | "tree" | "key")
-    | ("state" | "segments" | "store" | "schema")
+    | ("state" | "segments" | "shared" | "snapshots" | "schedules" | "slots" | "store" | "schema")
   readonly ino?: number
   readonly entry?: { readonly parent: number; readonly name: Buffer }
-  /** False for one that was never made. */
-  readonly isKnown: boolean
 }
 
 type What = WrongSum["what"]
@@ -31,18 +33,31 @@ const PAGE = 2000
 /** Numbers that are exact in JavaScript; other keys are findings of their own. */
 const LIMIT = 2 ** 53
 
-/** All that are wrong or missing. With `fill` they are put right, but for known ones of contents: those bytes are damaged. */
-export function* wrongSums(db: Database, fill = false): Generator<WrongSum> {
+/** Which sums are put right. A wrong one of contents says that bytes are damaged: to put it right is to take them as they are. */
+type Fill = "none" | "all but contents" | "all"
+
+/** All that are wrong or missing; each is put right as `fill` says, once the next is asked for. */
+export function* wrongSums(db: Database, fill: Fill = "none"): Generator<WrongSum> {
   const encrypted = new EncryptedTrees(db)
+  yield* slots(db, fill)
   for (const table of tables(encrypted)) yield* rowsOf(db, table, fill)
   yield* attributes(db, fill)
   yield* inodes(db, fill)
   yield* single(db, fill)
 }
 
-/** Gives every row its sum. */
+/** Gives every row its sum: rows that never had one. */
 export function fillSums(db: Database): void {
-  const sums = wrongSums(db, true)
+  putRight(db, "all")
+}
+
+/** Gives every row its sum after a repair. What is damaged of contents stays so. */
+export function mendSums(db: Database): void {
+  putRight(db, "all but contents")
+}
+
+function putRight(db: Database, fill: Fill): void {
+  const sums = wrongSums(db, fill)
   let next = sums.next()
   while (next.done !== true) next = sums.next()
 }
@@ -86,9 +101,9 @@ function tables(encrypted: EncryptedTrees): readonly Table[] {
       ...{ name: "tree", keys: ["id"], columns: TREE_COLUMNS.replace("id, ", ""), what: "tree", about: ino },
       sumOf: (row) => sumOf(first(row), row),
     },
-    { name: "key", keys: ["id"], columns: "generation, check_value, previous", what: "key", sumOf: summed },
+    { name: "key", keys: ["id"], columns: KEY_COLUMNS, what: "key", sumOf: summed },
     {
-      ...{ name: "key_slot", keys: ["key", "slot"], columns: "kind, kdf, salt, cost, memory_kib, wrapped" },
+      ...{ name: "key_slot", keys: ["key", "slot"], columns: SLOT_COLUMNS.replace("slot, ", "") },
       ...{ what: "key", sumOf: summed },
     },
     {
@@ -98,7 +113,7 @@ function tables(encrypted: EncryptedTrees): readonly Table[] {
   ]
 }
 
-function* rowsOf(db: Database, table: Table, fill: boolean): Generator<WrongSum> {
+function* rowsOf(db: Database, table: Table, fill: Fill): Generator<WrongSum> {
   const { name, keys, columns, what } = table
   const put = db.query<Value[]>(
     `UPDATE ${name} SET sum = ? WHERE ${keys.map((key) => `${key} = ?`).join(" AND ")}`,
@@ -108,8 +123,9 @@ function* rowsOf(db: Database, table: Table, fill: boolean): Generator<WrongSum>
     const sum = row.pop() as Sum
     const right = table.sumOf(row)
     if (sum === right) continue
-    yield { what, ...table.about?.(row), isKnown: sum !== null }
-    if (fill && (what !== "content" || sum === null)) put.run(right, ...row.slice(0, keys.length))
+    yield { what, ...table.about?.(row) }
+    if (fill === "all" || (fill !== "none" && what !== "content"))
+      put.run(right, ...row.slice(0, keys.length))
   }
 }
 
@@ -131,15 +147,15 @@ function* pages(db: Database, name: string, keys: readonly string[], columns: st
 }
 
 /** Those of an inode, which are few, have one sum. */
-function* attributes(db: Database, fill: boolean): Generator<WrongSum> {
+function* attributes(db: Database, fill: Fill): Generator<WrongSum> {
   const put = db.query<[number, number]>("UPDATE xattr SET sum = ? WHERE ino = ?")
   const of = db.query<[number], [Buffer, Buffer, Sum]>("SELECT name, value, sum FROM xattr WHERE ino = ?")
   for (const ino of inosWithAttributes(db)) {
     const rows = of.all(ino)
     const right = sumOfAttributes(rows) ^ sumOfKey(ino)
     if (rows.every(([, , sum]) => sum === right)) continue
-    yield { what: "attributes", ino, isKnown: rows.some(([, , sum]) => sum !== null && sum !== right) }
-    if (fill) put.run(right, ino)
+    yield { what: "attributes", ino }
+    if (fill !== "none") put.run(right, ino)
   }
 }
 
@@ -152,17 +168,17 @@ const COLUMNS = INODE_COLUMNS.split(",").map((name) => name.trim())
 const at = (name: string): number => COLUMNS.indexOf(name)
 const [MODE, BODY, PARTS] = [at("mode"), at("body"), at("part_sum")]
 
-function* inodes(db: Database, fill: boolean): Generator<WrongSum> {
+function* inodes(db: Database, fill: Fill): Generator<WrongSum> {
   const put = db.query<Value[]>("UPDATE inode SET part_sum = ?, sum = ? WHERE ino = ?")
   const parts = new PartSums(db)
   for (const all of pages(db, "inode", ["ino"], `${INODE_COLUMNS}, sum`)) {
     const [ino, ...row] = all as unknown as [number, ...(number | null)[]]
     const sum = row.pop() ?? null
-    if (sum !== sumOf(ino, row)) yield { what: "row", ino, isKnown: sum !== null }
+    if (sum !== sumOf(ino, row)) yield { what: "row", ino }
     const right = parts.of(ino, row[MODE] ?? 0, row[BODY] ?? 0)
     const before = row[PARTS] ?? null
-    if (before !== right) yield { what: "parts", ino, isKnown: before !== null }
-    if (!fill || (before === right && sum === sumOf(ino, row))) continue
+    if (before !== right) yield { what: "parts", ino }
+    if (fill === "none" || (before === right && sum === sumOf(ino, row))) continue
     row[PARTS] = right
     put.run(right, sumOf(ino, row), ino)
   }
@@ -217,22 +233,55 @@ class Groups {
   }
 }
 
-function* single(db: Database, fill: boolean): Generator<WrongSum> {
-  const [segments, ...wasState] = db
-    .query<[], (number | null)[]>(`SELECT segment_sum, ${STATE_COLUMNS}, sum FROM state WHERE id = 1`)
-    .get() ?? [null]
-  if (wasState.length > 0) {
-    const right = db
-      .query<[], [number, number]>("SELECT id, live FROM segment")
-      .all()
-      .reduce((sum, [id, live]) => (sum + sumOfPart(id, live)) | 0, 0)
-    if (segments !== right) yield { what: "segments", isKnown: segments !== null }
-    const sum = wasState.pop() ?? null
-    if (sum !== sumOf(1, [segments ?? null, ...wasState])) yield { what: "state", isKnown: sum !== null }
-    if (fill)
-      db.query<number[]>("UPDATE state SET segment_sum = ?, sum = ? WHERE id = 1").run(
-        right,
-        sumOf(1, [right, ...wasState]),
+/** Which slots a key has stands in the row of the key. */
+function* slots(db: Database, fill: Fill): Generator<WrongSum> {
+  const of = db.query<[number], [number, ...Value[]]>(`SELECT ${SLOT_COLUMNS} FROM key_slot WHERE key = ?`)
+  const put = db.query<[number, number]>("UPDATE key SET slot_sum = ? WHERE id = ?")
+  for (const [id, sum] of db.query<[], [number, Sum]>("SELECT id, slot_sum FROM key").all()) {
+    const right = total(of.all(id), (row) => sumOf(id, row))
+    if (sum === right) continue
+    yield { what: "slots" }
+    if (fill !== "none") put.run(right, id)
+  }
+}
+
+/** Sums over whole tables, in the order of `SET_SUM_COLUMNS`. */
+function setSums(db: Database): { what: What; right: number }[] {
+  const all = (columns: string, table: string): Value[][] =>
+    db.query<[], Value[]>(`SELECT ${columns} FROM ${table}`).all()
+  const pair =
+    (sum: (first: number, second: number) => number) =>
+    ([first, second]: Value[]): number =>
+      sum(first as number, second as number)
+  return [
+    { what: "segments", right: total(all("id, live", "segment"), pair(sumOfPart)) },
+    { what: "shared", right: total(all("body, refs", "shared"), pair(sumOfShared)) },
+    { what: "snapshots", right: total(all(SNAPSHOT_COLUMNS, "snapshot"), sumOfSnapshot) },
+    { what: "schedules", right: total(all(SCHEDULE_COLUMNS, "snapshot_schedule"), sumOfSchedule) },
+  ]
+}
+
+function total<R>(rows: Iterable<R>, elementOf: (row: R) => number): number {
+  let sum = 0
+  for (const row of rows) sum = moved(sum, elementOf(row), 0)
+  return sum
+}
+
+function* single(db: Database, fill: Fill): Generator<WrongSum> {
+  const row = db
+    .query<[], Sum[]>(`SELECT ${SET_SUM_COLUMNS}, ${STATE_COLUMNS}, sum FROM state WHERE id = 1`)
+    .get()
+  if (row !== undefined) {
+    const sum = row.pop()
+    const sets = setSums(db)
+    for (const [at, { what, right }] of sets.entries()) if (row[at] !== right) yield { what }
+    if (sum !== sumOf(1, row)) yield { what: "state" }
+    const right = sets.map((set) => set.right)
+    const set = SET_SUM_COLUMNS.split(", ").map((column) => `${column} = ?`)
+    if (fill !== "none")
+      db.query<number[]>(`UPDATE state SET ${set.join(", ")}, sum = ? WHERE id = 1`).run(
+        ...right,
+        sumOf(1, [...right, ...row.slice(right.length)]),
       )
   }
   yield* storeRow(db, fill)
@@ -240,17 +289,16 @@ function* single(db: Database, fill: boolean): Generator<WrongSum> {
 
 type StoreRow = [Buffer, number, number, number, number | null, number | null]
 
-function* storeRow(db: Database, fill: boolean): Generator<WrongSum> {
+function* storeRow(db: Database, fill: Fill): Generator<WrongSum> {
   const row = db
     .query<[], StoreRow>("SELECT uuid, created, seed_a, seed_b, schema_sum, sum FROM store WHERE id = 1")
     .get()
   if (row === undefined) return
   const [uuid, created, seedA, seedB, schema, sum] = row
   const right = sumOfSchema(db)
-  if (schema !== right) yield { what: "schema", isKnown: schema !== null }
-  if (sum !== sumOfStore([uuid, created, seedA, seedB, schema]))
-    yield { what: "store", isKnown: sum !== null }
-  if (fill)
+  if (schema !== right) yield { what: "schema" }
+  if (sum !== sumOfStore([uuid, created, seedA, seedB, schema])) yield { what: "store" }
+  if (fill !== "none")
     db.query<number[]>("UPDATE store SET schema_sum = ?, sum = ? WHERE id = 1").run(
       right,
       sumOfStore([uuid, created, seedA, seedB, right]),

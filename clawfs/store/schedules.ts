@@ -1,5 +1,10 @@
-/** Table `snapshot_schedule`: which directories are snapshotted by the clock. */
-import type { Database, Query } from "./database.ts"
+/**
+ * Table `snapshot_schedule`: which directories are snapshotted by the clock. All rows, which are few, must add up to
+ * `state.schedule_sum`.
+ */
+import { damagedRow, moved, sumOf, sumOfText } from "./checksum.ts"
+import type { Counters } from "./counters.ts"
+import type { Database, Query, Value } from "./database.ts"
 
 export interface Schedule {
   readonly name: string
@@ -15,28 +20,53 @@ export interface Schedule {
 
 type Row = [string, Buffer, number, number, number]
 
+export const SCHEDULE_COLUMNS = "name, path, every, keep, next"
+
 export class Schedules {
+  readonly #counters: Counters
   readonly #all: Query<[], Row>
   readonly #put: Query<Row>
   readonly #delete: Query<[string]>
 
-  constructor(db: Database) {
-    this.#all = db.query("SELECT name, path, every, keep, next FROM snapshot_schedule ORDER BY name")
-    this.#put = db.query(
-      "INSERT OR REPLACE INTO snapshot_schedule (name, path, every, keep, next) VALUES (?, ?, ?, ?, ?)",
-    )
+  constructor(db: Database, counters: Counters) {
+    this.#counters = counters
+    this.#all = db.query(`SELECT ${SCHEDULE_COLUMNS} FROM snapshot_schedule ORDER BY name`)
+    this.#put = db.query(`INSERT INTO snapshot_schedule (${SCHEDULE_COLUMNS}) VALUES (?, ?, ?, ?, ?)`)
     this.#delete = db.query("DELETE FROM snapshot_schedule WHERE name = ?")
   }
 
+  /** By name. Throws `Fault("corrupt")`, as the others do, when one is lost or not as it was written. */
   all(): Schedule[] {
-    return this.#all.all().map(([name, path, every, keep, next]) => ({ name, path, every, keep, next }))
+    return this.#rows().map(([name, path, every, keep, next]) => ({ name, path, every, keep, next }))
   }
 
   put({ name, path, every, keep, next }: Schedule): void {
-    this.#put.run(name, path, every, keep, next)
+    this.delete(name)
+    const row: Row = [name, path, every, keep, next]
+    this.#put.run(...row)
+    this.#count(sumOfSchedule(row), 0)
   }
 
   delete(name: string): void {
+    const row = this.#rows().find(([each]) => each === name)
+    if (row === undefined) return
     this.#delete.run(name)
+    this.#count(0, sumOfSchedule(row))
   }
+
+  #rows(): Row[] {
+    const rows = this.#all.all()
+    const sum = rows.reduce((so, row) => moved(so, sumOfSchedule(row), 0), 0)
+    if (sum !== this.#counters.scheduleSum) throw damagedRow("the table of schedules")
+    return rows
+  }
+
+  #count(added: number, removed: number): void {
+    this.#counters.scheduleSum = moved(this.#counters.scheduleSum, added, removed)
+  }
+}
+
+/** What a row adds to the sum of the table. */
+export function sumOfSchedule([name, ...row]: readonly Value[]): number {
+  return sumOf(sumOfText(name), row)
 }

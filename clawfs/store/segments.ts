@@ -19,7 +19,7 @@ import { E } from "../core/errno.ts"
 import { Fault, describe, errnoOfThrown } from "../core/fault.ts"
 import { addressOf, checked, sysFault } from "../sys/ffi.ts"
 import { ftruncate, preadv, pwritev } from "../sys/libc.ts"
-import { damagedRow, moved, sumOfPart, type Sum } from "./checksum.ts"
+import { damagedRow, moved, sumOfPart } from "./checksum.ts"
 import type { Counters } from "./counters.ts"
 import type { Database, Query } from "./database.ts"
 import { logPosition, positionOf, segmentOf } from "./log-position.ts"
@@ -130,11 +130,9 @@ export class Segments implements Disposable {
 
   /** A segment that counts too little would be deleted: nothing is done with a table that is damaged. */
   #requireRows(): void {
-    const { segmentSum } = this.#counters
-    if (segmentSum === null) return
-    let sum: Sum = 0
+    let sum = 0
     for (const [id, live] of this.#rows) sum = moved(sum, sumOfPart(id, live), 0)
-    if (sum !== segmentSum) throw damagedRow("the table of segments")
+    if (sum !== this.#counters.segmentSum) throw damagedRow("the table of segments")
   }
 
   /** Writes or removes (`live` undefined) a row, and keeps the sum of all up. */

@@ -163,7 +163,7 @@ export class Trees {
 function fromRow([...row]: [...Row, sum: Sum]): Tree {
   const sum = row.pop() as Sum
   const [id, parent, flags, key, limitBytes, limitInodes, usedBytes, usedInodes] = row as unknown as Row
-  if (sum !== null && sum !== sumOf(id, row)) throw damagedRow(`the row of tree ${id}`)
+  if (sum !== sumOf(id, row)) throw damagedRow(`the row of tree ${id}`)
   return { id, parent, flags, key, limitBytes, limitInodes, usedBytes, usedInodes }
 }
 

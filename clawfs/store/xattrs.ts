@@ -21,7 +21,7 @@ export class Xattrs {
   readonly #keyOf: KeyOf
   readonly #all: Query<[number], Row>
   readonly #put: Query<[number, Buffer, Buffer]>
-  readonly #sum: Query<[Sum, number]>
+  readonly #sum: Query<[number, number]>
   readonly #delete: Query<[number, Buffer]>
   readonly #deleteAll: Query<[number]>
 
@@ -75,15 +75,15 @@ export class Xattrs {
     inode.setFlag(InodeFlag.HAS_XATTR, false)
   }
 
-  #keep(inode: Inode, sum: Sum): void {
-    this.#sum.run(sum === null ? null : sum ^ sumOfKey(inode.ino), inode.ino)
+  #keep(inode: Inode, sum: number): void {
+    this.#sum.run(sum ^ sumOfKey(inode.ino), inode.ino)
   }
 
   /** All of an inode, which are few: a name that is missing is no answer unless the others are all there. */
   #rows(inode: Inode): Row[] {
     const rows = this.#all.all(inode.ino)
     const right = sumOfAttributes(rows) ^ sumOfKey(inode.ino)
-    const isWhole = rows.every(([, , sum]) => sum === null || sum === right)
+    const isWhole = rows.every(([, , sum]) => sum === right)
     if (!isWhole || inode.has(InodeFlag.HAS_XATTR) !== rows.length > 0)
       throw damagedRow(`an extended attribute of inode ${inode.ino}`)
     return rows
@@ -117,8 +117,8 @@ export class Symlinks {
   /** The target; throws `Fault("corrupt")` for a link that has lost it. */
   get(inode: Inode): Buffer {
     const row = this.#select.get(inode.ino)
-    const isRight = row !== undefined && (row[1] === null || row[1] === sumOfBytes(inode.ino, row[0]))
-    if (!isRight) throw damagedRow(`the target of link ${inode.ino}`)
+    if (row === undefined || row[1] !== sumOfBytes(inode.ino, row[0]))
+      throw damagedRow(`the target of link ${inode.ino}`)
     const [stored] = row
     return this.#keyOf(inode)?.openValue("symlink", NO_PLACE, stored) ?? stored
   }

@@ -6,6 +6,7 @@ import { compressBelow, showCompression, stopCompressing } from "../../../clawfs
 import { setQuota } from "../../../clawfs/fs/limits.ts"
 import { compressionStats } from "../../../clawfs/store/compression-stats.ts"
 import { Database } from "../../../clawfs/store/database.ts"
+import { fillSums } from "../../../clawfs/store/row-sums.ts"
 import { META, SEGMENTS } from "../../../clawfs/store/store.ts"
 import { firstDifference } from "../support/compare.ts"
 import { segmentFile, segmentFiles } from "../support/files.ts"
@@ -165,7 +166,8 @@ function completeSegment(): void {
   {
     // As if a segment had been deleted that was begun behind this one.
     using db = new Database(join(fs.directory, META))
-    db.execute("UPDATE state SET last_segment = last_segment + 1, sum = NULL")
+    db.execute("UPDATE state SET last_segment = last_segment + 1")
+    fillSums(db)
   }
   fs.restart()
 }

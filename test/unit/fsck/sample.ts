@@ -81,7 +81,6 @@ export class Sample implements Disposable {
     db.execute(sql)
     // What is left of some damaged databases has no room for checksums.
     if (db.query("SELECT 1 FROM sqlite_master WHERE name = 'xattr'").get() === undefined) return
-    db.execute("UPDATE inline SET sum = NULL; UPDATE symlink SET sum = NULL")
     fillSums(db)
   }
 

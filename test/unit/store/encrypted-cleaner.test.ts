@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import { Database } from "../../../clawfs/store/database.ts"
 import { segmentOf } from "../../../clawfs/store/log-position.ts"
 import { TreeFlag } from "../../../clawfs/store/trees.ts"
+import { fillSums } from "../../../clawfs/store/row-sums.ts"
 import { META, SEGMENTS } from "../../../clawfs/store/store.ts"
 import { encrypt, unlock, type Secret } from "../support/encryption.ts"
 import { segmentFile } from "../support/files.ts"
@@ -49,7 +50,8 @@ describe.each([
     // Nothing more is appended to the segment, as in a store of format 1 with a full one.
     truncateSync(segmentFile(fs.directory, segmentOf(fs.store.logEnd)), 64 * 1024 * 1024)
     using db = new Database(join(fs.directory, META))
-    db.execute("UPDATE state SET log_end = 0, sum = NULL")
+    db.execute("UPDATE state SET log_end = 0")
+    fillSums(db)
     fs.restart()
     unlock(fs.store, secret)
     fs.write(ok(fs.mknod("tree/next")).ino, 0, Buffer.alloc(20_000, "next"))

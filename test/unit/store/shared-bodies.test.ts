@@ -25,8 +25,8 @@ function share(
   {
     using db = new Database(join(place.directory, META))
     db.execute(`
-      UPDATE inode SET (size, alloc, inline_offset, inline_length, part_sum, sum, body) =
-        (SELECT size, alloc, inline_offset, inline_length, part_sum, NULL, max(body, (body = 0) * ino) FROM inode WHERE ino = ${source.ino})
+      UPDATE inode SET (size, alloc, inline_offset, inline_length, part_sum, body) =
+        (SELECT size, alloc, inline_offset, inline_length, part_sum, max(body, (body = 0) * ino) FROM inode WHERE ino = ${source.ino})
         WHERE ino = ${copy.ino};
       INSERT INTO shared SELECT body, 2 FROM inode WHERE ino = ${copy.ino} ON CONFLICT (body) DO UPDATE SET refs = refs + 1;
     `)

@@ -5,6 +5,7 @@ import { Database } from "../../../clawfs/store/database.ts"
 import { S_IFREG, type Inode } from "../../../clawfs/store/inode.ts"
 import { segmentOf } from "../../../clawfs/store/log-position.ts"
 import { segmentPath } from "../../../clawfs/store/segment-files.ts"
+import { fillSums } from "../../../clawfs/store/row-sums.ts"
 import { META, SEGMENTS, newInode, type Store } from "../../../clawfs/store/store.ts"
 import type { TemporaryStore } from "./temporary.ts"
 
@@ -52,7 +53,8 @@ export function fillSegment(place: TemporaryStore): Store {
   {
     // As in a store of format 1: appending goes on behind the end of the file.
     using db = new Database(join(place.directory, META))
-    db.execute("UPDATE state SET log_end = 0, sum = NULL")
+    db.execute("UPDATE state SET log_end = 0")
+    fillSums(db)
   }
   return place.reopen()
 }
