@@ -23,6 +23,12 @@ export class EncryptedTrees {
     return this.#lastKey
   }
 
+  /** The directories that are encrypted under a key: a tree and its snapshots. */
+  topsOf(key: number): { ino?: number }[] {
+    const tops = [...this.trees].flatMap(([ino, each]) => (each === key ? [{ ino }] : []))
+    return tops.length > 0 ? tops : [{}]
+  }
+
   has(ino: number): boolean {
     return this.keyOf(ino) !== 0
   }

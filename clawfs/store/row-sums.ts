@@ -27,20 +27,22 @@ export interface WrongSum {
 }
 
 type What = WrongSum["what"]
+type About = Pick<WrongSum, "ino" | "entry">
 type Row = [...columns: Value[], sum: Sum]
 
 const PAGE = 2000
+const MOST_USERS = 1000
 /** Numbers that are exact in JavaScript; other keys are findings of their own. */
 const LIMIT = 2 ** 53
 
 /** Which sums are put right. A wrong one of contents says that bytes are damaged: to put it right is to take them as they are. */
 type Fill = "none" | "all but contents" | "all"
 
-/** All that are wrong or missing; each is put right as `fill` says, once the next is asked for. */
+/** All that are wrong or missing, which are put right as `fill` says. */
 export function* wrongSums(db: Database, fill: Fill = "none"): Generator<WrongSum> {
   const encrypted = new EncryptedTrees(db)
-  yield* slots(db, fill)
-  for (const table of tables(encrypted)) yield* rowsOf(db, table, fill)
+  yield* slots(db, encrypted, fill)
+  for (const table of tables(db, encrypted)) yield* rowsOf(db, table, fill)
   yield* attributes(db, fill)
   yield* inodes(db, fill)
   yield* single(db, fill)
@@ -69,15 +71,18 @@ interface Table {
   readonly columns: string
   readonly what: What
   readonly sumOf: (row: Value[]) => number
-  /** What else is to be told of a row. */
-  readonly about?: (row: Value[]) => Pick<WrongSum, "ino" | "entry">
+  /** What a row is about: an inode, or several that have the same. */
+  readonly about: (row: Value[]) => readonly About[]
 }
 
-function tables(encrypted: EncryptedTrees): readonly Table[] {
+function tables(db: Database, encrypted: EncryptedTrees): readonly Table[] {
   const first = (row: Value[]): number => row[0] as number
   const summed = (row: Value[]): number => sumOf(first(row), row.slice(1))
   const bytes = (row: Value[]): number => sumOfBytes(first(row), row[1] as Buffer)
-  const ino = (row: Value[]): { ino: number } => ({ ino: first(row) })
+  const ino = (row: Value[]): About[] => [{ ino: first(row) }]
+  const top = (row: Value[]): About[] => encrypted.topsOf(first(row))
+  const users = usersOf(db)
+  const body = (row: Value[]): About[] => users(first(row))
   return [
     {
       ...{ name: "dentry", keys: ["parent", "cookie"], columns: "name, ino, type", what: "name" },
@@ -85,32 +90,43 @@ function tables(encrypted: EncryptedTrees): readonly Table[] {
         const sum = sumOfName(parent as number, cookie as number, to as number, type as number)
         return Buffer.isBuffer(name) && encrypted.has(parent as number) ? sum ^ crc32(name) : sum
       },
-      about: ([parent, , name, to]) => ({
-        ino: to as number,
-        entry: { parent: parent as number, name: name as Buffer },
-      }),
+      about: ([parent, , name, to]) => [
+        { ino: to as number, entry: { parent: parent as number, name: name as Buffer } },
+      ],
     },
     {
       ...{ name: "extent", keys: ["body", "offset"], columns: EXTENT_COLUMNS.replace("offset, ", "") },
-      ...{ what: "extent", about: ino },
-      sumOf: ([body, ...row]) => sumOfExtent(body as number, row as number[]),
+      ...{ what: "extent", about: body },
+      sumOf: ([of, ...row]) => sumOfExtent(of as number, row as number[]),
     },
-    { name: "inline", keys: ["body"], columns: "data", what: "content", sumOf: bytes, about: ino },
+    { name: "inline", keys: ["body"], columns: "data", what: "content", sumOf: bytes, about: body },
     { name: "symlink", keys: ["ino"], columns: "target", what: "content", sumOf: bytes, about: ino },
     {
       ...{ name: "tree", keys: ["id"], columns: TREE_COLUMNS.replace("id, ", ""), what: "tree", about: ino },
       sumOf: (row) => sumOf(first(row), row),
     },
-    { name: "key", keys: ["id"], columns: KEY_COLUMNS, what: "key", sumOf: summed },
+    { name: "key", keys: ["id"], columns: KEY_COLUMNS, what: "key", sumOf: summed, about: top },
     {
       ...{ name: "key_slot", keys: ["key", "slot"], columns: SLOT_COLUMNS.replace("slot, ", "") },
-      ...{ what: "key", sumOf: summed },
+      ...{ what: "key", sumOf: summed, about: top },
     },
     {
       ...{ name: "file_key", keys: ["body"], columns: "key, generation, file_id, wrapped" },
-      ...{ what: "key", sumOf: summed, about: ino },
+      ...{ what: "key", sumOf: summed, about: body },
     },
   ]
+}
+
+/** The inodes that have a body, as many as are told of. */
+function usersOf(db: Database): (body: number) => About[] {
+  const query = db.query<[number, number], [number]>(
+    `SELECT ino FROM inode WHERE ino = ? AND body = 0
+     UNION ALL SELECT ino FROM inode WHERE body = ? AND body != 0 LIMIT ${MOST_USERS}`,
+  )
+  return (body) => {
+    const users = query.all(body, body).map(([ino]) => ({ ino }))
+    return users.length > 0 ? users : [{ ino: body }]
+  }
 }
 
 function* rowsOf(db: Database, table: Table, fill: Fill): Generator<WrongSum> {
@@ -123,9 +139,8 @@ function* rowsOf(db: Database, table: Table, fill: Fill): Generator<WrongSum> {
     const sum = row.pop() as Sum
     const right = table.sumOf(row)
     if (sum === right) continue
-    yield { what, ...table.about?.(row) }
-    if (fill === "all" || (fill !== "none" && what !== "content"))
-      put.run(right, ...row.slice(0, keys.length))
+    if (fill === "none") for (const about of table.about(row)) yield { what, ...about }
+    else if (fill === "all" || what !== "content") put.run(right, ...row.slice(0, keys.length))
   }
 }
 
@@ -234,14 +249,14 @@ class Groups {
 }
 
 /** Which slots a key has stands in the row of the key. */
-function* slots(db: Database, fill: Fill): Generator<WrongSum> {
+function* slots(db: Database, encrypted: EncryptedTrees, fill: Fill): Generator<WrongSum> {
   const of = db.query<[number], [number, ...Value[]]>(`SELECT ${SLOT_COLUMNS} FROM key_slot WHERE key = ?`)
   const put = db.query<[number, number]>("UPDATE key SET slot_sum = ? WHERE id = ?")
   for (const [id, sum] of db.query<[], [number, Sum]>("SELECT id, slot_sum FROM key").all()) {
     const right = total(of.all(id), (row) => sumOf(id, row))
     if (sum === right) continue
-    yield { what: "slots" }
-    if (fill !== "none") put.run(right, id)
+    if (fill === "none") for (const about of encrypted.topsOf(id)) yield { what: "slots", ...about }
+    else put.run(right, id)
   }
 }
 

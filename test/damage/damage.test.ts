@@ -8,12 +8,11 @@ import { expect, test } from "vitest"
 import { seed } from "../unit/support/random.ts"
 import { KINDS, countOf } from "./damages.ts"
 import { trial } from "./run.ts"
-import { closedStore, killedStore } from "./samples.ts"
+import { SAMPLES } from "./samples.ts"
 
 const LIMIT = Number(process.env["CLAWFS_TEST_DAMAGES"] ?? 60)
-const STORES = { "that was unmounted": closedStore, "whose daemon was killed": killedStore }
 
-for (const [name, make] of Object.entries(STORES))
+for (const [name, make] of Object.entries(SAMPLES))
   test(`a store ${name} gives right answers or none when its bytes are damaged, and fsck tells which`, async () => {
     const image = make()
     for (const kind of KINDS) {

@@ -88,7 +88,10 @@ function unnamed(directory: string, unread: ReadonlySet<string>, right: Sight): 
  * The finding that names `name` is about `path`: the same, another name of the same file, in it, or the directory that it is in, whose names can't be told
  * then. A name that never was is a damaged one: it stands for any in its directory.
  */
-function isAbout(name: string, path: string, right: Sight): boolean {
+function isAbout(told: string, path: string, right: Sight): boolean {
+  // Without keys a name of an encrypted tree is shown as it is stored: it stands for any there, too.
+  const [name = ""] = told.split("/<encrypted ", 1)
+  if (name !== told) return isIn(path, name)
   const parent = name.slice(0, Math.max(1, name.lastIndexOf("/")))
   const isSame = right.get(`${path}: lookup`) === (right.get(`${name}: lookup`) ?? "")
   const isMangled = !right.has(`${name}: lookup`) && name !== "/"

@@ -1,12 +1,19 @@
-/** Small stores with something of everything: one that was unmounted, and one whose daemon was killed. */
+/**
+ * Small stores with something of everything, and some with encrypted trees: each as unmounting leaves it, and as killing
+ * the daemon does.
+ */
 import { join } from "node:path"
 import { Opcode } from "../../clawfs/fuse/abi.ts"
+import { createSnapshot } from "../../clawfs/fs/snapshots.ts"
+import { setSchedule } from "../../clawfs/fs/schedules.ts"
 import { Database } from "../../clawfs/store/database.ts"
 import { META } from "../../clawfs/store/store.ts"
+import { encrypt } from "../unit/support/encryption.ts"
 import { words, z } from "../unit/support/requests.ts"
 import { TestServer } from "../unit/support/server.ts"
 import { Session } from "../unit/support/session.ts"
 import { readImage, type Image } from "./image.ts"
+import { keySource } from "./secret.ts"
 
 const O = Opcode
 const ROOT = 1
@@ -96,6 +103,41 @@ class Maker {
     session.forget(gone)
   }
 
+  /** A snapshot, and what became of the files that it was made of. */
+  snapshot(path: string): void {
+    const { server } = this
+    server.pause()
+    createSnapshot(server.env, { name: "first", path: Buffer.from(path), isWritable: false })
+    setSchedule(server.env, { name: "daily", path: Buffer.from(path), every: 86_400, keep: 3 })
+  }
+
+  kept(): void {
+    const kept = this.directory(ROOT, "kept")
+    this.file(kept, "small", [0, 600])
+    this.file(kept, "big", [0, 30_000])
+    const changed = this.file(kept, "changed", [0, 900])
+    this.snapshot("/kept")
+    this.session.write(changed, 100, bytesOf(50, 3))
+  }
+
+  sealed(): void {
+    const { server, session } = this
+    this.file(ROOT, "plain", [0, 700])
+    const sealed = this.directory(ROOT, "sealed")
+    server.pause()
+    encrypt(server.store, sealed, keySource)
+    const small = this.file(sealed, "small", [0, 600])
+    this.file(sealed, "big", [0, 30_000], [60_000, 400])
+    const changed = this.file(sealed, "changed", [0, 900])
+    const sub = this.directory(sealed, "sub")
+    this.file(sub, "deep", [0, 5000])
+    session.entry(O.SYMLINK, sub, [z("link"), z("../small")])
+    this.attribute(small, "user.note", Buffer.from("remember"))
+    this.snapshot("/sealed")
+    session.write(changed, 100, bytesOf(50, 3))
+    for (let i = 0; i < 5; i += 1) this.file(sub, `number ${i}`, [0, 20 + i])
+  }
+
   /** What happens between the last commit and the kill. */
   more(): void {
     const { session } = this
@@ -107,42 +149,72 @@ class Maker {
   }
 }
 
+type Fill = (maker: Maker) => void
+
 /** A store that was unmounted: no WAL; the journal of its last mount is there and void. */
-export function closedStore(): Image {
+function closed(fill: Fill): Image {
   using server = new TestServer({ isFirst: true })
-  const maker = new Maker(server)
-  maker.everything()
+  fill(new Maker(server))
   server.pause()
   server.settle()
   server.store.checkpointInline()
-  {
-    using db = new Database(join(server.directory, META))
-    db.checkpoint("TRUNCATE")
-  }
+  checkpoint(server)
   const image = new Map(readImage(server.directory))
   for (const suffix of ["-wal", "-shm"]) image.delete(META + suffix)
   return image
 }
 
 /** A store as SIGKILL of the daemon leaves it: commits in the WAL, answered requests in the journal alone. */
-export function killedStore(): Image {
+function killed(before: Fill, after: Fill): Image {
   using server = new TestServer({ isFirst: true })
   const maker = new Maker(server)
-  const before = maker.directory(ROOT, "before")
-  maker.file(before, "kept", [0, 900])
+  before(maker)
   server.pause()
   server.settle()
-  {
-    using db = new Database(join(server.directory, META))
-    db.checkpoint("TRUNCATE")
-  }
-  for (const name of ["one", "two"]) {
-    const ino = maker.file(before, name, [0, 5000], [20_000, 4096])
-    maker.attribute(ino, "user.note", Buffer.from(name))
-    server.pause()
-  }
-  maker.file(ROOT, "empty")
+  checkpoint(server)
+  after(maker)
   server.pause()
   maker.more()
   return readImage(server.directory)
+}
+
+function checkpoint({ directory }: TestServer): void {
+  using db = new Database(join(directory, META))
+  db.checkpoint("TRUNCATE")
+}
+
+/** All samples by what they are. */
+export const SAMPLES: Readonly<Record<string, () => Image>> = {
+  "that was unmounted": () =>
+    closed((maker) => {
+      maker.everything()
+      maker.kept()
+    }),
+  "whose daemon was killed": () => {
+    let before = 0
+    return killed(
+      (maker) => {
+        before = maker.directory(ROOT, "before")
+        maker.file(before, "kept", [0, 900])
+      },
+      (maker) => {
+        for (const name of ["one", "two"]) {
+          const ino = maker.file(before, name, [0, 5000], [20_000, 4096])
+          maker.attribute(ino, "user.note", Buffer.from(name))
+          maker.server.pause()
+        }
+        maker.kept()
+        maker.file(ROOT, "empty")
+      },
+    )
+  },
+  "with an encrypted tree that was unmounted": () => closed((maker) => maker.sealed()),
+  "with an encrypted tree whose daemon was killed": () =>
+    killed(
+      (maker) => maker.file(ROOT, "before", [0, 900]),
+      (maker) => {
+        maker.sealed()
+        maker.file(ROOT, "empty")
+      },
+    ),
 }

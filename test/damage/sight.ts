@@ -11,23 +11,28 @@ import { FileSystem } from "../../clawfs/fs/filesystem.ts"
 import { LISTING_WORDS, Listings } from "../../clawfs/fs/listings.ts"
 import { LOOKUP_BYTES, Lookups } from "../../clawfs/fs/lookups.ts"
 import { adoptOrphans } from "../../clawfs/fs/orphans.ts"
-import { VirtualFiles } from "../../clawfs/fs/virtual.ts"
+import { VirtualFiles, VirtualNodes } from "../../clawfs/fs/virtual.ts"
 import type { Attr, InHeader } from "../../clawfs/fuse/abi.ts"
 import { DirentPacker } from "../../clawfs/fuse/dirent.ts"
 import { Flag } from "../../clawfs/fuse/flags.ts"
+import { LATER } from "../../clawfs/fuse/operations.ts"
 import { Reply } from "../../clawfs/fuse/reply.ts"
 import { Replayer } from "../../clawfs/server/replayer.ts"
 import { Store } from "../../clawfs/store/store.ts"
 import { close } from "../../clawfs/sys/libc.ts"
 import { createSharedMemory } from "../../clawfs/sys/shared-memory.ts"
+import { unlock } from "../unit/support/encryption.ts"
 import { headerOf } from "../unit/support/operations.ts"
 import { QuietLog } from "../unit/support/log.ts"
 import { unpack } from "../unit/support/requests.ts"
+import { keySource } from "./secret.ts"
 
 /** "/dir/file: contents" → what was seen, or the name of an errno. */
 export type Sight = Map<string, string>
 
 export const ERROR = "EIO"
+/** A key that can't be had any more leaves its tree locked. */
+const LOCKED = "ENOKEY"
 /** The whole store was refused: the value says how. */
 export const REFUSED = "store"
 /** What must never be seen: it says what was thrown. */
@@ -59,7 +64,8 @@ export function look(directory: string, expected?: Sight): Sight {
       refusals: { early: 0 },
     }
     try {
-      const fs = new FileSystem(env, new VirtualFiles(new Map(), 1))
+      const nodes = new VirtualNodes(1)
+      const fs = new FileSystem(env, new VirtualFiles(new Map(), nodes), nodes)
       const replayer = new Replayer(fs, log)
       store.beginBatching((request, flags) => replayer.execute(request, flags))
       store.armJournal(FLAGS)
@@ -67,7 +73,8 @@ export function look(directory: string, expected?: Sight): Sight {
       store.settle()
       adoptOrphans(env, false)
       store.settle()
-      return new Onlooker(fs, expected).seeAll()
+      unlockAll(store)
+      return new Onlooker(fs, store, expected).seeAll()
     } finally {
       env.lookups[Symbol.dispose]()
     }
@@ -78,21 +85,41 @@ export function look(directory: string, expected?: Sight): Sight {
   }
 }
 
+function unlockAll(store: Store): void {
+  for (const id of store.keys.ids())
+    try {
+      unlock(store, { id, source: keySource })
+    } catch (thrown) {
+      if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
+    }
+}
+
 /** A fault is a clear refusal; anything else would be a bug that the damage has brought to light. */
 function outcomeOf(thrown: unknown): string {
-  if (thrown instanceof Fault && thrown.kind !== "bug") return errnoName(errnoOfThrown(thrown))
+  if (thrown instanceof Fault && thrown.kind !== "bug") return errorOf(errnoName(errnoOfThrown(thrown)))
   return `${BROKEN}${thrown instanceof Error ? (thrown.stack ?? thrown.message) : describe(thrown)}`
 }
 
+function errorOf(name: string): string {
+  return name === LOCKED ? ERROR : name
+}
+
+/** Written to at the end: what others share with them must stay as it is. */
+const WRITTEN = ["/kept/small", "/kept/big", "/sealed/small", "/sealed/big"]
+const SNAPSHOTS = ".snapshots"
+
 class Onlooker {
   readonly #fs: FileSystem
+  readonly #store: Store
   readonly #expected: Sight
   readonly #reply = new Reply(Buffer.alloc(CHUNK + 4096))
   readonly #sight: Sight = new Map()
+  readonly #files = new Map<string, Attr>()
   #unique = 2
 
-  constructor(fs: FileSystem, expected?: Sight) {
+  constructor(fs: FileSystem, store: Store, expected?: Sight) {
     this.#fs = fs
+    this.#store = store
     this.#expected = expected ?? new Map<string, string>()
   }
 
@@ -111,7 +138,7 @@ class Onlooker {
       return undefined
     }
     if (isErrno(answer)) {
-      this.#sight.set(what, errnoName(answer))
+      this.#sight.set(what, errorOf(errnoName(answer)))
       return undefined
     }
     this.#sight.set(what, show(answer))
@@ -130,7 +157,28 @@ class Onlooker {
       (attr) => String(attr.ino),
     )
     if (root !== undefined) this.#see("", root)
+    const { snapshots, schedules } = this.#store
+    const shown = (all: readonly object[]): string => JSON.stringify(all)
+    this.#note("snapshots", () => snapshots.all(), shown)
+    this.#note("schedules", () => schedules.all(), shown)
+    this.#write()
     return this.#sight
+  }
+
+  /** Writes into files that a snapshot was made of, and looks at the snapshot again. */
+  #write(): void {
+    const shared: [string, Attr][] = []
+    for (const [path, attr] of this.#files) {
+      if (path.startsWith(`/${SNAPSHOTS}/`)) shared.push([path, attr])
+      if (!WRITTEN.includes(path)) continue
+      try {
+        // Refused or done: what it does to others is to be seen.
+        this.#fs.write(this.#request(attr.ino), 10, Buffer.from("written"), 0)
+      } catch (thrown) {
+        if (outcomeOf(thrown).startsWith(BROKEN)) this.#sight.set(`${path}: write`, outcomeOf(thrown))
+      }
+    }
+    for (const [path, attr] of shared) this.#read(`${path}: contents after writes elsewhere`, attr)
   }
 
   #see(path: string, attr: Attr): void {
@@ -157,6 +205,12 @@ class Onlooker {
   }
 
   #contents(path: string, attr: Attr): void {
+    this.#files.set(path, attr)
+    this.#read(`${path}: contents`, attr)
+    this.#parts(path, attr.ino)
+  }
+
+  #read(what: string, attr: Attr): void {
     const digest = createHash("sha1")
     const read = (): Result<{ bytes: number }> => {
       const size = Math.min(attr.size, MOST_BYTES)
@@ -174,8 +228,7 @@ class Onlooker {
       }
       return { bytes: size }
     }
-    this.#note(`${path}: contents`, read, ({ bytes }) => `${bytes} ${digest.digest("hex")}`)
-    this.#parts(path, attr.ino)
+    this.#note(what, read, ({ bytes }) => `${bytes} ${digest.digest("hex")}`)
   }
 
   /** Each part by itself: an answer for one must not depend on what was read before it. */
@@ -206,15 +259,23 @@ class Onlooker {
           .join(" "),
     )
     const known = [...this.#expected.keys()].flatMap((key) => childOf(path, key))
-    const names = new Set([...(listed?.entries ?? []).map(([name]) => name), ...known])
+    // Listings of the root leave the snapshots out.
+    const hidden = path === "" ? [SNAPSHOTS] : []
+    const names = new Set([...(listed?.entries ?? []).map(([name]) => name), ...known, ...hidden])
     for (const name of names) {
-      const find = (): Result<Attr> => this.#fs.lookup(this.#request(ino), Buffer.from(name, "latin1"))
+      const find = (): Result<Attr> => this.#lookup(ino, name)
       const child = this.#note(`${path}/${name}: lookup`, find, (attr) => String(attr.ino))
       // A directory that holds itself: nothing that a listing shows could be right.
       if (child !== undefined && path.split("/").length < 8) this.#see(`${path}/${name}`, child)
     }
-    const none = (): Result<Attr> => this.#fs.lookup(this.#request(ino), Buffer.from("no such name"))
+    const none = (): Result<Attr> => this.#lookup(ino, "no such name")
     this.#note(`${shown}: a missing name`, none, (attr) => String(attr.ino))
+  }
+
+  #lookup(directory: NodeId, name: string): Result<Attr> {
+    const found = this.#fs.lookup(this.#request(directory), Buffer.from(name, "latin1"))
+    if (found === LATER) throw new Error("the answer comes later")
+    return found
   }
 
   #names(ino: NodeId): Result<{ entries: [name: string, ino: number, type: number][] }> {

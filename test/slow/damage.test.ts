@@ -3,15 +3,14 @@ import { cpus } from "node:os"
 import { expect, test } from "vitest"
 import { KINDS, countOf } from "../damage/damages.ts"
 import { trial } from "../damage/run.ts"
-import { closedStore, killedStore } from "../damage/samples.ts"
+import { SAMPLES } from "../damage/samples.ts"
 import { seed } from "../unit/support/random.ts"
 
-const STORES = { "that was unmounted": closedStore, "whose daemon was killed": killedStore }
 const PROCESSES = Math.max(1, Math.min(4, cpus().length))
 /** CLAWFS_TEST_DAMAGES=1000: so many of each kind and store. */
 const LIMIT = Number(process.env["CLAWFS_TEST_DAMAGES"] ?? Infinity)
 
-for (const [name, make] of Object.entries(STORES))
+for (const [name, make] of Object.entries(SAMPLES))
   for (const kind of KINDS)
     test(`a store ${name} survives every damage of kind ${kind}`, { timeout: 4 * 3_600_000 }, async () => {
       const image = make()

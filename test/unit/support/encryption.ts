@@ -16,11 +16,10 @@ function fresh(): () => KeySource {
   return () => sourceOf(SourceKind.KEY_FILE, copySecret(bytes))
 }
 
-/** Makes the empty directory `ino` an encrypted tree, unlocked. */
-export function encrypt(store: Store, ino: number): Secret {
+/** Makes the empty directory `ino` an encrypted tree, unlocked; the secret is a new one unless it is given. */
+export function encrypt(store: Store, ino: number, source = fresh()): Secret {
   const identity = { uuid: store.uuid, id: nextKeyId(store), generation: 1 }
   const key = TreeKey.random(identity)
-  const source = fresh()
   encryptTree(store, ino, key, makeSlot(key, 1, source()))
   return { id: identity.id, source }
 }
