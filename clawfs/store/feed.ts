@@ -7,10 +7,12 @@
  * It is complete within an epoch. A new one begins where commits may have been lost after somebody read them (a power cut
  * takes the end of the WAL), or where nobody read for so long that the rows were given up: then the reader compares
  * everything.
+ *
+ * Rows have no checksums: nothing but the index is made of them. What is damaged is left out.
  */
 import { randomInt } from "node:crypto"
 import type { Counters } from "./counters.ts"
-import type { Database, Query } from "./database.ts"
+import type { Database, Query, Value } from "./database.ts"
 
 /** Nobody reads: from so many changes on, starting again costs the reader less than they cost the store. */
 const MOST_CHANGES = 1_000_000
@@ -41,16 +43,17 @@ export class Feed {
   readonly #insert: Query<[number, Buffer]>
   readonly #first: Query<[], [number | null]>
   readonly #position: Query<[], [number, number]>
-  readonly #read: Query<[number, number], [number, Buffer]>
+  readonly #read: Query<[number, number, number], [number, Value]>
   readonly #drop: Query<[number, number]>
   readonly #clear: Query<[]>
 
   constructor(db: Database, counters: Counters) {
     this.#counters = counters
-    this.#insert = db.query("INSERT INTO feed (seq, changes) VALUES (?, ?)")
+    // A row that has this number by damage must not keep anything from being committed.
+    this.#insert = db.query("INSERT OR REPLACE INTO feed (seq, changes) VALUES (?, ?)")
     this.#first = db.query("SELECT min(seq) FROM feed")
     this.#position = db.query("SELECT feed_epoch, feed_last FROM state WHERE id = 1")
-    this.#read = db.query("SELECT seq, changes FROM feed WHERE seq > ? ORDER BY seq LIMIT ?")
+    this.#read = db.query("SELECT seq, changes FROM feed WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?")
     this.#drop = db.query(
       "DELETE FROM feed WHERE seq IN (SELECT seq FROM feed WHERE seq <= ? ORDER BY seq LIMIT ?)",
     )
@@ -92,7 +95,8 @@ export class Feed {
 
   /** Up to `limit` commits behind the change `seq`, in order. */
   behind(seq: number, limit: number): Commit[] {
-    return this.#read.all(seq, limit).map(([at, changes]) => ({ seq: at, changes: unpacked(changes) }))
+    const rows = this.#read.all(seq, this.#counters.feedLast, limit)
+    return rows.map(([at, changes]) => ({ seq: at, changes: unpacked(changes) }))
   }
 
   /**
@@ -116,13 +120,15 @@ export class Feed {
   }
 }
 
-function unpacked(bytes: Buffer): Change[] {
-  return Array.from({ length: Math.floor(bytes.length / CHANGE) }, (_, i) => {
-    const at = i * CHANGE
-    return {
-      ino: bytes.readDoubleLE(at),
-      parent: bytes.readDoubleLE(at + NUMBER),
-      cookie: bytes.readDoubleLE(at + 2 * NUMBER),
-    }
-  })
+/** Whatever the row holds: changes that are possible. */
+function unpacked(value: Value): Change[] {
+  if (!Buffer.isBuffer(value)) return []
+  const changes: Change[] = []
+  for (let at = 0; at + CHANGE <= value.length; at += CHANGE) {
+    const numbers = [0, NUMBER, 2 * NUMBER].map((offset) => value.readDoubleLE(at + offset))
+    const [ino = 0, parent = 0, cookie = 0] = numbers
+    const isPossible = numbers.every((number) => Number.isSafeInteger(number) && number >= 0) && ino > 0
+    if (isPossible) changes.push({ ino, parent, cookie })
+  }
+  return changes
 }
