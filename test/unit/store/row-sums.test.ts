@@ -7,12 +7,16 @@ import { Fault } from "../../../clawfs/core/fault.ts"
 import { fsck } from "../../../clawfs/fsck/fsck.ts"
 import { Database } from "../../../clawfs/store/database.ts"
 import { META, Store } from "../../../clawfs/store/store.ts"
-import { encrypt, unlock, type Secret } from "../support/encryption.ts"
+import { sourceOf } from "../../../keyring/key-file.ts"
+import { randomSecret } from "../../../keyring/secret.ts"
+import { SourceKind, makeSlot } from "../../../keyring/slots.ts"
+import { encrypt, keyOf, unlock, type Secret } from "../support/encryption.ts"
 import { TestFileSystem, ok } from "../support/filesystem.ts"
 import { temporary, type Temporary } from "../support/temporary.ts"
 
 const NOTE = Buffer.from("user.note")
 const TAG = Buffer.from("user.tag")
+const BIG = Buffer.alloc(20_000, "some more bytes")
 
 let place: Temporary
 let directory: string
@@ -33,6 +37,9 @@ beforeEach(() => {
     for (const name of [NOTE, TAG]) fs.fs.setxattr(fs.request(ino), name, Buffer.from("value"), 0, 0)
     Object.assign(made, { [top]: fs.at(top).ino, [`${top}/file`]: ino })
     made[`${top}/other`] = ok(fs.mknod(`${top}/other`)).ino
+    const big = ok(fs.mknod(`${top}/big`)).ino
+    fs.write(big, 0, BIG)
+    made[`${top}/big`] = big
     made[`${top}/link`] = ok(fs.symlink(`${top}/link`, "target")).ino
   }
   inos = made
@@ -51,7 +58,9 @@ function seeAll(top: string): string[] {
     if (inode === undefined) throw new Error(`${path} is gone`)
     return inode
   }
-  const [home, file] = [of(top).ino, of(`${top}/file`)]
+  const [home, file, big] = [of(top).ino, of(`${top}/file`), of(`${top}/big`)]
+  const more = Buffer.alloc(big.size)
+  store.contents.read(big, 0, big.size, more, 0)
   const bytes = Buffer.alloc(file.size)
   store.contents.read(file, 0, file.size, bytes, 0)
   return [
@@ -64,12 +73,24 @@ function seeAll(top: string): string[] {
     ...[NOTE, TAG].map((name) => store.xattrs.get(file, name)?.toString() ?? "no attribute"),
     store.symlinks.get(of(`${top}/link`)).toString(),
     bytes.toString(),
+    more.equals(BIG) ? "all" : "something else",
   ]
 }
 
-const SIGHT = ["found", "nothing", "file", "link", "other", "value", "value", "target", "some bytes"]
+const SIGHT = [
+  ...["found", "nothing", "big", "file", "link", "other", "value", "value", "target", "some bytes", "all"],
+]
 
 const flip = (blob: string): string => `CAST(substr(${blob}, 1, 1) || x'7e' || substr(${blob}, 3) AS BLOB)`
+
+const NO_SUMS = [
+  ["inode", "ino", "/file"],
+  ["dentry", "ino", "/file"],
+  ["xattr", "ino", "/file"],
+  ["symlink", "ino", "/link"],
+  ["inline", "body", "/file"],
+  ["extent", "body", "/big"],
+] as const
 
 describe.each(["sealed", "plain"])("in a tree that is %s", (top) => {
   const at = (path: string): number => inos[top + path] ?? 0
@@ -113,6 +134,13 @@ describe.each(["sealed", "plain"])("in a tree that is %s", (top) => {
     ["a lost target", () => `DELETE FROM symlink WHERE ino = ${at("/link")}`],
     ["bytes", () => `UPDATE inline SET data = ${flip("data")} WHERE body = ${at("/file")}`],
     ["a checksum", () => `UPDATE inline SET sum = sum + 1 WHERE body = ${at("/file")}`],
+    ["a place in the log", () => `UPDATE extent SET position = position + 1 WHERE body = ${at("/big")}`],
+    ["a lost place in the log", () => `DELETE FROM extent WHERE body = ${at("/big")}`],
+    ...NO_SUMS.map(([table, column, path]): [string, () => string] => [
+      `a row of table ${table} without a checksum`,
+      () => `UPDATE ${table} SET sum = NULL WHERE ${column} = ${at(path)}`,
+    ]),
+    ["no sum over what is in a directory", () => `UPDATE inode SET part_sum = NULL WHERE ino = ${at("")}`],
     ["lost bytes", () => `DELETE FROM inline WHERE body = ${at("/file")}`],
   ])("%s: no answer, and fsck tells", (_what, sql) => {
     expectNoAnswer(top, sql())
@@ -133,16 +161,47 @@ describe("what makes an encrypted tree one", () => {
     ["the generation of the keys of files", "UPDATE file_key SET generation = 2"],
     ["keys of files", `UPDATE file_key SET file_id = ${flip("file_id")}`],
     ["lost keys of files", "DELETE FROM file_key"],
+    ...["tree", "key", "key_slot", "file_key"].map((table): [string, string] => [
+      `rows of table ${table} without a checksum`,
+      `UPDATE ${table} SET sum = NULL`,
+    ]),
   ])("is damaged: %s", (_what, sql) => {
     expectNoAnswer("sealed", sql)
   })
 })
 
-function expectNoAnswer(top: string, sql: string): void {
+describe("what the whole store rests on", () => {
+  test.each(["state", "store"])("the row of table %s without a checksum", (table) => {
+    expectNoAnswer("plain", `UPDATE ${table} SET sum = NULL`)
+  })
+
+  test.each(["segment_sum", "shared_sum", "snapshot_sum", "schedule_sum"])("without %s", (column) => {
+    expectNoAnswer("plain", `UPDATE state SET ${column} = NULL`)
+  })
+})
+
+test("a lost slot of a key locks nobody out who has another, and fsck tells", () => {
   {
-    using db = new Database(join(directory, META))
-    db.execute(sql)
+    using store = Store.open(directory)
+    const slot = makeSlot(keyOf(store, secret), 2, sourceOf(SourceKind.KEY_FILE, randomSecret()))
+    store.transactAlone(() => store.keys.addSlot(secret.id, slot))
   }
+  expect(fsck({ directory, repair: false, isOnline: false }).findings).toEqual([])
+  execute("DELETE FROM key_slot WHERE slot = 2")
+  expect(seeAll("sealed")).toEqual(SIGHT)
+  const { findings } = fsck({ directory, repair: false, isOnline: false })
+  expect(findings.map(({ path, message }) => `${path}: ${message}`)).toEqual([
+    "/sealed: a slot of a key is lost, or there is one too many",
+  ])
+})
+
+function execute(sql: string): void {
+  using db = new Database(join(directory, META))
+  db.execute(sql)
+}
+
+function expectNoAnswer(top: string, sql: string): void {
+  execute(sql)
   let thrown: unknown
   try {
     seeAll(top)
