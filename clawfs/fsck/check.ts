@@ -186,7 +186,7 @@ class Run {
     checkTrees(pass)
     checkSegmentRows(pass)
     checkTotals(pass)
-    reportWrongSums(this.#findings, wrong)
+    reportWrongSums(pass, wrong)
     this.#pass = pass
   }
 

@@ -55,6 +55,7 @@ export class Paths implements PathFinder {
   pathOfEntry(parent: number, name: Buffer): string | undefined {
     const above = this.pathOf(parent)
     if (above === undefined) return undefined
-    return `${above === "/" ? "" : above}/${printable(name)}`
+    // A damaged name may have any byte.
+    return `${above === "/" ? "" : above}/${printable(name).replaceAll("/", String.raw`\x2f`)}`
   }
 }

@@ -1,7 +1,7 @@
 /** Checksums of rows: what is in the tables is what was written, and nothing is missing. */
 import { wrongSums, type WrongSum } from "../store/row-sums.ts"
-import type { Findings } from "./finding.ts"
 import type { Pass } from "./pass.ts"
+import { standIn } from "./sealed.ts"
 
 /** So many are told of one by one. */
 const MOST = 10_000
@@ -37,15 +37,21 @@ export function findWrongSums({ db }: Pick<Pass, "db">): WrongSum[] {
   return wrong
 }
 
+type Entry = NonNullable<WrongSum["entry"]>
+
+function sealedEntry({ parent, name }: Entry): Entry {
+  return { parent, name: standIn(name) }
+}
+
 /** To be called when names are known. A row that is otherwise possible is taken as it is by a repair. */
-export function reportWrongSums(findings: Findings, wrong: readonly WrongSum[]): void {
+export function reportWrongSums({ findings, sealed }: Pass, wrong: readonly WrongSum[]): void {
   for (const { what, ino, entry } of wrong) {
     if (what === "schema") continue
     findings.add({
       kind: "checksum",
       message: MESSAGES[what],
       ...(ino === undefined || entry !== undefined ? {} : { ino }),
-      ...(entry === undefined ? {} : { entry }),
+      ...(entry === undefined ? {} : { entry: sealed.has(entry.parent) ? sealedEntry(entry) : entry }),
       ...(what === "content" ? {} : { repair: () => undefined }),
     })
   }
