@@ -1,5 +1,5 @@
 /**
- * A sample of what can happen to the bytes of a store; test/slow/damage.test.ts takes all of it.
+ * A sample of what can happen to the bytes of a store; test/slow/damage.test.ts takes every byte of a small one.
  *
  *   CLAWFS_TEST_DAMAGES  how many of each kind and store (60)
  *   CLAWFS_TEST_SEED     others

@@ -183,6 +183,16 @@ function checkpoint({ directory }: TestServer): void {
   db.checkpoint("TRUNCATE")
 }
 
+/** As small as one can be that has something of most kinds, so that every byte of it can be tried. */
+export function smallStore(): Image {
+  return closed((maker) => {
+    maker.kept()
+    const late = maker.file(ROOT, "late", [0, 40])
+    maker.attribute(late, "user.note", Buffer.from("value"))
+    maker.session.entry(O.SYMLINK, ROOT, [z("link"), z("late")])
+  })
+}
+
 /** All samples by what they are. */
 export const SAMPLES: Readonly<Record<string, () => Image>> = {
   "that was unmounted": () =>
