@@ -59,7 +59,7 @@ function run(order: Order, place: string, tell: (report: Report) => void): void 
       )
       const state = damaged(image, damage)
       if (state === undefined) continue
-      if (tried % 64 === 0) tell({ is: "trying", damage: nameOf(damage) })
+      if (tried % 8 === 0) tell({ is: "trying", damage: nameOf(damage) })
       tried += 1
       const shortened = damage.kind === "truncate" ? damage.file : undefined
       const verdict = judge(state, bench, shortened)

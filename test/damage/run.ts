@@ -17,8 +17,8 @@ export interface Tally {
   readonly broken: string[]
 }
 
-/** No damage may keep anything waiting for longer. */
-const HANG_SECONDS = 60
+/** No damage may keep anything waiting for longer: eight take a second on an idle machine. */
+const HANG_SECONDS = 120
 /** Of the whole process; a store of some 200 KiB needs about 120 MiB. */
 const MOST_KIB = 512 * 1024
 
