@@ -49,10 +49,9 @@ export class InlinePieces {
     if (inode.inlineLength === 0) return EMPTY
     const cached = this.#changed.get(inode.body)?.data ?? this.#cache.get(inode.body)
     if (cached !== undefined) return cached
-    const row = this.#select.get(inode.body)
-    if (row === undefined || row[1] !== sumOfBytes(inode.body, row[0]))
+    const [stored, sum] = this.#select.get(inode.body) ?? []
+    if (stored === undefined || sum !== sumOfBytes(inode.body, stored))
       throw damagedRow(`the inline piece of inode ${inode.ino}`)
-    const [stored] = row
     const data = this.#codingOf(inode)?.decode(inode.inlineOffset, stored) ?? stored
     // Fewer bytes than the inode says would leave somebody else's in the reply.
     if (data.length !== inode.inlineLength)

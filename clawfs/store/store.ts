@@ -8,9 +8,9 @@ import { join } from "node:path"
 import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import { present } from "../core/assert.ts"
 import { Fault } from "../core/fault.ts"
-import type { Log } from "../core/log.ts"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
 import { pinClock, pinClockWhenRead } from "../sys/clock.ts"
+import { Burial } from "./burial.ts"
 import { Cleaner, type LogSpace } from "./cleaner.ts"
 import { Compression, compressedCoding, compressedRecoding } from "./compression.ts"
 import { Contents } from "./contents.ts"
@@ -22,7 +22,7 @@ import { Dentries } from "./dentries.ts"
 import { Feed } from "./feed.ts"
 import { FreePages } from "./free-pages.ts"
 import { identityOf } from "./identity.ts"
-import { Inode, InodeFlag } from "./inode.ts"
+import { Inode } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
 import { Keys } from "./keys.ts"
 import { Journal } from "./journal.ts"
@@ -80,7 +80,6 @@ export class Store implements Disposable {
   readonly subtrees: Subtrees
   readonly readOnly: boolean
   readonly #db: Database
-  readonly #log: Log | undefined
   readonly #segments: Segments
   readonly #transactions: Transactions
   readonly #cleaner: Cleaner
@@ -93,10 +92,7 @@ export class Store implements Disposable {
   readonly #deadSegments: number[] = []
   /** Emptied in the transaction that is not committed yet. */
   readonly #emptied: number[] = []
-  /** Unlinked and forgotten; their rows go with the next transaction. */
-  readonly #dead: NodeId[] = []
-  /** Their rows are gone in the transaction that is not committed yet. */
-  readonly #buried: NodeId[] = []
+  readonly #burial: Burial
   #commits = 0
 
   private constructor(directory: string, db: Database, options: StoreOptions) {
@@ -105,7 +101,6 @@ export class Store implements Disposable {
     this.#onLogEnd = options.onLogEnd ?? ((): void => undefined)
     this.readOnly = options.readOnly ?? false
     this.#db = db
-    this.#log = options.log
     const { uuid, seedA, seedB } = identityOf(db)
     this.uuid = uuid
     this.#freePages = new FreePages(db)
@@ -131,6 +126,7 @@ export class Store implements Disposable {
     this.copies = new Copies(db, this.counters, this.inodes, this.trees)
     this.snapshots = new Snapshots(db, this.counters)
     this.schedules = new Schedules(db, this.counters)
+    this.#burial = new Burial(this, options.log)
     const recodingOf = sealedRecoding(this.sealing, compressedRecoding)
     this.#cleaner = new Cleaner(db, this.#segments, recodingOf, options.log)
     this.#transactions = new Transactions(db, this.#participant(), options.onMoment ?? (() => undefined))
@@ -288,7 +284,7 @@ export class Store implements Disposable {
       flush: (batch) => this.#flush(batch),
       reload: () => this.#reload(),
       committed: () => {
-        this.#buried.length = 0
+        this.#burial.committed()
         this.#deadSegments.push(...this.#emptied.splice(0))
         this.#commits += 1
       },
@@ -297,7 +293,7 @@ export class Store implements Disposable {
   }
 
   #flush(batch: number): void {
-    this.#bury()
+    this.#burial.bury()
     this.contents.flush()
     this.feed.flush(this.inodes.changedFiles())
     this.inodes.flush()
@@ -320,7 +316,7 @@ export class Store implements Disposable {
     this.#segments.reload()
     this.counters.load()
     this.#emptied.length = 0
-    this.#dead.push(...this.#buried.splice(0))
+    this.#burial.rolledBack()
   }
 
   /**
@@ -363,25 +359,12 @@ export class Store implements Disposable {
 
   /** Takes an inode that neither a name nor the kernel holds. Its rows go with the next commit. */
   release(ino: NodeId): void {
-    this.#dead.push(ino)
+    this.#burial.add(ino)
   }
 
   /** So many are waiting that a commit is due: between requests, where a failure concerns none. */
   get hasManyReleased(): boolean {
-    return this.#dead.length >= BURY_AT
-  }
-
-  #bury(): void {
-    for (const ino of this.#dead.splice(0)) {
-      this.#buried.push(ino)
-      const inode = this.#removable(ino)
-      if (inode === undefined) continue
-      if (inode.isSymlink) this.symlinks.delete(ino)
-      if (inode.isDirectory) this.dentries.forget(ino)
-      if (inode.has(InodeFlag.HAS_XATTR)) this.xattrs.deleteAll(inode)
-      this.sealing.bury(inode)
-      this.inodes.delete(inode)
-    }
+    return this.#burial.waiting >= BURY_AT
   }
 
   /**
@@ -389,31 +372,18 @@ export class Store implements Disposable {
    * none. May throw `Rebuilt`.
    */
   reclaim(): boolean {
-    if (this.#dead.length === 0 || this.isReplaying) return false
+    if (this.#burial.waiting === 0 || this.isReplaying) return false
     this.#transactions.commitEarly()
     return true
   }
 
-  /** Takes an inode's contents away. What is damaged stays for fsck: it must not keep the others from being committed. */
-  #removable(ino: NodeId): Inode | undefined {
-    try {
-      const inode = this.inodes.get(ino)
-      if (inode !== undefined) this.contents.removeAll(inode)
-      return inode
-    } catch (thrown) {
-      if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
-      this.#log?.error("an unlinked inode can't be removed", { ino, reason: thrown.message })
-      return undefined
-    }
-  }
-
   get hasWork(): boolean {
-    return this.#dead.length > 0 || this.#renewsFeed || this.#transactions.isOpen
+    return this.#burial.waiting > 0 || this.#renewsFeed || this.#transactions.isOpen
   }
 
   /** Commits everything, with the rows of released inodes. */
   settle(): void {
-    if (this.#dead.length > 0) this.housekeep(() => undefined)
+    if (this.#burial.waiting > 0) this.housekeep(() => undefined)
     if (this.#renewsFeed && !this.isTight) {
       this.housekeep(() => this.feed.renew())
       this.#renewsFeed = false

@@ -116,10 +116,9 @@ export class Symlinks {
 
   /** The target; throws `Fault("corrupt")` for a link that has lost it. */
   get(inode: Inode): Buffer {
-    const row = this.#select.get(inode.ino)
-    if (row === undefined || row[1] !== sumOfBytes(inode.ino, row[0]))
+    const [stored, sum] = this.#select.get(inode.ino) ?? []
+    if (stored === undefined || sum !== sumOfBytes(inode.ino, stored))
       throw damagedRow(`the target of link ${inode.ino}`)
-    const [stored] = row
     return this.#keyOf(inode)?.openValue("symlink", NO_PLACE, stored) ?? stored
   }
 
