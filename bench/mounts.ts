@@ -83,7 +83,7 @@ const workPrefix = "clawfs-bench-"
 /** A process id may have been given to somebody else since. */
 function isBenchmark(pid: string): boolean {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("bench/main.js")
+    return /bench\/(?:search\/)?main\.js/.test(readFileSync(`/proc/${pid}/cmdline`, "latin1"))
   } catch {
     return false
   }

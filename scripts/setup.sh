@@ -25,7 +25,7 @@ needs() {
     demo | install) ;;
     test) printf '%s\n' 'rsync rsync' 'strace strace' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs' ;;
     bench)
-      printf '%s\n' 'cc gcc' 'make make' 'pkg-config pkg-config' 'gocryptfs gocryptfs' 'rsync rsync'
+      printf '%s\n' 'cc gcc' 'make make' 'pkg-config pkg-config' 'gocryptfs gocryptfs' 'rsync rsync' 'rg ripgrep'
       [ -e /usr/include/fuse3/fuse.h ] || echo '- libfuse3-dev'
       ;;
   esac

@@ -97,9 +97,11 @@ function addTerm(latent: Float32Array, term: Term | undefined, count: number): v
 
 /** Gives a part of a vector a length; zeros stay. */
 function scale(part: Float32Array, length: number): void {
+  const end = part.length
   let sum = 0
-  for (const x of part) sum += x * x
+  // By index: iterators over arrays of numbers take several times as long.
+  for (let i = 0; i < end; i++) sum += (part[i] ?? 0) ** 2
   if (sum === 0) return
   const factor = length / Math.sqrt(sum)
-  for (let i = 0; i < part.length; i++) part[i] = (part[i] ?? 0) * factor
+  for (let i = 0; i < end; i++) part[i] = (part[i] ?? 0) * factor
 }

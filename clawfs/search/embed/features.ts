@@ -59,14 +59,26 @@ export function placesOf(
   dimensions: number,
   idf: (bucket: number) => number,
 ): Float32Array {
-  const places = new Map<number, number>()
+  const touched: number[] = []
   for (const { hash, weight } of features) {
     const scaled = weight * idf(frequencyBucket(hash))
     for (let i = 1; i <= PLACES; i++) {
       const at = mixed((hash + Math.imul(i, 0x9e3779b1)) | 0)
       const place = (at >>> 1) % dimensions
-      places.set(place, (places.get(place) ?? 0) + ((at & 1) === 0 ? -scaled : scaled))
+      if (isTouched[place] === 0) touched.push(place)
+      isTouched[place] = 1
+      sums[place] = (sums[place] ?? 0) + ((at & 1) === 0 ? -scaled : scaled)
     }
   }
-  return Float32Array.from([...places].flat())
+  const places = new Float32Array(2 * touched.length)
+  for (const [i, place] of touched.entries()) {
+    places[2 * i] = place
+    places[2 * i + 1] = sums[place] ?? 0
+    sums[place] = isTouched[place] = 0
+  }
+  return places
 }
+
+/** Of the word whose places are being found; all zero in between. As many as an embedder may have dimensions. */
+const sums = new Float64Array(4096)
+const isTouched = new Uint8Array(sums.length)

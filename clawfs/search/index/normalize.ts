@@ -6,9 +6,12 @@ export function normalized(vector: Float32Array, dimensions: number): Float32Arr
   if (vector.length !== dimensions)
     throw new Fault("invalid", `a vector has ${vector.length} dimensions instead of ${dimensions}`)
   let sum = 0
-  for (const x of vector) sum += x * x
+  // By index: iterators over arrays of numbers take several times as long.
+  for (let i = 0; i < dimensions; i++) sum += (vector[i] ?? 0) ** 2
   if (!Number.isFinite(sum)) throw new Fault("invalid", "a vector has numbers that are not finite")
   const scale = 1 / Math.sqrt(sum)
   if (!Number.isFinite(scale)) throw new Fault("invalid", "a vector consists of zeros")
-  return vector.map((x) => x * scale)
+  const result = new Float32Array(dimensions)
+  for (let i = 0; i < dimensions; i++) result[i] = (vector[i] ?? 0) * scale
+  return result
 }
