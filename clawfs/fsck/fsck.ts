@@ -145,8 +145,6 @@ function mendDatabase(
     while (passes.length < MOST_PASSES && (passes.at(-1)?.findings.repairs ?? 0) > 0)
     const last = passes.at(-1)
     if (last !== undefined) findings.resolveAgain(last.paths)
-    // Repairs are not in the feed: its reader is to compare everything.
-    db.execute("UPDATE state SET feed_epoch = 0")
     db.commit()
   } catch (thrown) {
     db.rollback()
