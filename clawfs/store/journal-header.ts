@@ -8,7 +8,7 @@
  * that was noted and can't be read is told from one that never was, and a database that has lost commits from one that
  * has not.
  */
-import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs"
+import { closeSync, openSync, readFileSync, readSync, statSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { crc32 } from "node:zlib"
 import { Fault } from "../core/fault.ts"
@@ -77,6 +77,28 @@ export function readJournalHeader(fd: number, directory: string): JournalHeader 
 
 function crcOf(bytes: Buffer): number {
   return crc32(bytes.subarray(0, CRC_AT))
+}
+
+/**
+ * Empties a journal in the form of an older clawfs, so that it is one that was never used. To be called before the database is
+ * opened, as long as it can be seen whether the store was unmounted. Throws as `readJournalHeader`, with the store as it was.
+ */
+export function emptyOldJournal(directory: string): void {
+  let fd: number
+  try {
+    fd = openSync(join(directory, JOURNAL), "r+")
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return
+    throw cause
+  }
+  try {
+    const magic = Buffer.alloc(OLD_MAGIC.length)
+    readSync(fd, magic, 0, magic.length, 0)
+    if (!magic.equals(OLD_MAGIC) || readJournalHeader(fd, directory) !== undefined) return
+    writeSync(fd, Buffer.alloc(LOOKED_AT), 0, LOOKED_AT, 0)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** A store that was unmounted has no WAL, and nothing that counts in its journal. */

@@ -25,6 +25,7 @@ import { identityOf } from "./identity.ts"
 import { Inode } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
 import { Keys } from "./keys.ts"
+import { emptyOldJournal } from "./journal-header.ts"
 import { Journal } from "./journal.ts"
 import { segmentOf } from "./log-position.ts"
 import type { FileKey } from "../../keyring/file-key.ts"
@@ -136,6 +137,7 @@ export class Store implements Disposable {
   static open(directory: string, options: StoreOptions = {}): Store {
     requireStore(directory)
     if (options.readOnly === true) return Store.#opened(directory, options)
+    emptyOldJournal(directory)
     recoverFromPowerCut(directory, options.log)
     return openOnFullDisk(directory, () => Store.#opened(directory, options))
   }
