@@ -1,6 +1,6 @@
 /** Composes the parts into the `Operations` that the protocol calls: virtual files first, then the store. */
 import { isVirtual, type NodeId } from "../core/brand.ts"
-import { E, OK, isErrno, type Result, type Status } from "../core/errno.ts"
+import { E, OK, isErrno, type Errno, type Result, type Status } from "../core/errno.ts"
 import type { Attr, CopyFileRangeIn, InHeader, IoctlIn, SetattrIn, Statfs } from "../fuse/abi.ts"
 import type { DirentPacker } from "../fuse/dirent.ts"
 import type { Creation, LATER, Operations, ReadRange } from "../fuse/operations.ts"
@@ -13,10 +13,12 @@ import * as directory from "./directory.ts"
 import { countLookup, inodeOf, refusal, visibleInodeOf, type Environment } from "./environment.ts"
 import * as file from "./file.ts"
 import { ioctl } from "./inode-flags.ts"
+import { NO_HANDLE } from "./listings.ts"
 import { dropPrivileges } from "./privileges.ts"
 import { shownWithinLimits } from "./quota.ts"
 import { rename } from "./rename.ts"
 import type { SearchDirectories } from "./search-directories.ts"
+import { SnapshotLinks, WorkspaceSnapshots } from "./workspace-snapshots.ts"
 import { VirtualFile, VirtualLink, type VirtualFiles, type VirtualNodes } from "./virtual.ts"
 import * as xattr from "./xattr.ts"
 
@@ -33,6 +35,7 @@ export class FileSystem implements Operations, Replay {
   readonly #virtual: VirtualFiles
   readonly #nodes: VirtualNodes
   readonly #searches: SearchDirectories | undefined
+  readonly #snapshots: WorkspaceSnapshots
 
   /** `searches`: undefined where there is no search. */
   constructor(env: Environment, virtual: VirtualFiles, nodes: VirtualNodes, searches?: SearchDirectories) {
@@ -40,6 +43,7 @@ export class FileSystem implements Operations, Replay {
     this.#virtual = virtual
     this.#nodes = nodes
     this.#searches = searches
+    this.#snapshots = new WorkspaceSnapshots(env, nodes)
   }
 
   catchUp(): void {
@@ -59,8 +63,19 @@ export class FileSystem implements Operations, Replay {
     return (
       this.#virtual.lookup(request, name) ??
       this.#searches?.lookup(request, name) ??
-      this.#on(request, () => directory.lookup(this.#env, request, name), E.ENOTDIR)
+      this.#lookup(request, name)
     )
+  }
+
+  #lookup(request: InHeader, name: Buffer): Result<Attr> {
+    const { node } = request
+    if (this.#nodes.get(node) instanceof SnapshotLinks) return this.#snapshots.lookup(node, name)
+    const found = this.#on(request, () => directory.lookup(this.#env, request, name), E.ENOTDIR)
+    return found === E.ENOENT ? this.#snapshots.lookup(node, name) : found
+  }
+
+  isAbsenceKept(directory: NodeId, name: Buffer): boolean {
+    return !this.#snapshots.comesAndGoes(directory, name)
   }
 
   forget(node: NodeId, count: number): void {
@@ -105,21 +120,20 @@ export class FileSystem implements Operations, Replay {
   }
 
   unlink(request: InHeader, name: Buffer): Status {
-    return this.#virtual.reserves(request.node, name)
-      ? E.EPERM
-      : directory.remove(this.#env, request, name, false)
+    if (this.#virtual.reserves(request.node, name)) return E.EPERM
+    return this.#unnamed(request, name, () => directory.remove(this.#env, request, name, false))
   }
 
   rmdir(request: InHeader, name: Buffer): Status {
-    return this.#virtual.reserves(request.node, name)
-      ? E.ENOTDIR
-      : directory.remove(this.#env, request, name, true)
+    if (this.#virtual.reserves(request.node, name)) return E.ENOTDIR
+    return this.#unnamed(request, name, () => directory.remove(this.#env, request, name, true))
   }
 
   rename(request: InHeader, name: Buffer, newParent: NodeId, newName: Buffer, flags: number): Status {
+    if (isVirtual(newParent)) return E.EROFS
     if (this.#virtual.reserves(request.node, name) || this.#naming(newParent, newName) !== undefined)
       return E.EPERM
-    return rename(this.#env, request, name, { newParent, newName, flags })
+    return this.#unnamed(request, name, () => rename(this.#env, request, name, { newParent, newName, flags }))
   }
 
   link(request: InHeader, existing: NodeId, name: Buffer): Result<Attr> {
@@ -173,6 +187,8 @@ export class FileSystem implements Operations, Replay {
   }
 
   opendir(request: InHeader): number {
+    // What a directory of snapshots shows changes behind the kernel's back.
+    if (this.#nodes.get(request.node) instanceof SnapshotLinks) return NO_HANDLE
     return this.#env.listings.open(request)
   }
 
@@ -186,7 +202,8 @@ export class FileSystem implements Operations, Replay {
     packer: DirentPacker,
     keepsAtime: boolean,
   ): Status | typeof LATER {
-    const found = this.#searches?.readdir(request, cookie, packer)
+    const found =
+      this.#snapshots.readdir(request, cookie, packer) ?? this.#searches?.readdir(request, cookie, packer)
     if (found !== undefined) return found
     return directory.readdir(this.#env, request, { cookie, keepsAtime }, packer)
   }
@@ -270,8 +287,16 @@ export class FileSystem implements Operations, Replay {
     return isVirtual(request.node) ? otherwise : run()
   }
 
-  /** EEXIST for a name that a virtual file has. */
-  #naming(parent: NodeId, name: Buffer): typeof E.EEXIST | undefined {
+  /** Takes a name away; nothing takes away what is not in the store. */
+  #unnamed(request: InHeader, name: Buffer, run: () => Status): Status {
+    if (isVirtual(request.node)) return E.EROFS
+    const status = run()
+    return status === E.ENOENT && this.#snapshots.isShown(request.node, name) ? E.EROFS : status
+  }
+
+  /** EEXIST for a name that a virtual file has, EROFS in a virtual directory. */
+  #naming(parent: NodeId, name: Buffer): Errno | undefined {
+    if (isVirtual(parent)) return E.EROFS
     return this.#virtual.reserves(parent, name) || this.#searches?.reserves(name) === true
       ? E.EEXIST
       : undefined

@@ -73,6 +73,7 @@ function lookup(context: Context, request: InHeader, reader: Reader): Outcome {
   const result = context.operations.lookup(request, name)
   if (result === LATER) return LATER
   if (result !== E.ENOENT) return entry(context, result)
+  if (!context.operations.isAbsenceKept(request.node, name)) return E.ENOENT
   abi.writeNegativeEntry(context.reply.writer, context.ttlSeconds)
   return OK
 }

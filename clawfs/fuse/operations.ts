@@ -32,6 +32,8 @@ export interface ReadRange {
 export interface Operations {
   /** A name that does not exist is ENOENT: the protocol turns it into a negative entry that the kernel remembers. */
   lookup(request: InHeader, name: Buffer): Result<Attr> | typeof LATER
+  /** Whether the kernel may remember that a lookup has found nothing under `name`. */
+  isAbsenceKept(directory: NodeId, name: Buffer): boolean
   /** Gives back `count` of the lookups that entry replies handed out. At 0 an unlinked inode can go. */
   forget(node: NodeId, count: number): void
   getattr(request: InHeader): Result<Attr>

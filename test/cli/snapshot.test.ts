@@ -8,7 +8,9 @@ import {
   rmSync,
   writeFileSync,
   closeSync,
+  cpSync,
   openSync,
+  realpathSync,
   renameSync,
 } from "node:fs"
 import { join } from "node:path"
@@ -107,6 +109,38 @@ test("what is different is told, and brought back where it is", async () => {
   closeSync(open)
   expect(readdirSync(workspace).sort()).toEqual(["index", "pages"])
   expect(await say("snapshot", "diff", "one", workspace)).toBe("exit 0")
+  expect((await clawfs(["unmount", scene.mnt])).code).toBe(0)
+})
+
+test("a workspace shows its snapshots in its own place, and nothing that goes through it stumbles over them", async () => {
+  const { scene, workspace } = await made()
+  const links = join(workspace, "snapshots")
+  expect(existsSync(links)).toBe(false)
+  const run = (...args: string[]): Promise<unknown> => clawfs(["snapshot", ...args])
+  await run("create", "one", workspace)
+  await run("create", "all", join(scene.mnt, "workspaces"))
+  writeFileSync(join(workspace, "index"), "changed")
+  expect(readdirSync(links).sort()).toEqual(["all", "one"])
+  expect(readdirSync(workspace)).toEqual(["index", "pages"])
+  for (const name of ["one", "all"])
+    expect(readFileSync(join(links, name, "index"), "latin1")).toBe("as it was")
+  expect(realpathSync(join(links, "all", "pages"))).toBe(
+    join(scene.mnt, ".snapshots", "all", "site", "pages"),
+  )
+  expect(() => mkdirSync(join(links, "new"))).toThrow("EROFS")
+  expect(() => mkdirSync(links)).toThrow("EEXIST")
+  await run("delete", "one", scene.mnt)
+  expect(readdirSync(links)).toEqual(["all"])
+  expect(existsSync(join(links, "one"))).toBe(false)
+  const copy = join(scene.path, "copy")
+  cpSync(workspace, copy, { recursive: true })
+  expect(readdirSync(copy).sort()).toEqual(["index", "pages"])
+  rmSync(workspace, { recursive: true })
+  expect(existsSync(links)).toBe(false)
+  mkdirSync(workspace)
+  expect(readdirSync(links)).toEqual(["all"])
+  await run("delete", "all", scene.mnt)
+  mkdirSync(links)
   expect((await clawfs(["unmount", scene.mnt])).code).toBe(0)
 })
 

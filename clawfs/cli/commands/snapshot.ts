@@ -29,10 +29,11 @@ export const snapshot = command({
   usage: "[options] ACTION [NAME] [PATH]",
   description: `
 A snapshot is a directory as it was at one instant, with all that is below it: at /.snapshots/NAME on
-the mount, which listings of the root leave out. Making one copies names and attributes, not contents: a
-file takes room again only when it is changed, on either side. Snapshots are read-only unless --writable
-is given. Only the owner of the daemon makes and deletes them; who may read one is decided by its
-permissions, narrowed where a directory above the original kept people out.
+the mount, which listings of the root leave out. A workspace shows those of itself and of directories
+above in workspaces/NAME/snapshots/, as links, left out of its listing too. Making one copies names and
+attributes, not contents: a file takes room again only when it is changed, on either side. Snapshots are
+read-only unless --writable is given. Only the owner of the daemon makes and deletes them; who may read
+one is decided by its permissions, narrowed where a directory above the original kept people out.
 
   create NAME [DIRECTORY]  makes one of the directory
   list [DIRECTORY]         shows all snapshots of the mount that the directory lies on

@@ -33,6 +33,7 @@ export const MADE = 77
 /** What every operation does unless a test says otherwise: it succeeds. */
 const successes: Operations = {
   lookup: () => attrOf(MADE),
+  isAbsenceKept: () => true,
   forget: () => undefined,
   getattr: ({ node }) => attrOf(node),
   setattr: ({ node }) => attrOf(node),
