@@ -15,6 +15,7 @@ import { checkRecords } from "./records.ts"
 import { mendSums } from "../store/row-sums.ts"
 import { numberOf } from "./scan.ts"
 import { checkSegmentFiles, checkSegmentRows } from "./segments.ts"
+import { checkSnapshots } from "./snapshots.ts"
 import { checkSequence, checkTotals } from "./totals.ts"
 import { findWrongSums, reportWrongSums } from "./sums.ts"
 import { checkTree } from "./tree.ts"
@@ -186,6 +187,7 @@ class Run {
     checkKeys(pass)
     checkBodies(pass)
     checkTrees(pass)
+    checkSnapshots(pass)
     checkSegmentRows(pass)
     checkTotals(pass)
     reportWrongSums(pass, wrong)

@@ -26,6 +26,8 @@ export type FindingKind =
   | "shared"
   /** A directory with properties of its own, or what is in it. */
   | "tree"
+  /** What is listed of the snapshots, and what is there. */
+  | "snapshot"
   /** Bytes of a file that can't be read. */
   | "contents"
   | "segment"

@@ -293,4 +293,51 @@ const trees: Readonly<Record<string, Damage>> = {
   },
 }
 
-export const copiesDamages: Readonly<Record<string, Damage>> = { ...bodies, ...trees }
+const LISTED = (name: string): string => `FROM snapshot WHERE name = '${name}'`
+
+const snapshots: Readonly<Record<string, Damage>> = {
+  "a snapshot that is not listed": {
+    sql: `DELETE ${LISTED("first")}`,
+    finds: /^snapshot \/\.snapshots\/first: it is not listed: what it was made of and when is lost$/,
+    holds: [`path = CAST('/.snapshots/first' AS BLOB) ${LISTED("first")}`, `source = 1 ${LISTED("first")}`],
+  },
+  "a snapshot that is not there": {
+    sql: `INSERT INTO snapshot SELECT 9999, 'ghost', source, path, created, uid, mode, inodes, bytes ${LISTED("first")}`,
+    finds: /^snapshot \?: the snapshot "ghost" is listed, and is not in \/\.snapshots$/,
+    holds: ["count(*) = 2 FROM snapshot"],
+  },
+  "the name of a snapshot": {
+    sql: `UPDATE snapshot SET name = 'fir\x1bst' WHERE name = 'first'`,
+    finds: /^snapshot \/\.snapshots\/first: it is listed under the name "fir\\x1bst"$/,
+    holds: [`path = CAST('/' AS BLOB) ${LISTED("first")}`],
+  },
+  "the names of two snapshots": {
+    sql: `UPDATE snapshot SET name = 'x' WHERE name = 'first'; UPDATE snapshot SET name = 'first' WHERE name = 'second';
+      UPDATE snapshot SET name = 'second' WHERE name = 'x'`,
+    finds: /^snapshot \/\.snapshots\/second: it is listed under the name "first"$/,
+    holds: [`root = ${inodeAt(".snapshots/first")} ${LISTED("first")}`, "count(*) = 2 FROM snapshot"],
+  },
+  "a name in the directory of the snapshots": {
+    sql: `UPDATE dentry SET name = CAST('other' AS BLOB) WHERE name = CAST('first' AS BLOB)`,
+    finds: /^snapshot \/\.snapshots\/other: it is listed under the name "first"$/,
+    holds: [`root = ${inodeAt(".snapshots/other")} ${LISTED("other")}`],
+  },
+  "the path of a snapshot": {
+    sql: `UPDATE snapshot SET path = CAST('nowhere' AS BLOB) WHERE name = 'second'`,
+    finds: /^snapshot \/\.snapshots\/second: what is listed of it can't be$/,
+    holds: [`path = CAST('/.snapshots/second' AS BLOB) ${LISTED("second")}`],
+  },
+  "the owner of a snapshot": {
+    sql: "UPDATE snapshot SET uid = -1, mode = 0, inodes = -7 WHERE name = 'second'",
+    finds: /^snapshot \/\.snapshots\/second: what is listed of it can't be$/,
+    holds: [`inodes = (SELECT used_inodes FROM tree WHERE id = root) ${LISTED("second")}`],
+  },
+  "the directory of the snapshots": {
+    sql: `DELETE FROM dentry WHERE parent = 1 AND ino = ${inodeAt(".snapshots")}`,
+    finds: /^snapshot \?: the snapshot "first" is listed, and is not in \/\.snapshots$/,
+    leaves: ["lost+found"],
+    holds: ["count(*) = 0 FROM snapshot", `count(*) = 1 FROM dentry WHERE name = CAST('first' AS BLOB)`],
+  },
+}
+
+export const copiesDamages: Readonly<Record<string, Damage>> = { ...bodies, ...trees, ...snapshots }
