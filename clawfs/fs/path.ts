@@ -2,6 +2,7 @@
 import { ROOT_NODE } from "../core/brand.ts"
 import { Fault } from "../core/fault.ts"
 import { present } from "../core/assert.ts"
+import { damagedRow } from "../store/checksum.ts"
 import type { Inode } from "../store/inode.ts"
 import { NAME_MAX } from "./directory.ts"
 import type { Environment } from "./environment.ts"
@@ -58,8 +59,11 @@ export function printable(path: Buffer): string {
 /** The directories from the root down to the one that holds `inode`. */
 export function ancestorsOf(env: Environment, inode: Inode): Inode[] {
   const above: Inode[] = []
+  const way = new Set<Inode>()
   for (let at = inode; at.ino !== ROOT_NODE;) {
     at = present(env.store.inodes.get(at.parent), "directory above")
+    if (way.has(at)) throw damagedRow(`directory ${at.ino}, which lies inside of itself,`)
+    way.add(at)
     above.unshift(at)
   }
   return above

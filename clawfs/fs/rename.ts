@@ -3,6 +3,7 @@ import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import { E, OK, isErrno, type Errno, type Result, type Status } from "../core/errno.ts"
 import type { InHeader } from "../fuse/abi.ts"
 import { RenameFlag } from "../fuse/abi.ts"
+import { damagedRow } from "../store/checksum.ts"
 import type { Found } from "../store/dentries.ts"
 import { S_IFCHR, type Inode } from "../store/inode.ts"
 import { now } from "../sys/clock.ts"
@@ -101,9 +102,13 @@ function checkReplacement(env: Environment, source: Inode, target: Inode | undef
 
 /** Whether `directory` is `ancestor` or lies below it. */
 export function isWithin(env: Environment, directory: Inode, ancestor: Inode): boolean {
+  let steps = 0
   for (let at: Inode | undefined = directory; at !== undefined; at = env.store.inodes.get(at.parent)) {
     if (at === ancestor) return true
     if (at.ino === ROOT_NODE) return false
+    steps += 1
+    if (steps > env.store.counters.inodes)
+      throw damagedRow(`directory ${directory.ino}, which lies inside of itself,`)
   }
   return false
 }

@@ -5,6 +5,7 @@
  */
 import type { NodeId } from "../core/brand.ts"
 import { Fault } from "../core/fault.ts"
+import { damagedRow } from "./checksum.ts"
 import type { Database, Query } from "./database.ts"
 import type { Dentries } from "./dentries.ts"
 import type { Inode } from "./inode.ts"
@@ -154,9 +155,12 @@ export class Subtrees {
   /** Where a directory lies, from the root of the store on: "/a/b". "" is the root, undefined one without a name. */
   pathOf(ino: number): string | undefined {
     const names: string[] = []
+    const way = new Set<Inode>()
     for (let at = this.#inodes.get(ino); at !== undefined;) {
       if (at.nlink === 0) return undefined
       if (at.parent === at.ino) break
+      if (way.has(at)) throw damagedRow(`directory ${ino}, which lies inside of itself,`)
+      way.add(at)
       names.unshift(this.#nameOf(at.parent, at.ino))
       at = this.#inodes.get(at.parent)
     }

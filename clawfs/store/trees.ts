@@ -111,10 +111,13 @@ export class Trees {
     return ((this.get(id)?.flags ?? 0) & TreeFlag.READ_ONLY) !== 0
   }
 
-  /** The tree `id` and those around it, from the inside out. */
+  /** The tree `id` and those around it, from the inside out. Throws `Fault("corrupt")` where that never comes to an end. */
   *around(id: number): Generator<Tree> {
+    let steps = 0
     for (let at = id; at !== 0;) {
       const tree = this.#rows.get(at)
+      steps += 1
+      if (steps > this.#rows.size + 1) throw damagedRow(`the row of tree ${id}, which lies inside of itself,`)
       // What is missing here may have been what encrypted, or limited, all below it.
       if (tree === undefined) throw damagedRow(`the row of tree ${at}`)
       yield tree

@@ -1,8 +1,11 @@
 /** The work of `clawfs gc`. */
+import { statSync } from "node:fs"
+import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { call } from "../../api/client.ts"
 import { Fault } from "../../core/fault.ts"
 import type { Status } from "../../server/status.ts"
+import { META } from "../../store/store.ts"
 import { isClawfs } from "../../sys/clawfs-mounts.ts"
 import type { GcInvocation } from "../commands/gc.ts"
 import { ExitCode } from "../exit-code.ts"
@@ -24,14 +27,19 @@ export async function runGc({ values, operands, terminal }: GcInvocation): Promi
   const store = entry.source
   const before = await statusOf(store)
   if (values.now !== true) {
-    report(values.json === true, terminal, before, before)
+    report(values.json === true, terminal, before, undefined)
     return ExitCode.OK
   }
+  const database = join(store, META)
+  const bytesBefore = statSync(database).size
   if (before.readOnly) throw new Fault("read-only", `${path} is mounted read-only`)
   await clean(store, before, terminal)
   // Segments that are empty now are deleted when that is on the disk.
   await call(store, "sync")
-  report(values.json === true, terminal, before, await statusOf(store))
+  const after = await statusOf(store)
+  const shrunkBy = Math.max(0, bytesBefore - statSync(database).size)
+  const cleaned = Math.max(0, before.log.deadBytes - after.log.deadBytes)
+  report(values.json === true, terminal, after, cleaned + shrunkBy)
   return ExitCode.OK
 }
 
@@ -57,13 +65,13 @@ async function clean(store: string, before: Status, terminal: Terminal): Promise
   }
 }
 
-function report(isJson: boolean, terminal: Terminal, before: Status, after: Status): void {
-  const { liveBytes, deadBytes } = after.log
-  const givenBack = Math.max(0, before.log.deadBytes - deadBytes)
+/** `givenBack`: bytes of the log and of the database; undefined where nothing was ordered. */
+function report(isJson: boolean, terminal: Terminal, now: Status, givenBack: number | undefined): void {
+  const { liveBytes, deadBytes } = now.log
   if (isJson) {
-    terminal.out(JSON.stringify({ liveBytes, deadBytes, givenBackBytes: givenBack }, undefined, 2))
+    terminal.out(JSON.stringify({ liveBytes, deadBytes, givenBackBytes: givenBack ?? 0 }, undefined, 2))
     return
   }
-  if (before !== after) terminal.out(`given back  ${humanBytes(givenBack)}`)
+  if (givenBack !== undefined) terminal.out(`given back  ${humanBytes(givenBack)}`)
   terminal.out(`live        ${humanBytes(liveBytes)}\ndead        ${humanBytes(deadBytes)}`)
 }

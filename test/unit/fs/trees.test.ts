@@ -1,5 +1,6 @@
 /** Trees: what is born in one belongs to it, nothing crosses its border, and a read-only one stays as it is. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import { ancestorsOf } from "../../../clawfs/fs/path.ts"
 import type { Inode } from "../../../clawfs/store/inode.ts"
 import { TreeFlag, type Tree } from "../../../clawfs/store/trees.ts"
 import { TestFileSystem, ok, outcome } from "../support/filesystem.ts"
@@ -111,5 +112,27 @@ describe("a tree", () => {
     for (const node of [ino, file]) fs.fs.forget(node, 1000)
     fs.store.settle()
     expect(fs.store.trees.get(ino)).toBeUndefined()
+  })
+})
+
+describe("what lies inside of itself in a damaged store ends a request, and does not hang it:", () => {
+  const LOOP = "which lies inside of itself, is damaged in meta.db"
+
+  test("a tree", () => {
+    const tree = treeOf("tree")
+    tree.parent = fs.at("tree/inner").ino
+    expect(() => fs.mknod("tree/inner/new")).toThrow(LOOP)
+    expect(() => fs.store.trees.room(tree.id)).toThrow(LOOP)
+    tree.parent = 0
+  })
+
+  test("a directory", () => {
+    for (const path of ["plain/a", "plain/a/b", "plain/other"]) ok(fs.mkdir(path))
+    const inode = inodeAt("plain/a")
+    inode.parent = fs.at("plain/a/b").ino
+    expect(() => fs.store.subtrees.pathOf(fs.at("plain/a/b").ino)).toThrow(LOOP)
+    expect(() => ancestorsOf(fs.env, inode)).toThrow(LOOP)
+    expect(() => fs.rename("plain/other", "plain/a/b/other")).toThrow(LOOP)
+    inode.parent = fs.at("plain").ino
   })
 })
