@@ -6,7 +6,7 @@ import type { Database, Query } from "../store/database.ts"
 import { INLINE_MAX } from "../store/inline.ts"
 import { UNKNOWN } from "./catalog.ts"
 import { Cover, type Span } from "./cover.ts"
-import type { FoundRecord, LogRecords } from "./log-records.ts"
+import { isReadable, type FoundRecord, type LogRecords } from "./log-records.ts"
 
 /** A row of table `inode`, as far as it is about contents. */
 export interface ContentRow {
@@ -113,14 +113,14 @@ export class ContentFinder {
     const decoded = plain === 0 ? stored : plain
     const at = this.#records.at(segment, position)
     if (at?.stored === stored && (sequence === 0 || at.sequence === sequence)) {
-      if (at.flags !== 0) return false
+      if (!isReadable(at)) return false
       cover.put(offset, offset + length, { kind: "record", record: at, from: offset - skip })
       return true
     }
     if (sequence === 0) return false
     const start = offset - skip
     for (const copy of this.#records.numbered(sequence)) {
-      if (copy.flags !== 0) continue
+      if (!isReadable(copy)) continue
       // A copy of a part says where in the file of the first writer it lies; one of the whole needs no saying.
       const from = copy.plain === decoded ? start : copy.ino === ino ? copy.offset : undefined
       if (from === undefined) continue
@@ -132,7 +132,7 @@ export class ContentFinder {
 
   #lay(record: FoundRecord, cover: Cover<Piece>, missing: Cover<undefined>): void {
     const [start, end] = [record.offset, record.offset + record.plain]
-    if (record.flags === 0) cover.put(start, end, { kind: "record", record, from: start })
+    if (isReadable(record)) cover.put(start, end, { kind: "record", record, from: start })
     else missing.put(start, end, undefined)
   }
 
@@ -140,7 +140,7 @@ export class ContentFinder {
   #guess(ino: number, until: number, size: number, cover: Cover<Piece>): number {
     let filled = 0
     for (const record of this.#records.older(ino, until)) {
-      if (record.flags !== 0) continue
+      if (!isReadable(record)) continue
       const { offset: from, plain } = record
       filled += cover.fill(from, Math.min(size, from + plain), { kind: "record", record, from })
     }

@@ -4,7 +4,14 @@ import { OpenFile } from "../backup/files.ts"
 import { Fault } from "../core/fault.ts"
 import type { Database, Query, Value } from "../store/database.ts"
 import { SEGMENT_HEADER, decodeSegmentHeader } from "../store/log-scan.ts"
-import { RECORD_HEADER, decodeRecordHeader, verifyRecord, type RecordHeader } from "../store/record.ts"
+import { decompress } from "../store/compression.ts"
+import {
+  RECORD_HEADER,
+  RecordFlag,
+  decodeRecordHeader,
+  verifyRecord,
+  type RecordHeader,
+} from "../store/record.ts"
 
 /** What every record begins with. */
 const MAGIC = Buffer.from("CLWR", "latin1")
@@ -100,15 +107,16 @@ export class LogRecords implements Disposable {
     return this.#older.all(ino, sequence).map(fromRow)
   }
 
-  /** The payload as it was written; undefined for one that is encoded. */
-  payload({ file, segment, position, stored, flags }: FoundRecord): Buffer | undefined {
-    if (flags !== 0) return undefined
+  /** The payload as it was written; undefined for one that is encrypted. */
+  payload(record: FoundRecord): Buffer | undefined {
+    const { file, segment, position, stored, plain, flags } = record
+    if (!isReadable(record)) return undefined
     const bytes = Buffer.allocUnsafeSlow(RECORD_HEADER + stored)
     const got = readSync(this.#descriptor(file), bytes, 0, bytes.length, position)
     const [header, payload] = [bytes.subarray(0, RECORD_HEADER), bytes.subarray(RECORD_HEADER)]
     if (got < bytes.length) throw new Fault("io", `segment ${segment} has changed meanwhile`)
     verifyRecord(header, payload, { segment, position, sequence: 0 })
-    return payload
+    return flags === RecordFlag.COMPRESSED ? decompress(payload, plain) : payload
   }
 
   #descriptor(file: number): number {
@@ -126,18 +134,22 @@ export class LogRecords implements Disposable {
   }
 }
 
-/** The whole record at `at`, wherever the one before it ended. */
+/** Whether its bytes can be had without a key. */
+export function isReadable({ flags }: FoundRecord): boolean {
+  return flags === 0 || flags === RecordFlag.COMPRESSED
+}
+
+/** The whole record at `at`, wherever the one before it ended. Throws `Fault("unsupported")` where libzstd is wanted and missing. */
 function recordAt(bytes: Buffer, segment: number, at: number): RecordHeader | undefined {
   const header = bytes.subarray(at, at + RECORD_HEADER)
   const length = decodeRecordHeader(header)?.length
   const payload = at + RECORD_HEADER
   if (length === undefined || payload + length > bytes.length) return undefined
   try {
-    return verifyRecord(header, bytes.subarray(payload, payload + length), {
-      segment,
-      position: at,
-      sequence: 0,
-    })
+    const data = bytes.subarray(payload, payload + length)
+    const found = verifyRecord(header, data, { segment, position: at, sequence: 0 })
+    if (found.flags === RecordFlag.COMPRESSED) decompress(data, found.plain)
+    return found
   } catch (thrown) {
     if (thrown instanceof Fault && thrown.kind === "corrupt") return undefined
     throw thrown

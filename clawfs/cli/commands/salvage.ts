@@ -49,7 +49,7 @@ clawfs salvage --backup /mnt/disk/clawfs-backup /var/lib/clawfs /var/lib/clawfs.
     [ExitCode.USAGE, "wrong usage"],
     [ExitCode.DATA, "nothing in STORE can be read; DIR is no backup of it; TARGET is a bad place"],
     [ExitCode.MISSING, "STORE or DIR does not exist"],
-    [ExitCode.UNAVAILABLE, "a backup of a newer version"],
+    [ExitCode.UNAVAILABLE, "a backup of a newer version; there are compressed files, and no libzstd here"],
     [ExitCode.CANNOT_CREATE, "TARGET is a file, or not empty"],
     [ExitCode.IO, "the disk is full or fails"],
     [ExitCode.BUSY, "STORE is mounted or in use"],

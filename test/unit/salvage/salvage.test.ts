@@ -10,12 +10,17 @@ import {
   writeFileSync,
 } from "node:fs"
 import { join } from "node:path"
+import { crc32 } from "node:zlib"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { compressBelow } from "../../../clawfs/fs/compressing.ts"
 import { salvage, type SalvageOptions, type SalvageResult } from "../../../clawfs/salvage/salvage.ts"
+import { RECORD_HEADER } from "../../../clawfs/store/record.ts"
 import { META, SEGMENTS } from "../../../clawfs/store/store.ts"
+import { hasZstd } from "../../../clawfs/sys/libzstd.ts"
 import { back, flip, refusal } from "../backup/support.ts"
 import { Sample } from "../fsck/sample.ts"
 import { fillSegment, makeFile, writeFile } from "../support/files.ts"
+import { TestFileSystem, ok } from "../support/filesystem.ts"
 import { temporary, temporaryStore, type Temporary } from "../support/temporary.ts"
 import { bytesOf, treeOf } from "./support.ts"
 
@@ -172,6 +177,62 @@ describe("without the database", () => {
     const { entries } = save({ store: grown.directory, backup })
     expect(entries.filter(({ path }) => path === "/file")).toEqual([])
     expect(bytesOf(target, "file")).toEqual(data)
+  })
+})
+
+describe("compressed files come back,", () => {
+  const text = Buffer.alloc(700_000, "compressed as one of a log is ")
+  let squeezed: TestFileSystem
+  beforeEach((context) => {
+    if (!hasZstd()) context.skip("skipped: this machine has no libzstd")
+    squeezed = new TestFileSystem()
+    ok(squeezed.mkdir("logs"))
+    compressBelow(squeezed.store, squeezed.at("logs").ino, 3)
+    for (const name of ["one", "two"]) {
+      const { ino } = ok(squeezed.mknod(`logs/${name}`))
+      for (let at = 0; at < text.length; at += 131_072)
+        squeezed.write(ino, at, text.subarray(at, at + 131_072))
+    }
+    // In the middle of a record: it is read from two extents then.
+    squeezed.write(squeezed.at("logs/two").ino, 140_000, "plain")
+    squeezed.store.settle()
+    expect(squeezed.store.logSpace.live).toBeLessThan(text.length / 10)
+    return () => squeezed[Symbol.dispose]()
+  })
+  const two = Buffer.from(text)
+  two.write("plain", 140_000)
+
+  test("with the database, with their names", () => {
+    const { counts } = save({ store: squeezed.directory })
+    expect(bytesOf(target, "logs", "one")).toEqual(text)
+    expect(bytesOf(target, "logs", "two")).toEqual(two)
+    expect([counts.part, counts.lost]).toEqual([0, 0])
+  })
+
+  test("and without it, by their numbers", () => {
+    const numbers = ["one", "two"].map((name) => squeezed.at(`logs/${name}`).ino)
+    rmSync(join(squeezed.directory, META))
+    save({ store: squeezed.directory })
+    const found = numbers.map((ino) => bytesOf(target, "lost+found", `inode-${ino}`))
+    expect([found[0]?.equals(text), found[1]?.equals(two)]).toEqual([true, true])
+  })
+
+  test("but for a record that says it is a frame and is none", () => {
+    const numbers = ["one", "two"].map((name) => squeezed.at(`logs/${name}`).ino)
+    rmSync(join(squeezed.directory, META))
+    const path = join(squeezed.directory, SEGMENTS, "00000001.seg")
+    const bytes = readFileSync(path)
+    const header = bytes.subarray(64, 64 + RECORD_HEADER)
+    const length = header.readUInt32LE(24)
+    bytes.fill(0xff, 64 + RECORD_HEADER, 64 + RECORD_HEADER + length)
+    const payload = bytes.subarray(64 + RECORD_HEADER, 64 + RECORD_HEADER + length)
+    header.writeUInt32LE(crc32(payload, crc32(header.subarray(0, 76))), 76)
+    writeFileSync(path, bytes)
+    const { counts } = save({ store: squeezed.directory })
+    const [one] = numbers.map((ino) => bytesOf(target, "lost+found", `inode-${ino}`))
+    expect(one?.subarray(0, 131_072).every((byte) => byte === 0)).toBe(true)
+    expect(one?.subarray(131_072).equals(text.subarray(131_072))).toBe(true)
+    expect(counts.part).toBeGreaterThan(0)
   })
 })
 
