@@ -4,7 +4,14 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 export CLAWFS_WARN_FATAL=1
 logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
+# All temporary files of this run, mount points above all, so that they can be told from those of another one. Not on tmpfs,
+# which lacks what a store needs; open to the users that tests run programs as.
+base=${TMPDIR:-/tmp}
+if [ "$(stat -f -c %T "$base")" = tmpfs ]; then base=/var/tmp; fi
+TMPDIR=$(realpath "$(mktemp -d "$base/ct-XXXXXX")")
+export TMPDIR
+chmod 1777 "$TMPDIR"
+trap 'rm -rf --one-file-system "$logs" "$TMPDIR"' EXIT
 failed=0
 
 # run NAME COMMAND...: in the background, output kept until the end
@@ -26,7 +33,6 @@ finish() {
   done
 }
 
-before=$(grep -c fuse.clawfs /proc/self/mountinfo)
 run types npx --no-install tsc -p tsconfig.json
 run format npx --no-install prettier --check .
 finish types format
@@ -35,9 +41,10 @@ run unit npx --no-install vitest run --project unit --reporter verbose
 finish lint unit
 echo "== mount"
 npx --no-install vitest run --project mount --reporter verbose || failed=1
-after=$(grep -c fuse.clawfs /proc/self/mountinfo)
-if [ "$after" -gt "$before" ]; then
-  echo "== leftovers: FAILED, $((after - before)) ClawFS mounts were left behind"
+left=$(awk -v below="$TMPDIR/" 'index($5, below) == 1 { print $5 }' /proc/self/mountinfo)
+if [ -n "$left" ]; then
+  echo "== leftovers: FAILED, these mounts were left behind:"
+  echo "$left"
   failed=1
 fi
 if [ "$failed" = 0 ]; then echo "all tests passed"; else echo "some tests FAILED"; fi
