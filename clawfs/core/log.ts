@@ -55,14 +55,9 @@ export class Log {
     try {
       writeSync(STDERR, `${line}\n`)
     } catch (cause) {
-      // The terminal or pipe that read the log is gone. Serving the mount matters more than a log line.
-      if (
-        (cause as NodeJS.ErrnoException).code !== "EPIPE" &&
-        (cause as NodeJS.ErrnoException).code !== "EIO" &&
-        (cause as NodeJS.ErrnoException).code !== "ENOSPC" &&
-        (cause as NodeJS.ErrnoException).code !== "EAGAIN"
-      )
-        throw cause
+      // The terminal or pipe that read the log is gone; the disk that holds it is full, read-only, or fails. Serving the
+      // mount matters more than a log line.
+      if ((cause as NodeJS.ErrnoException).syscall === undefined) throw cause
     }
   }
 }

@@ -58,11 +58,11 @@ test("a warning throws where warnings are fatal, after it was written", () => {
   log.error("errors never throw")
 })
 
-test.each(["EPIPE", "EIO", "ENOSPC", "EAGAIN"])(
+test.each(["EPIPE", "EIO", "ENOSPC", "EAGAIN", "EROFS", "EDQUOT"])(
   "a log that can't be written (%s) does not end the server",
   (code) => {
     written.mockImplementation(() => {
-      throw Object.assign(new Error("write"), { code })
+      throw Object.assign(new Error("write"), { code, syscall: "write" })
     })
     new Log("x").error("x")
     expect(written).toHaveBeenCalledOnce()
