@@ -15,10 +15,8 @@ import {
 import { join } from "node:path"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
 import { Fault } from "../core/fault.ts"
+import { META, SEGMENTS, requireOwnFiles } from "../store/place.ts"
 import { filesystemOf, isClawfs } from "../sys/clawfs-mounts.ts"
-
-const META = "meta.db"
-const SEGMENTS = "segments"
 
 export interface StoreFiles {
   /** Absolute, without symbolic links. */
@@ -43,6 +41,7 @@ export function inspectStore(given: string): StoreFiles {
       hint: "name the directory that clawfs init made",
     })
   }
+  requireOwnFiles(path)
   const version = guarded(path, "read", () => formatOf(join(path, META)))
   guarded(path, "write to", () => accessSync(path, constants.W_OK))
   for (const name of readdirSync(path)) requireOwn(path, name)

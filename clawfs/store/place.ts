@@ -1,5 +1,5 @@
 /** The directory of a store: what must be in it, and what must not before one is made. */
-import { existsSync, readdirSync, statSync } from "node:fs"
+import { existsSync, readdirSync, statSync, type Dirent } from "node:fs"
 import { join } from "node:path"
 import { Fault } from "../core/fault.ts"
 
@@ -21,6 +21,43 @@ export function requireStore(directory: string): void {
       hint: "name the directory that clawfs init made",
     },
   )
+}
+
+const OTHERS_WRITE = 0o002
+/** Names that a store's files have, with what may stand behind them. */
+const FILE_NAMES = /^(meta\.db|journal|reserve$|lock$|clawfs\.log|supervisor\.json|scrub\.json)/
+const SEGMENT_NAME = /^\d{8}\.seg$/
+
+/**
+ * Throws `Fault("denied")` where something else than a file or directory of the store's own has one of its names, so that it
+ * would be written to, or waited for, in its place: a link, a FIFO, a device. Others who may write in the directory could
+ * exchange them at any time.
+ */
+export function requireOwnFiles(directory: string): void {
+  if ((statSync(directory).mode & OTHERS_WRITE) !== 0)
+    throw new Fault("denied", `everybody may write in the store ${directory}`, {
+      hint: `chmod 700 ${directory}`,
+    })
+  for (const entry of readdirSync(directory, { withFileTypes: true })) requireKind(directory, entry)
+  const segments = join(directory, SEGMENTS)
+  if (!existsSync(segments)) return
+  for (const entry of readdirSync(segments, { withFileTypes: true }))
+    if (SEGMENT_NAME.test(entry.name) && !entry.isFile()) throw foreign(segments, entry.name, "a file")
+}
+
+function requireKind(directory: string, entry: Dirent): void {
+  const { name } = entry
+  if (name === SEGMENTS || name === "index") {
+    if (!entry.isDirectory()) throw foreign(directory, name, "a directory")
+  } else if (name === "control.sock") {
+    if (!entry.isSocket()) throw foreign(directory, name, "a socket")
+  } else if (FILE_NAMES.test(name) && !entry.isFile()) throw foreign(directory, name, "a file")
+}
+
+function foreign(directory: string, name: string, kind: string): Fault {
+  return new Fault("denied", `${join(directory, name)} is not ${kind}, which a store has under this name`, {
+    hint: "look at what it is and who put it there; nothing was touched",
+  })
 }
 
 export function requireEmpty(directory: string): void {

@@ -165,10 +165,13 @@ function requireWritable(path: string): void {
   }
 }
 
+/** Never through a link. */
+const OPEN_LOG = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW
+
 const supervisorMain = fileURLToPath(new URL("../../supervisor/main.js", import.meta.url))
 
 async function background(options: SupervisorOptions, terminal: Terminal): Promise<ExitCode> {
-  const log = openSync(join(options.server.store, "clawfs.log"), "a", 0o600)
+  const log = openSync(join(options.server.store, "clawfs.log"), OPEN_LOG, 0o600)
   try {
     await supervise(options, log, true)
   } finally {
