@@ -1,21 +1,24 @@
 /** What makes commits durable, for whichever thread does it: the log first, then the WAL that names its records. */
-import { closeSync, existsSync, fdatasyncSync, openSync } from "node:fs"
+import { closeSync, existsSync, fdatasyncSync, openSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Fault } from "../core/fault.ts"
 import { segmentOf } from "../store/log-position.ts"
 import { segmentPath, syncDirectory } from "../store/segment-files.ts"
 import { META, SEGMENTS } from "../store/store.ts"
+import { HeldDirectory } from "../sys/held-directory.ts"
 import type { SessionMemory } from "./session-memory.ts"
 
 export class Disk {
   readonly #memory: SessionMemory
   readonly #segments: string
+  readonly #held: HeldDirectory
   readonly #walPath: string
   #wal: number | undefined
 
   constructor(store: string, memory: SessionMemory) {
     this.#memory = memory
     this.#segments = join(store, SEGMENTS)
+    this.#held = new HeldDirectory(this.#segments)
     this.#walPath = join(store, `${META}-wal`)
   }
 
@@ -50,7 +53,15 @@ export class Disk {
     }
   }
 
+  /** Segments that nothing points to any more. */
+  delete(ids: readonly number[]): void {
+    this.#held.requireHere()
+    for (const id of ids) rmSync(segmentPath(this.#segments, id), { force: true })
+  }
+
   #syncLog(): void {
+    // In a directory that took its place these segments would be missing, or others.
+    this.#held.requireHere()
     const [from, to] = [this.#memory.logSynced, this.#memory.logEnd]
     if (to <= from) return
     for (let id = Math.max(1, segmentOf(from)); id <= segmentOf(to); id += 1)

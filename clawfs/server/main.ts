@@ -8,6 +8,7 @@ import { present, unreachable } from "../core/assert.ts"
 import { Fault, describe } from "../core/fault.ts"
 import type { Wanted } from "../fs/search-directories.ts"
 import { Log } from "../core/log.ts"
+import { isLockOf } from "../store/lock.ts"
 import { CONTROL_SOCKET, shortSocketPath } from "../sys/socket-path.ts"
 import {
   ServerExit,
@@ -211,7 +212,17 @@ class Server {
   }
 }
 
+/** A store that has taken the place of the one that was mounted is not served in its stead. */
+function requireOwnStore(): void {
+  if (isLockOf(config.store, ServerFd.LOCK)) return
+  const message = `the store ${config.store} was moved away or replaced while it was mounted`
+  log.error("cannot start", { reason: message })
+  tell({ kind: "failed", fault: { kind: "io", message, hint: "move it back, or unmount" } })
+  process.exit(ServerExit.CANNOT_START)
+}
+
 async function start(): Promise<void> {
+  requireOwnStore()
   const server = new Server()
   const handlers = new Map<string, Handler>([
     ["status", () => server.status()],

@@ -2,7 +2,7 @@
  * Whatever may wait for the disk: fsync replies, the flush that bounds what a power cut can take, checkpoints, deleting
  * dead segments. Data goes to the disk before the metadata that names it: segments first, then the WAL.
  */
-import { rmSync, statSync } from "node:fs"
+import { statSync } from "node:fs"
 import { join } from "node:path"
 import { parentPort, workerData } from "node:worker_threads"
 import { present } from "../core/assert.ts"
@@ -12,8 +12,7 @@ import { Log } from "../core/log.ts"
 import { sendMessage } from "../fuse/channel.ts"
 import { standaloneReply } from "../fuse/reply.ts"
 import { Database } from "../store/database.ts"
-import { segmentPath } from "../store/segment-files.ts"
-import { META, SEGMENTS } from "../store/store.ts"
+import { META } from "../store/store.ts"
 import {
   ServerFd,
   type FlushRequest,
@@ -34,7 +33,6 @@ const { config, sync, wake } = workerData as WorkerData
 const main = present(parentPort, "parent port")
 const log = new Log("sync", { level: config.logLevel })
 const memory = new SessionMemory(ServerFd.MEMORY)
-const segments = join(config.store, SEGMENTS)
 const disk = new Disk(config.store, memory)
 /** Pins a snapshot during a checkpoint, so that no later commit gets into the database before its data is synced. */
 const pin = new Database(join(config.store, META), { readonly: true })
@@ -66,7 +64,8 @@ function syncAll(isLast = false): void {
 
 function deleteSegments(): void {
   isPressed = false
-  for (const id of deletable.splice(0)) rmSync(segmentPath(segments, id), { force: true })
+  disk.delete(deletable)
+  deletable.length = 0
 }
 
 /** Every fsync that has come in while the disk was busy is answered by one flush. */

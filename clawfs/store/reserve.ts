@@ -24,10 +24,15 @@ export class Reserve {
     this.#path = join(directory, "reserve")
   }
 
-  /** Bytes that the disk has left for an ordinary user. */
+  /** Bytes that the disk has left for an ordinary user. Where that can't be asked, the next write meets the reason. */
   get room(): number {
-    const { bavail, bsize } = statfsSync(this.#directory)
-    return bavail * bsize
+    try {
+      const { bavail, bsize } = statfsSync(this.#directory)
+      return bavail * bsize
+    } catch (cause) {
+      if (kindOfThrown(cause) === "bug") throw cause
+      return Infinity
+    }
   }
 
   /**

@@ -18,6 +18,7 @@ import {
 import { E } from "../core/errno.ts"
 import { Fault, describe, errnoOfThrown } from "../core/fault.ts"
 import { addressOf, checked, sysFault } from "../sys/ffi.ts"
+import { HeldDirectory } from "../sys/held-directory.ts"
 import { ftruncate, preadv, pwritev } from "../sys/libc.ts"
 import { damagedRow, moved, sumOfPart } from "./checksum.ts"
 import type { Counters } from "./counters.ts"
@@ -34,6 +35,7 @@ import {
   type RecordHeader,
   type RecordPlace,
 } from "./record.ts"
+import { rewriteLog } from "./rewrite.ts"
 import { segmentIds, segmentPath } from "./segment-files.ts"
 
 const SEGMENT_LIMIT = 64 * 1024 * 1024
@@ -81,6 +83,7 @@ export type Encode = (
 
 export class Segments implements Disposable {
   readonly #directory: string
+  readonly #held: HeldDirectory
   readonly #uuid: Buffer
   readonly #counters: Counters
   readonly #readOnly: boolean
@@ -105,6 +108,7 @@ export class Segments implements Disposable {
 
   constructor(db: Database, directory: string, uuid: Buffer, counters: Counters, readOnly: boolean) {
     this.#directory = directory
+    this.#held = new HeldDirectory(directory)
     this.#uuid = uuid
     this.#counters = counters
     this.#readOnly = readOnly
@@ -112,9 +116,14 @@ export class Segments implements Disposable {
     this.#save = db.query("INSERT OR REPLACE INTO segment (id, live) VALUES (?, ?)")
     this.#drop = db.query("DELETE FROM segment WHERE id = ?")
     this.#select = db.query("SELECT id, live FROM segment")
-    this.reload()
-    this.#requireRows()
-    this.#current = this.#resumeAt()
+    try {
+      this.reload()
+      this.#requireRows()
+      this.#current = this.#resumeAt()
+    } catch (thrown) {
+      this[Symbol.dispose]()
+      throw thrown
+    }
   }
 
   /** Live bytes by segment as the last commit left them. */
@@ -265,7 +274,8 @@ export class Segments implements Disposable {
   #startSegment(): void {
     const id = this.#current + 1
     const path = segmentPath(this.#directory, id)
-    const fd = openSync(path, "wx+", 0o600)
+    this.#held.requireHere()
+    const fd = this.#opened(path, "wx+")
     const header = encodeSegmentHeader({ id, uuid: this.#uuid, previousEnd: this.#tail })
     try {
       writeSync(fd, header, 0, header.length, 0)
@@ -343,6 +353,7 @@ export class Segments implements Disposable {
 
   /** Forces the segments from number `first` on to the disk, whoever wrote them: a killed server leaves some behind. */
   syncAll(first = 0): void {
+    this.#held.requireHere()
     for (const id of segmentIds(this.#directory).filter((each) => each >= first)) {
       const fd = openSync(segmentPath(this.#directory, id), "r")
       try {
@@ -351,6 +362,12 @@ export class Segments implements Disposable {
         closeSync(fd)
       }
     }
+  }
+
+  /** After a failed sync: see `rewriteLog`. */
+  rewrite(synced: number, end: number): void {
+    this.#held.requireHere()
+    rewriteLog(this.#directory, this.#uuid, synced, end)
   }
 
   /** Adds to (or takes from) the live bytes of a segment. */
@@ -387,15 +404,29 @@ export class Segments implements Disposable {
     const open = this.#files.get(id)
     if (open !== undefined) return open
     const path = segmentPath(this.#directory, id)
+    this.#held.requireHere()
     let fd: number
     try {
-      fd = openSync(path, this.#readOnly ? "r" : "r+")
+      fd = this.#opened(path, this.#readOnly ? "r" : "r+")
     } catch (cause) {
-      throw new Fault("corrupt", `segment ${id} can't be opened`, { cause })
+      const isLost = (cause as NodeJS.ErrnoException).code === "ENOENT"
+      throw new Fault(isLost ? "corrupt" : "io", `segment ${id} can't be opened`, { cause })
     }
     this.#checkHeader(id, fd)
     this.#remember(id, fd)
     return fd
+  }
+
+  /** Where no more files may be open, those that are kept open only for later make room. */
+  #opened(path: string, flags: string): number {
+    try {
+      return openSync(path, flags, 0o600)
+    } catch (thrown) {
+      const { code } = thrown as NodeJS.ErrnoException
+      if ((code !== "EMFILE" && code !== "ENFILE") || this.#files.size === 0) throw thrown
+      for (const id of [...this.#files.keys()]) this.close(id)
+      return openSync(path, flags, 0o600)
+    }
   }
 
   /** A segment of another store, or a file under a wrong name, is never read from. */
@@ -425,6 +456,7 @@ export class Segments implements Disposable {
 
   [Symbol.dispose](): void {
     for (const id of [...this.#files.keys()]) this.close(id)
+    this.#held[Symbol.dispose]()
   }
 }
 

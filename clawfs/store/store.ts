@@ -38,7 +38,7 @@ import { recoverFromPowerCut } from "./recovery.ts"
 import { Sealing } from "./sealing.ts"
 import { sealedCoding, sealedRecoding } from "./sealed-coding.ts"
 import { RESERVE_BYTES, Reserve, openOnFullDisk } from "./reserve.ts"
-import { requireWholeWal, rewriteLog } from "./rewrite.ts"
+import { requireWholeWal } from "./rewrite.ts"
 import { Schedules } from "./schedules.ts"
 import { Segments } from "./segments.ts"
 import { Snapshots } from "./snapshots.ts"
@@ -418,7 +418,7 @@ export class Store implements Disposable {
    */
   makeGood(): void {
     this.settle()
-    rewriteLog(join(this.directory, SEGMENTS), this.uuid, this.#logSynced(), this.logEnd)
+    this.#segments.rewrite(this.#logSynced(), this.logEnd)
     requireWholeWal(this.#db)
     // What the WAL holds gets into the database, which is synced itself.
     if (this.#db.withoutWaiting(() => this.#db.checkpoint("TRUNCATE")).isBusy)

@@ -13,7 +13,7 @@ import type { Log } from "../core/log.ts"
 import { mountFuse, unmountFuse, type MountOptions } from "../fuse/mount.ts"
 import { ServerExit, type FaultReport, type ServerConfig, type ServerReport } from "../server/messages.ts"
 import { SessionMemory, createSessionMemory } from "../server/session-memory.ts"
-import { lockStore } from "../store/lock.ts"
+import { isLockOf, lockStore } from "../store/lock.ts"
 import { setReadAhead } from "../sys/read-ahead.ts"
 import { ownStartTime } from "../sys/process-identity.ts"
 import type { SupervisorState } from "../../schema/supervisor-state.ts"
@@ -85,14 +85,20 @@ export class Supervisor {
       this.#setState("starting")
       this.#startServer()
     })
-    removeState(this.#options.server.store)
+    if (this.#isStoreThere) removeState(this.#options.server.store)
     this.#memory[Symbol.dispose]()
     for (const fd of Object.values(this.#fds)) closeSync(fd)
     if (fault !== undefined) throw fault
   }
 
+  /** Another store may have taken its place. */
+  get #isStoreThere(): boolean {
+    return isLockOf(this.#options.server.store, this.#fds.lock)
+  }
+
   #setState(state: SupervisorState["state"]): void {
     this.#state = state
+    if (!this.#isStoreThere) return
     try {
       writeState(this.#options.server.store, {
         pid: process.pid,

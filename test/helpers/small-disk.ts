@@ -1,7 +1,7 @@
 /** A small filesystem of its own for one test: in memory, or of another kind in a file. */
 import { spawnSync } from "node:child_process"
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs"
-import { join } from "node:path"
+import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { basename, join } from "node:path"
 import { temporaryDirectory } from "./mount.ts"
 import { requirePrograms } from "./requirements.ts"
 
@@ -63,6 +63,21 @@ export class SmallDisk implements Disposable {
       encoding: "utf8",
     })
     return status === 0 ? undefined : stderr
+  }
+
+  /** Of ext4: it takes a damage for found and becomes read-only, as after an error of the device; for as long as it is mounted. */
+  failReadOnly(): void {
+    command("mount", ["-o", "remount,errors=remount-ro", this.path])
+    const device = spawnSync("findmnt", ["-no", "SOURCE", this.path], { encoding: "utf8" }).stdout.trim()
+    writeFileSync(`/sys/fs/ext4/${basename(device)}/trigger_fs_error`, "1")
+  }
+
+  /** Mounts it anew, as after a reboot: what fsck(8) finds of the failure is mended. */
+  replug(options = "rw"): void {
+    command("umount", [this.path])
+    const image = join(this.#base, "image")
+    spawnSync("e2fsck", ["-fy", image])
+    command("mount", ["-o", `loop,${options}`, image, this.path])
   }
 
   [Symbol.dispose](): void {
