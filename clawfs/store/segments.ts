@@ -100,6 +100,8 @@ export class Segments implements Disposable {
   readonly #drop: Query<[number]>
   readonly #select: Query<[], [number, number]>
   readonly #limit: number
+  /** Emptied by commits of an earlier server, which was killed before it had deleted them. */
+  readonly #strays: number[] = []
   #current = 0
   /** Where the current segment ends; 0 when that is not known. */
   #tail = 0
@@ -120,6 +122,7 @@ export class Segments implements Disposable {
       this.reload()
       this.#requireRows()
       this.#current = this.#resumeAt()
+      if (!readOnly) this.#strays.push(...this.#withoutRows())
     } catch (thrown) {
       this[Symbol.dispose]()
       throw thrown
@@ -135,6 +138,10 @@ export class Segments implements Disposable {
       this.#live.set(id, live)
       this.#rows.set(id, live)
     }
+  }
+
+  #withoutRows(): number[] {
+    return segmentIds(this.#directory).filter((id) => id < this.#current && !this.#rows.has(id))
   }
 
   /** A segment that counts too little would be deleted: nothing is done with a table that is damaged. */
@@ -378,7 +385,9 @@ export class Segments implements Disposable {
 
   /** Writes the changed counts; part of every commit. Returns segments that nothing points to any more. */
   save(): number[] {
-    const dead: number[] = []
+    const dead = this.#strays.splice(0)
+    // A server that was killed, or a batch that was rolled back, may have made a segment that no commit had heard of.
+    this.#counters.lastSegment = Math.max(this.#counters.lastSegment, this.#current)
     for (const id of this.#changed) {
       const live = this.#live.get(id) ?? 0
       if (live > 0 || (id === this.#current && !this.#retire())) this.#putRow(id, live)

@@ -156,8 +156,13 @@ export class TestServer implements Disposable {
 
   /** Nothing comes in for a moment: what was answered is committed. */
   pause(): typeof KILLED | undefined {
+    return this.between(() => this.store.commit())
+  }
+
+  /** Work that is no request, such as an order of the control socket; its commits are moments to be killed at too. */
+  between(run: () => void): typeof KILLED | undefined {
     try {
-      this.store.commit()
+      run()
     } catch (thrown) {
       if (!this.#isKilled) throw thrown
     }
