@@ -122,8 +122,9 @@ function parseRequest(line: Buffer): Request | Fault {
 }
 
 function failure(id: number, thrown: unknown): Response {
-  const kind = thrown instanceof Fault ? thrown.kind : "bug"
-  return { v: PROTOCOL_VERSION, id, ok: false, error: { kind, message: describe(thrown) } }
+  const { kind, hint } = thrown instanceof Fault ? thrown : { kind: "bug", hint: undefined }
+  const error = { kind, message: describe(thrown), ...(hint === undefined ? {} : { hint }) }
+  return { v: PROTOCOL_VERSION, id, ok: false, error }
 }
 
 /** Resolves when there is room for the next answer, or nobody to send it to. */

@@ -41,6 +41,12 @@ const handlers = new Map<string, Handler>([
     },
   ],
   [
+    "refuse with a hint",
+    () => {
+      throw new Fault("busy", "not now", { hint: "try later" })
+    },
+  ],
+  [
     "break",
     () => {
       throw new TypeError("x is undefined")
@@ -110,6 +116,12 @@ describe("a request", () => {
   test("fails with what the method says", async () => {
     expect(await exchange(requestLine(1, "refuse"), 1)).toEqual([failure(1, "busy", "not now")])
     expect(log.take()).toEqual([])
+  })
+
+  test("fails with what is to be done about it", async () => {
+    expect(await exchange(requestLine(1, "refuse with a hint"), 1)).toEqual([
+      { v: 1, id: 1, ok: false, error: { kind: "busy", message: "not now", hint: "try later" } },
+    ])
   })
 
   test("fails as a bug when the method breaks, which is logged", async () => {
