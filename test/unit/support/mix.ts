@@ -288,7 +288,9 @@ class Mix implements Disposable {
     disk.isFull = false
     this.#kill()
     this.#untilDone(() => new Removal(this.#server.env).slice(100) > 0)
+    // Unlinked files give their bytes back when they are buried.
     this.#untilDone(() => {
+      this.#server.store.settle()
       this.#server.store.cleanAll()
       return false
     })
