@@ -104,8 +104,9 @@ describe.each([
     const { snapshots, schedules } = fs.store
     const asked = table === "snapshot" ? () => snapshots.find("second") : () => schedules.all()
     expect(fault(asked).kind).toBe("corrupt")
-    expect(findings()).toEqual([
+    // Besides, a row of a snapshot that does not fit what is there is a finding of its own.
+    expect(findings()).toContain(
       `the table of ${table === "snapshot" ? "snapshots" : "schedules"} is not as it was written`,
-    ])
+    )
   })
 })
