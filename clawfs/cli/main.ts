@@ -4,7 +4,7 @@ import { describe } from "../core/fault.ts"
 import { VERSION } from "../core/version.ts"
 import { readArguments } from "./arguments.ts"
 import { UsageError, type Command } from "./command.ts"
-import { COMMANDS } from "./commands.ts"
+import { allCommands, COMMAND_NAMES, commandNamed } from "./commands.ts"
 import { ExitCode, exitCodeOf } from "./exit-code.ts"
 import { helpOf, overview } from "./help.ts"
 import { faultOf } from "./node-fault.ts"
@@ -24,24 +24,24 @@ async function main([name, ...rest]: readonly string[]): Promise<ExitCode> {
     case "-h":
     case "--help":
     case "help":
-      return help(name === "help" ? rest : [])
+      return await help(name === "help" ? rest : [])
     default:
-      return await run(find(name), rest)
+      return await run(await find(name), rest)
   }
 }
 
-function help([name, surplus]: readonly string[]): ExitCode {
+async function help([name, surplus]: readonly string[]): Promise<ExitCode> {
   if (surplus !== undefined) throw new UsageError("help explains one command at a time", LIST)
   const asksOverview = name === undefined || name === "--help" || name === "-h"
-  terminal.out(asksOverview ? overview(COMMANDS) : helpOf(find(name)))
+  terminal.out(asksOverview ? overview(await allCommands()) : helpOf(await find(name)))
   return ExitCode.OK
 }
 
-function find(name: string): Command {
-  const found = COMMANDS.find((candidate) => candidate.name === name)
+async function find(name: string): Promise<Command> {
+  const found = await commandNamed(name)
   if (found !== undefined) return found
   if (name.startsWith("-")) throw new UsageError(`there is no option ${name} before a command`, LIST)
-  const names = [...COMMANDS.map((each) => each.name), "help"]
+  const names = [...COMMAND_NAMES, "help"]
   const similar = ALIASES.get(name) ?? closest(name, names)
   throw new UsageError(
     `there is no command "${name}"`,

@@ -4,8 +4,10 @@ import { join } from "node:path"
 import { afterAll, beforeAll, expect, test, type TestContext } from "vitest"
 import { run } from "../helpers/exec.ts"
 import { requirePrograms, skipIf } from "../helpers/requirements.ts"
-import { COMMANDS } from "../../clawfs/cli/commands.ts"
+import { allCommands } from "../../clawfs/cli/commands.ts"
 import { Namespace, Place, clawfs, inPlace, requireMounts } from "./harness.ts"
+
+const COMMANDS = await allCommands()
 
 let place: Place
 let directory: string

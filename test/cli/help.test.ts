@@ -2,13 +2,15 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { beforeEach, describe, expect, test } from "vitest"
-import { COMMANDS } from "../../clawfs/cli/commands.ts"
+import { allCommands } from "../../clawfs/cli/commands.ts"
 import { ExitCode } from "../../clawfs/cli/exit-code.ts"
 import { helpOf, overview } from "../../clawfs/cli/help.ts"
 import { closest } from "../../clawfs/cli/suggest.ts"
 import { repository } from "../helpers/programs.ts"
 import { skipIf } from "../helpers/requirements.ts"
 import { clawfs, requireBuild, said } from "./harness.ts"
+
+const COMMANDS = await allCommands()
 
 const manual = readFileSync(join(repository, "docs", "CLI.md"), "utf8")
 
