@@ -23,7 +23,7 @@ mkdir "$work"
 if git rev-parse --git-dir >/dev/null 2>&1 && git rev-parse HEAD >/dev/null 2>&1; then
   git clone -q --no-hardlinks . "$work/tree" 2>/dev/null
 else
-  mkdir "$work/tree" && cp -a clawfs keyring schema migrations docs ./*.md "$work/tree/"
+  mkdir "$work/tree" && cp -a clawfs keyring vault schema migrations docs ./*.md "$work/tree/"
 fi
 cp -a node_modules/typescript "$work/typescript"
 files=$(find "$work" -type f | wc -l)

@@ -17,13 +17,33 @@ node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.ex
   exit 1
 }
 
+# library SONAME PACKAGE: names the package unless the library is there
+library() {
+  compgen -G "/usr/lib/*/$1" >/dev/null || compgen -G "/lib/*/$1" >/dev/null || echo "- $2"
+}
+# tss DRIVER...: tpm2-tss with these drivers
+tss() {
+  library libtss2-esys.so.0 libtss2-esys-3.0.2-0
+  library libtss2-mu.so.0 libtss2-mu0
+  library libtss2-rc.so.0 libtss2-rc0
+  library libtss2-tctildr.so.0 libtss2-tctildr0
+  for driver; do library "libtss2-tcti-$driver.so.0" "libtss2-tcti-${driver}0"; done
+}
 # command -> Debian package
 needs() {
   echo fusermount3 fuse3
   echo git git
   case $purpose in
-    demo | install) ;;
-    test) printf '%s\n' 'rsync rsync' 'strace strace' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs' ;;
+    demo | install)
+      # What the vault needs to use a TPM, where there is one.
+      [ ! -e /dev/tpmrm0 ] || tss device
+      ;;
+    test)
+      tss device swtpm pcap
+      library libsodium.so.23 libsodium23
+      printf '%s\n' 'swtpm swtpm' 'tpm2_pcrread tpm2-tools'
+      printf '%s\n' 'rsync rsync' 'strace strace' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs'
+      ;;
     bench)
       printf '%s\n' 'cc gcc' 'make make' 'pkg-config pkg-config' 'gocryptfs gocryptfs' 'rsync rsync' 'rg ripgrep'
       [ -e /usr/include/fuse3/fuse.h ] || echo '- libfuse3-dev'
@@ -53,7 +73,7 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   touch node_modules/.package-lock.json
 fi
 
-if [ ! -e dist/.built ] || [ -n "$(find clawfs keyring schema migrations tsconfig*.json -newer dist/.built -print -quit)" ]; then
+if [ ! -e dist/.built ] || [ -n "$(find clawfs keyring vault schema migrations tsconfig*.json -newer dist/.built -print -quit)" ]; then
   say "building"
   rm -rf dist
   npx --no-install tsc -p tsconfig.build.json

@@ -128,7 +128,7 @@ function filesIn(folders: readonly string[]): string[] {
     .sort()
 }
 
-const product = filesIn(["clawfs", "keyring", "schema", "migrations"])
+const product = filesIn(["clawfs", "keyring", "vault", "schema", "migrations"])
 const everything = [...product, ...filesIn(["test", "bench"])]
 const textOf = (path: string): string => readFileSync(join(repository, path), "utf8")
 

@@ -83,7 +83,7 @@ interface Import {
   readonly isLate: boolean
 }
 
-const sources = ["clawfs", "keyring", "schema", "migrations"]
+const sources = ["clawfs", "keyring", "vault", "schema", "migrations"]
   .flatMap((folder) =>
     readdirSync(join(repository, folder), { recursive: true, encoding: "utf8" }).map((name) =>
       join(folder, name),

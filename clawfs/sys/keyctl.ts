@@ -1,6 +1,7 @@
 /**
  * The kernel's keyrings (keyrings(7)) through syscall(2): memory of the kernel that is never swapped or dumped. A session
- * keyring belongs to a process and those that it starts; other processes, of the same user too, can't read it.
+ * keyring belongs to a process and those that it starts, a process keyring to one process alone; other processes, of the
+ * same user too, can't read them. A thread sees the process keyring only if it was started after the keyring was made.
  */
 import { E, type Errno } from "../core/errno.ts"
 import { bind, checked, lastErrno, sysFault } from "./ffi.ts"
@@ -14,8 +15,12 @@ const JOIN_SESSION_KEYRING = 1
 const SETPERM = 5
 const SEARCH = 10
 const READ = 11
+const SET_TIMEOUT = 15
 const INVALIDATE = 21
-const SESSION_KEYRING = -3
+
+/** Special numbers of keyrings (keyctl(2)). */
+export const Ring = { PROCESS: -2, SESSION: -3 } as const
+export type Ring = (typeof Ring)[keyof typeof Ring]
 /** The possessor may do everything, nobody else anything, not even see that it is there. */
 const POSSESSOR_ONLY = 0x3f00_0000
 const TYPE = "user"
@@ -41,23 +46,31 @@ export function joinSessionKeyring(): void {
   checked("keyctl", numbersCall(numbers.keyctl, JOIN_SESSION_KEYRING, 0, 0, 0, 0))
 }
 
-/** Puts a key into the session keyring; one of the same name gets the new bytes. Throws a `SysFault`. */
-export function addKey(name: string, bytes: Uint8Array): void {
+/** Puts a key into a keyring; one of the same name gets the new bytes. Throws a `SysFault`. */
+export function addKey(name: string, bytes: Uint8Array, ring: Ring = Ring.SESSION): void {
   if (numbers === undefined) throw sysFault("add_key")
-  const key = checked("add_key", addKeyCall(numbers.addKey, TYPE, name, bytes, bytes.length, SESSION_KEYRING))
+  const key = checked("add_key", addKeyCall(numbers.addKey, TYPE, name, bytes, bytes.length, ring))
   checked("keyctl", numbersCall(numbers.keyctl, SETPERM, key, POSSESSOR_ONLY, 0, 0))
 }
 
-/** Fills `into` from the key `name` of the session keyring; false where there is none, or it is not as long. */
-export function readKey(name: string, into: Buffer): boolean {
-  const key = search(name)
+/** Fills `into` from the key `name`; false where there is none (any more), or it is not as long. */
+export function readKey(name: string, into: Uint8Array, ring: Ring = Ring.SESSION): boolean {
+  const key = search(name, ring)
   if (key === undefined || numbers === undefined) return false
   return readCall(numbers.keyctl, READ, key, into, into.length, 0) === into.length
 }
 
+/** The kernel forgets the key after so many seconds from now; false where there is none (any more). 0: never. */
+export function expireKey(name: string, seconds: number, ring: Ring = Ring.SESSION): boolean {
+  const key = search(name, ring)
+  if (key === undefined || numbers === undefined) return false
+  checked("keyctl", numbersCall(numbers.keyctl, SET_TIMEOUT, key, seconds, 0, 0))
+  return true
+}
+
 /** The key is gone when this returns; none is no error. */
-export function dropKey(name: string): void {
-  const key = search(name)
+export function dropKey(name: string, ring: Ring = Ring.SESSION): void {
+  const key = search(name, ring)
   if (key === undefined || numbers === undefined) return
   checked("keyctl", numbersCall(numbers.keyctl, INVALIDATE, key, 0, 0, 0))
 }
@@ -67,9 +80,9 @@ const ABSENT: readonly Errno[] = [E.ENOKEY, E.ENOSYS, E.EPERM, E.EACCES]
 const EXPIRED = 127
 const REVOKED = 128
 
-function search(name: string): number | undefined {
+function search(name: string, ring: Ring): number | undefined {
   if (numbers === undefined) return undefined
-  const key = searchCall(numbers.keyctl, SEARCH, SESSION_KEYRING, TYPE, name, 0)
+  const key = searchCall(numbers.keyctl, SEARCH, ring, TYPE, name, 0)
   if (key >= 0) return key
   const errno = lastErrno()
   if (ABSENT.includes(errno as Errno) || errno === EXPIRED || errno === REVOKED) return undefined

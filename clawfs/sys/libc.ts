@@ -32,6 +32,19 @@ export const mmap = bind<
   unknown
 >("void* mmap(void*, size_t, int, int, int, int64_t)")
 export const munmap = bind<[address: unknown, length: number]>("int munmap(void*, size_t)")
+/** mlock(2), madvise(2) */
+export const mlock = bind<[address: unknown, length: number]>("int mlock(void*, size_t)")
+export const madvise = bind<[address: unknown, length: number, advice: number]>(
+  "int madvise(void*, size_t, int)",
+)
+/** memfd_secret(2), pidfd_send_signal(2): glibc has no functions of their own for them */
+export const syscall2 = bind<[number: number, a: number, b: number, c: null, d: number]>(
+  "long syscall(long, long, long, void*, long)",
+)
+/** setenv(3): what a library's getenv(3) sees; in a worker thread `process.env` is a copy */
+export const setenv = bind<[name: string, value: string, overwrite: number]>(
+  "int setenv(const char*, const char*, int)",
+)
 /** memfd_create(2) */
 export const memfdCreate = bind<[name: string, flags: number]>("int memfd_create(const char*, unsigned int)")
 /** ftruncate(2), fallocate(2) */
