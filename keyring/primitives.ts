@@ -87,6 +87,13 @@ export function expand(key: Uint8Array, label: string): Buffer {
   return out
 }
 
+/** The same into `out`, 32 bytes of the caller's memory. */
+export function expandInto(out: Buffer, key: Uint8Array, label: string): void {
+  const block = hmac(key, Buffer.from(`${label}\u0001`, "latin1"))
+  block.copy(out)
+  wipe(block)
+}
+
 const pool = Buffer.allocUnsafeSlow(4096)
 let pooled = pool.length
 

@@ -3,10 +3,9 @@
  * is never swapped and in no core dump. Where the kernel or a sandbox does not offer that: locked memory outside of dumps,
  * and if even that is refused, plain memory. Which one it is must be shown to the user.
  */
-import { closeSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
 import { pointerValue, viewOf } from "./ffi.ts"
-import { ftruncate, madvise, mlock, mmap, munmap, syscall2 } from "./libc.ts"
+import { close, ftruncate, madvise, mlock, mmap, munmap, syscall2 } from "./libc.ts"
 
 export type SecretMemoryKind = "secret" | "locked" | "plain"
 
@@ -60,7 +59,7 @@ const MAP: Readonly<Record<SecretMemoryKind, (length: number) => unknown>> = {
       if (ftruncate(fd, length) !== 0) return undefined
       return mapped(length, MAP_SHARED, fd)
     } finally {
-      closeSync(fd)
+      close(fd)
     }
   },
   locked: (length) => {
