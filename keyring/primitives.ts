@@ -136,6 +136,14 @@ export function openBlob(key: Uint8Array, aad: Uint8Array, blob: Uint8Array): Bu
   return primitives().open(key, nonce, aad, sealed, plain, blob.subarray(end)) ? plain : undefined
 }
 
+/** The same into `out`, which must be as long as what was sealed; false, and zeroes there, for anything else. */
+export function openBlobInto(key: Uint8Array, aad: Uint8Array, blob: Uint8Array, out: Buffer): boolean {
+  const end = blob.length - TAG_BYTES
+  if (out.length !== blob.length - BLOB_OVERHEAD) return false
+  const sealed = blob.subarray(NONCE_BYTES, end)
+  return primitives().open(key, blob.subarray(0, NONCE_BYTES), aad, sealed, out, blob.subarray(end))
+}
+
 /** The 32 bytes that an SIV message is made from: the first 16 are its IV, the rest is for whoever needs a keyed hash. */
 export function sivMac(macKey: Uint8Array, aad: Uint8Array, plain: Uint8Array): Buffer {
   return hmac(macKey, aad, plain)

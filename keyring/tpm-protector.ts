@@ -108,6 +108,11 @@ export class TpmOpener implements Opener {
   }
 }
 
+/** `Tpm.identity` of the TPM that sealed it. */
+export function sealedBy(sealed: Buffer): Buffer {
+  return partsOf(sealed)[0]
+}
+
 function partsOf(sealed: Buffer): [Buffer, Buffer, Buffer] {
   try {
     const reader = new Reader(sealed)

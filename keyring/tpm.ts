@@ -149,6 +149,16 @@ export class Tpm implements Disposable {
     return handle
   }
 
+  /** Name of the storage root key: another TPM has another, and so has this one when it was cleared. */
+  identity(): Buffer {
+    const parent = this.#parent()
+    try {
+      return this.#nameOf(parent.handle)
+    } finally {
+      parent.done()
+    }
+  }
+
   /** Values of PCRs in the SHA-256 bank, in ascending order of their numbers. */
   pcrValues(pcrs: readonly number[]): Buffer[] {
     const sorted = [...pcrs].sort((a, b) => a - b)

@@ -14,6 +14,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   keyring: ["clawfs/core", "clawfs/sys"],
   "clawfs/fuse": ["clawfs/core", "clawfs/sys"],
   "clawfs/store": ["clawfs/core", "clawfs/sys", "keyring", "schema", "migrations"],
+  vault: ["clawfs/core", "clawfs/sys", "clawfs/store", "keyring", "migrations"],
   "clawfs/search/document.ts": [],
   "clawfs/search/extract": ["clawfs/core", "clawfs/sys", "clawfs/search/document.ts"],
   "clawfs/search/chunk": ["clawfs/core", "clawfs/search/document.ts", "clawfs/search/extract"],

@@ -1,0 +1,199 @@
+/**
+ * The audit: a row for each use, refusal and change, written in the same transaction. Each row's MAC covers the row and the
+ * MAC before it, and the head's covers how far the chain goes, so that without the key no row can be changed, removed,
+ * moved or cut off. Names of secrets are not in it, only their ids; values never.
+ */
+import { randomSecret, wipe } from "../keyring/secret.ts"
+import { hmac, sameBytes } from "../keyring/primitives.ts"
+import type { Query } from "../clawfs/store/database.ts"
+import { bound } from "./bound.ts"
+import type { VaultDatabase } from "./database.ts"
+import { damaged, type VaultKeys } from "./keys.ts"
+
+/** Who asked: what the kernel says of a process. */
+export interface Subject {
+  readonly uid: number
+  readonly pid: number
+  /** The program's file. */
+  readonly program?: string | undefined
+  /** SHA-256 of that file, hexadecimal. */
+  readonly hash?: string | undefined
+}
+
+export interface AuditEvent {
+  readonly event: string
+  /** "done", or why not. */
+  readonly outcome: string
+  readonly subject: Subject
+  readonly secret?: Buffer
+  readonly version?: number
+  /** Never a value; no name either. */
+  readonly detail?: Readonly<Record<string, unknown>>
+}
+
+export interface AuditRow {
+  readonly seq: number
+  readonly time: number
+  readonly event: string
+  readonly outcome: string
+  readonly subject: string
+  readonly secret: Buffer
+  readonly version: number
+  readonly detail: string
+  readonly mac: Buffer
+}
+
+type Cells = [
+  seq: number,
+  time: number,
+  event: string,
+  outcome: string,
+  subject: string,
+  secret: Buffer,
+  version: number,
+  detail: string,
+  mac: Buffer,
+]
+
+export interface AuditFilter {
+  /** Milliseconds since 1970. */
+  readonly since?: number | undefined
+  readonly secret?: Buffer | undefined
+  readonly uid?: number | undefined
+}
+
+const EMPTY = Buffer.alloc(0)
+const COLUMNS = "seq, time, event, outcome, subject, secret, version, detail, mac"
+const PAGE = 1000
+
+export class Audit {
+  readonly #insert: Query<Cells>
+  readonly #head: Query<[], [seq: number, cut: number, cutMac: Buffer, mac: Buffer]>
+  readonly #setHead: Query<[seq: number, mac: Buffer]>
+  readonly #macOf: Query<[seq: number], [mac: Buffer]>
+  readonly #page: Query<[after: number, count: number], Cells>
+  readonly #wrapped: Query<[], [key: Buffer]>
+
+  constructor(db: VaultDatabase) {
+    this.#insert = db.query(`INSERT INTO audit (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#head = db.query("SELECT seq, cut, cut_mac, mac FROM audit_head")
+    this.#setHead = db.query("UPDATE audit_head SET seq = ?, mac = ?")
+    this.#macOf = db.query("SELECT mac FROM audit WHERE seq = ?")
+    this.#page = db.query(`SELECT ${COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?`)
+    this.#wrapped = db.query("SELECT audit_key FROM vault")
+  }
+
+  /** The first rows of a new vault's audit: none, and a head that says so. Returns the chain's key, wrapped. */
+  static begin(db: VaultDatabase, keys: VaultKeys): Buffer {
+    const key = randomSecret()
+    const mac = headMac(key, keys.uuid, { seq: 0, cut: 0, cutMac: EMPTY }, EMPTY)
+    db.query<[Buffer, Buffer]>("INSERT INTO audit_head VALUES (1, 0, 0, ?, ?)").run(EMPTY, mac)
+    const wrapped = keys.seal("audit", keyBinding(keys), key)
+    wipe(key)
+    return wrapped
+  }
+
+  /** The chain's key, wrapped by the next root key. */
+  static rewrap(wrapped: Buffer, keys: VaultKeys, next: VaultKeys): Buffer {
+    return keys.withWrapped("audit", keyBinding(keys), wrapped, "the audit's key", (key) =>
+      next.seal("audit", keyBinding(next), key),
+    )
+  }
+
+  #withKey<T>(keys: VaultKeys, work: (key: Buffer) => T): T {
+    const [wrapped] = this.#wrapped.get() ?? [EMPTY]
+    return keys.withWrapped("audit", keyBinding(keys), wrapped, "the audit's key", work)
+  }
+
+  /** Adds a row; the caller is in a transaction. Returns its number. */
+  append(keys: VaultKeys, { event, outcome, subject, secret, version, detail }: AuditEvent): number {
+    return this.#withKey(keys, (key) => {
+      const head = this.#checkedHead(key, keys.uuid)
+      const row = {
+        seq: head.seq + 1,
+        time: Date.now(),
+        event,
+        outcome,
+        subject: JSON.stringify(subject),
+        secret: secret ?? EMPTY,
+        version: version ?? 0,
+        detail: JSON.stringify(detail ?? {}),
+      }
+      const mac = rowMac(key, keys.uuid, row, head.last)
+      const { seq, time } = row
+      this.#insert.run(seq, time, event, outcome, row.subject, row.secret, row.version, row.detail, mac)
+      this.#setHead.run(row.seq, headMac(key, keys.uuid, { ...head, seq: row.seq }, mac))
+      return row.seq
+    })
+  }
+
+  /** Throws `Fault("corrupt")` for a head that is not ours, and for a chain that ends before it. */
+  #checkedHead(key: Buffer, uuid: Buffer): Head & { readonly last: Buffer } {
+    const [seq, cut, cutMac, mac] = this.#head.get() ?? [-1, 0, EMPTY, EMPTY]
+    const last = seq === cut ? cutMac : this.#macOf.get(seq)?.[0]
+    if (last === undefined || !sameBytes(headMac(key, uuid, { seq, cut, cutMac }, last), mac))
+      throw damaged("the audit's end")
+    return { seq, cut, cutMac, last }
+  }
+
+  /** Rows in order, the newest last. */
+  *rows({ since, secret, uid }: AuditFilter = {}): Generator<AuditRow> {
+    for (let after = 0; ;) {
+      const page = this.#page.all(after, PAGE)
+      if (page.length === 0) return
+      for (const cells of page) {
+        const row = rowOf(cells)
+        after = row.seq
+        const isOf = uid === undefined || (JSON.parse(row.subject) as Subject).uid === uid
+        if (row.time >= (since ?? 0) && (secret?.equals(row.secret) ?? true) && isOf) yield row
+      }
+    }
+  }
+
+  /**
+   * Goes over the whole chain. Returns its length and its last MAC, to be kept elsewhere: with it a later look can tell
+   * whether the database was put back to an earlier state. Throws `Fault("corrupt")` with the number of the first row that
+   * is not as it was written. `known`: a MAC that was noted before, and must be in the chain.
+   */
+  verify(keys: VaultKeys, known?: { seq: number; mac: Buffer }): { rows: number; seq: number; mac: Buffer } {
+    return this.#withKey(keys, (key) => {
+      const head = this.#checkedHead(key, keys.uuid)
+      let [seq, mac, rows] = [head.cut, head.cutMac, 0]
+      for (const row of this.rows()) {
+        const expected = rowMac(key, keys.uuid, row, mac)
+        if (row.seq !== seq + 1 || !sameBytes(expected, row.mac)) throw damaged(`row ${seq + 1} of the audit`)
+        if (known?.seq === row.seq && !sameBytes(known.mac, row.mac))
+          throw damaged(`row ${row.seq} of the audit`)
+        ;[seq, mac, rows] = [row.seq, row.mac, rows + 1]
+      }
+      if (seq !== head.seq || (known !== undefined && known.seq > seq)) throw damaged("the audit's end")
+      return { rows, seq, mac }
+    })
+  }
+}
+
+interface Head {
+  readonly seq: number
+  readonly cut: number
+  readonly cutMac: Buffer
+}
+
+function keyBinding({ uuid, epoch }: VaultKeys): Buffer {
+  return bound("audit key", uuid, epoch)
+}
+
+function headMac(key: Buffer, uuid: Buffer, { seq, cut, cutMac }: Head, last: Buffer): Buffer {
+  return hmac(key, bound("audit head", uuid, seq, cut, cutMac, last))
+}
+
+function rowMac(key: Buffer, uuid: Buffer, row: Omit<AuditRow, "mac">, before: Buffer): Buffer {
+  const { seq, time, event, outcome, subject, secret, version, detail } = row
+  return hmac(
+    key,
+    bound("audit row", ...[uuid, before, seq, time, event, outcome, subject, secret, version, detail]),
+  )
+}
+
+function rowOf([seq, time, event, outcome, subject, secret, version, detail, mac]: Cells): AuditRow {
+  return { seq, time, event, outcome, subject, secret, version, detail, mac }
+}

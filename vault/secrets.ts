@@ -1,0 +1,60 @@
+/** Table `secret`: which secrets there are, and what is known of them. */
+import type { Query } from "../clawfs/store/database.ts"
+import type { VaultDatabase } from "./database.ts"
+import type { VaultKeys } from "./keys.ts"
+import { nameTag, openMetadata, sealMetadata, type Metadata } from "./metadata.ts"
+
+export interface SecretEntry {
+  readonly id: Buffer
+  readonly metadata: Metadata
+}
+
+export class Secrets {
+  readonly #byTag: Query<[tag: Buffer], [id: Buffer, sealed: Buffer]>
+  readonly #byId: Query<[id: Buffer], [id: Buffer, sealed: Buffer]>
+  readonly #all: Query<[], [id: Buffer, sealed: Buffer]>
+  readonly #put: Query<[id: Buffer, tag: Buffer, sealed: Buffer]>
+  readonly #delete: Query<[id: Buffer]>
+
+  constructor(db: VaultDatabase) {
+    this.#byTag = db.query("SELECT id, sealed FROM secret WHERE name_tag = ?")
+    this.#byId = db.query("SELECT id, sealed FROM secret WHERE id = ?")
+    this.#all = db.query("SELECT id, sealed FROM secret")
+    this.#put = db.query("INSERT OR REPLACE INTO secret (id, name_tag, sealed) VALUES (?, ?, ?)")
+    this.#delete = db.query("DELETE FROM secret WHERE id = ?")
+  }
+
+  find(keys: VaultKeys, name: string): SecretEntry | undefined {
+    const row = this.#byTag.get(nameTag(keys, name))
+    return row === undefined ? undefined : entryOf(keys, row)
+  }
+
+  byId(keys: VaultKeys, id: Buffer): SecretEntry | undefined {
+    const row = this.#byId.get(id)
+    return row === undefined ? undefined : entryOf(keys, row)
+  }
+
+  /** By name. */
+  all(keys: VaultKeys): SecretEntry[] {
+    const entries = this.#all.all().map((row) => entryOf(keys, row))
+    return entries.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+  }
+
+  put(keys: VaultKeys, { id, metadata }: SecretEntry): void {
+    this.#put.run(id, nameTag(keys, metadata.name), sealMetadata(keys, id, metadata))
+  }
+
+  delete(id: Buffer): void {
+    this.#delete.run(id)
+  }
+
+  /** Everything under the next root key; the caller is in a transaction. */
+  reseal(keys: VaultKeys, next: VaultKeys): void {
+    const entries = this.#all.all().map((row) => entryOf(keys, row))
+    for (const entry of entries) this.put(next, entry)
+  }
+}
+
+function entryOf(keys: VaultKeys, [id, sealed]: [Buffer, Buffer]): SecretEntry {
+  return { id, metadata: openMetadata(keys, id, sealed) }
+}

@@ -1,0 +1,70 @@
+/** The row of table `vault`: what is known without a key. */
+import type { VaultDatabase } from "./database.ts"
+import { bug } from "../clawfs/core/assert.ts"
+
+/** Where the vault's counter is; undefined for a vault without a TPM. */
+export interface CounterPlace {
+  readonly tcti: string
+  readonly index: number
+  readonly name: Buffer
+  /** The counter has `base + epoch`. */
+  readonly base: bigint
+}
+
+export interface VaultState {
+  readonly uuid: Buffer
+  /** Milliseconds since 1970. */
+  readonly created: number
+  readonly epoch: number
+  readonly rotated: number
+  readonly checkValue: Buffer
+  readonly auditKey: Buffer
+  readonly counter: CounterPlace | undefined
+  /** The vault locks itself when it is not used so long; 0: never. */
+  readonly idleSeconds: number
+}
+
+type Cells = [
+  uuid: Buffer,
+  created: number,
+  epoch: number,
+  rotated: number,
+  checkValue: Buffer,
+  auditKey: Buffer,
+  tcti: string,
+  index: number,
+  name: Buffer,
+  base: string,
+  idle: number,
+]
+
+const COLUMNS =
+  "uuid, created, epoch, rotated, check_value, audit_key, tcti, counter_index, counter_name, counter_base, idle_seconds"
+const EMPTY = Buffer.alloc(0)
+
+export function readState(db: VaultDatabase): VaultState {
+  const row = db.query<[], Cells>(`SELECT ${COLUMNS} FROM vault`).get() ?? bug("the vault has no state")
+  const [uuid, created, epoch, rotated, checkValue, auditKey, tcti, index, name, base, idleSeconds] = row
+  const counter = tcti === "" ? undefined : { tcti, index, name, base: BigInt(base) }
+  return { uuid, created, epoch, rotated, checkValue, auditKey, counter, idleSeconds }
+}
+
+/** Inserts or replaces the row; the caller is in a transaction. */
+export function writeState(db: VaultDatabase, state: VaultState): void {
+  const { uuid, created, epoch, rotated, checkValue, auditKey, counter, idleSeconds } = state
+  db.query<Cells>(
+    `INSERT OR REPLACE INTO vault (id, ${COLUMNS}) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  ).run(
+    uuid,
+    created,
+    epoch,
+    rotated,
+    checkValue,
+    auditKey,
+    counter?.tcti ?? "",
+    counter?.index ?? 0,
+    counter?.name ?? EMPTY,
+    String(counter?.base ?? 0),
+    idleSeconds,
+  )
+}

@@ -1,0 +1,396 @@
+/**
+ * An unlocked vault: what can be done with its secrets. Each use, change and refusal is a row of the audit in the same
+ * transaction; what can't be written there does not happen. Everything is synchronous, on one thread.
+ */
+import { randomBytes } from "node:crypto"
+import { Fault } from "../clawfs/core/fault.ts"
+import { ProtectorKind } from "../keyring/protector.ts"
+import { makeFixed, sealFor, type PersonSecret } from "../keyring/secret-protector.ts"
+import { SecretStack } from "../keyring/secret-stack.ts"
+import { makeTpmFixed, sealToTpm } from "../keyring/tpm-protector.ts"
+import { Tpm, checkTcti } from "../keyring/tpm.ts"
+import { Audit, type AuditEvent, type Subject } from "./audit.ts"
+import type { TpmChoice } from "./create.ts"
+import type { VaultDatabase } from "./database.ts"
+import { damaged, type VaultKeys } from "./keys.ts"
+import {
+  DAY_MS,
+  DEFAULT_KEEP,
+  DEFAULT_ROTATE_DAYS,
+  RETENTION_DAYS,
+  checkDescription,
+  checkName,
+  checkTags,
+  isExpired,
+  type Metadata,
+} from "./metadata.ts"
+import { Protectors, placeOf, type ProtectorRow } from "./protectors.ts"
+import { adopt, rotateRoot, tpmIfReachable, type Step } from "./rotate.ts"
+import { Secrets, type SecretEntry } from "./secrets.ts"
+import { readState, writeState } from "./state.ts"
+import { Versions, type VersionInfo } from "./versions.ts"
+
+export const MOST_VALUE_BYTES = 64 * 1024
+
+export interface PutOptions {
+  readonly description?: string | undefined
+  readonly tags?: readonly string[] | undefined
+  /** Milliseconds since 1970; 0: never. */
+  readonly expires?: number | undefined
+  readonly rotateDays?: number | undefined
+  readonly keep?: number | undefined
+  /** It must be there already, or must not. */
+  readonly must?: "exist" | "be new" | undefined
+}
+
+/** What a row of the audit is about; filled in while the work finds out. */
+interface About {
+  secret?: Buffer
+  version?: number
+  detail?: Readonly<Record<string, unknown>>
+}
+
+export class Vault implements Disposable {
+  readonly #db: VaultDatabase
+  #keys: VaultKeys
+  readonly #audit: Audit
+  readonly #secrets: Secrets
+  readonly #versions: Versions
+  readonly #values = new SecretStack(MOST_VALUE_BYTES)
+  readonly #step: Step | undefined
+
+  /** Takes `keys` over. `step` is called at named points, for tests that stop there. */
+  constructor(db: VaultDatabase, keys: VaultKeys, step?: Step) {
+    this.#db = db
+    this.#keys = keys
+    this.#audit = new Audit(db)
+    this.#secrets = new Secrets(db)
+    this.#versions = new Versions(db)
+    this.#step = step
+  }
+
+  get keys(): VaultKeys {
+    return this.#keys
+  }
+
+  /** Where values are while they are used. */
+  get values(): SecretStack {
+    return this.#values
+  }
+
+  isLocked(): boolean {
+    return !this.#keys.held.isHeld()
+  }
+
+  /**
+   * Runs `work` and writes its row, both or neither. A `Fault` of it becomes a row too: a refusal. With `isUse` the row may be
+   * lost with the power, though not with the process.
+   */
+  audited<T>(event: string, subject: Subject, work: (about: About) => T, isUse = false): T {
+    const about: About = {}
+    const row = (outcome: string): AuditEvent => ({ event, outcome, subject, ...about })
+    try {
+      return this.#db.transact(
+        () => {
+          const result = work(about)
+          this.#step?.(`${event}: before the audit`)
+          this.#audit.append(this.#keys, row("done"))
+          this.#step?.(`${event}: before the commit`)
+          return result
+        },
+        { durable: !isUse },
+      )
+    } catch (thrown) {
+      if (thrown instanceof Fault && REFUSALS.has(thrown.kind))
+        this.#db.transact(() => this.#audit.append(this.#keys, row(thrown.kind)), { durable: !isUse })
+      throw thrown
+    } finally {
+      this.#step?.(`${event}: after the commit`)
+    }
+  }
+
+  #present(name: string, about: About): SecretEntry {
+    const entry = this.#secrets.find(this.#keys, name)
+    if (entry?.metadata.removed !== 0) throw unknown(name)
+    about.secret = entry.id
+    return entry
+  }
+
+  /** Stores a value as the secret's next version, and what else is given. Returns the version. */
+  put(subject: Subject, name: string, value: Uint8Array, options: PutOptions = {}): number {
+    checkName(name)
+    if (value.length === 0) throw new Fault("invalid", "the value is empty")
+    if (value.length > MOST_VALUE_BYTES)
+      throw new Fault("invalid", `the value has more than ${MOST_VALUE_BYTES} bytes`)
+    return this.audited("put", subject, (about) => {
+      const now = Date.now()
+      const found = this.#secrets.find(this.#keys, name)
+      const isThere = found?.metadata.removed === 0
+      if (options.must === "exist" && !isThere) throw unknown(name)
+      if (options.must === "be new" && isThere)
+        throw new Fault("exists", `the vault has a secret ${JSON.stringify(name)}`)
+      const id = found?.id ?? randomBytes(16)
+      const metadata = withOptions(found?.metadata ?? newMetadata(name, now), options)
+      const version = metadata.latest + 1
+      about.secret = id
+      about.version = version
+      this.#versions.add(this.#keys, { secret: id, version, created: now }, value)
+      this.#step?.("put: version added")
+      const entry = { id, metadata: { ...metadata, latest: version, changed: now, removed: 0 } }
+      this.#secrets.put(this.#keys, entry)
+      this.#prune(entry, now)
+      return version
+    })
+  }
+
+  /** Changes what is known of a secret, not its value. */
+  describe(subject: Subject, name: string, options: PutOptions): void {
+    this.audited("describe", subject, (about) => {
+      const { id, metadata } = this.#present(name, about)
+      this.#secrets.put(this.#keys, { id, metadata: withOptions(metadata, options) })
+    })
+  }
+
+  /**
+   * Decrypts a value, writes the use down, and then runs `work` with the value in secret memory. `event`: what it is used for.
+   * `allow` is asked within the transaction, and throws to refuse.
+   */
+  use<T>(
+    subject: Subject,
+    event: string,
+    { name, version }: { readonly name: string; readonly version?: number | undefined },
+    work: (value: Buffer) => T,
+    allow?: (entry: SecretEntry) => void,
+  ): T {
+    return this.#values.borrow(MOST_VALUE_BYTES, (room) => {
+      const value = this.audited(
+        event,
+        subject,
+        (about) => {
+          const entry = this.#present(name, about)
+          allow?.(entry)
+          if (isExpired(entry.metadata, Date.now()))
+            throw new Fault(
+              "denied",
+              `the secret expired on ${new Date(entry.metadata.expires).toISOString()}`,
+            )
+          const wanted = version ?? entry.metadata.latest
+          about.version = wanted
+          const size = this.#versions.sizeOf(entry.id, wanted)
+          if (size === undefined || size > MOST_VALUE_BYTES) throw this.#noVersion(entry, wanted)
+          const bytes = room.subarray(0, size)
+          this.#versions.open(this.#keys, entry.id, wanted, bytes)
+          return bytes
+        },
+        true,
+      )
+      return work(value)
+    })
+  }
+
+  #noVersion({ metadata }: SecretEntry, wanted: number): Fault {
+    const isKnown = wanted >= 1 && wanted <= metadata.latest
+    if (isKnown && wanted === metadata.latest) return damaged("the newest version of a secret")
+    return new Fault("not-found", `version ${wanted} of the secret ${isKnown ? "is destroyed" : "never was"}`)
+  }
+
+  list(): SecretEntry[] {
+    return this.#secrets.all(this.#keys)
+  }
+
+  find(name: string): SecretEntry | undefined {
+    return this.#secrets.find(this.#keys, name)
+  }
+
+  history(name: string): VersionInfo[] {
+    return this.#versions.list(this.#present(name, {}).id)
+  }
+
+  /** The secret is out of use at once; its versions go after the retention. */
+  remove(subject: Subject, name: string): void {
+    this.audited("rm", subject, (about) => {
+      const { id, metadata } = this.#present(name, about)
+      this.#secrets.put(this.#keys, { id, metadata: { ...metadata, removed: Date.now() } })
+    })
+  }
+
+  /** Destroys the keys of all versions, or of one that is not the newest. A removed secret can be destroyed too. */
+  destroy(subject: Subject, name: string, version?: number): void {
+    this.audited("destroy", subject, (about) => {
+      const entry = this.#secrets.find(this.#keys, name)
+      if (entry === undefined) throw unknown(name)
+      about.secret = entry.id
+      if (version === undefined) {
+        this.#forget(entry)
+        return
+      }
+      about.version = version
+      if (version === entry.metadata.latest)
+        throw new Fault("invalid", "the newest version of a secret is in use", {
+          hint: "put a new value first, or destroy the whole secret",
+        })
+      if (!this.#versions.destroy(entry.id, version)) throw this.#noVersion(entry, version)
+    })
+    this.#db.settle()
+    this.#step?.("destroy: settled")
+  }
+
+  #forget({ id }: SecretEntry): void {
+    for (const { version } of this.#versions.list(id)) this.#versions.destroy(id, version)
+    this.#versions.removeAll(id)
+    this.#secrets.delete(id)
+  }
+
+  /** Old versions of a secret: destroyed when there are too many, or the retention is over. */
+  #prune({ id, metadata }: SecretEntry, now: number): number {
+    const versions = this.#versions.list(id)
+    let count = 0
+    versions.forEach(({ version, isDestroyed }, at) => {
+      const next = versions[at + 1]
+      if (next === undefined || isDestroyed) return
+      const isOld = now - next.created > RETENTION_DAYS * DAY_MS
+      if (!isOld && versions.length - 1 - at <= metadata.keep) return
+      this.#versions.destroy(id, version)
+      count += 1
+    })
+    return count
+  }
+
+  /** Destroys what the retention is over for. Returns how many versions and secrets. */
+  maintain(subject: Subject): number {
+    const now = Date.now()
+    const gone = this.list().filter(
+      ({ metadata: { removed } }) => removed !== 0 && now - removed > RETENTION_DAYS * DAY_MS,
+    )
+    const old = this.list().filter((entry) => !gone.includes(entry))
+    let count = 0
+    const work = (about: About): void => {
+      for (const entry of gone) this.#forget(entry)
+      count = gone.length + old.reduce((sum, entry) => sum + this.#prune(entry, now), 0)
+      about.detail = { count }
+    }
+    const isDue =
+      gone.length > 0 ||
+      old.some(({ id }) =>
+        this.#versions
+          .list(id)
+          .some(
+            ({ isDestroyed }, at, all) =>
+              !isDestroyed && now - (all[at + 1]?.created ?? now) > RETENTION_DAYS * DAY_MS,
+          ),
+      )
+    if (!isDue) return 0
+    this.audited("retention", subject, work)
+    this.#db.settle()
+    return count
+  }
+
+  protectors(): ProtectorRow[] {
+    return new Protectors(this.#db).verified(this.#keys)
+  }
+
+  /** Returns its number. Takes up to a second for a passphrase. */
+  addPerson(subject: Subject, person: PersonSecret): number {
+    return this.audited("protector-add", subject, (about) => {
+      const protectors = new Protectors(this.#db)
+      const number = protectors.nextNumber()
+      const place = placeOf(this.#keys, number)
+      const fixed = makeFixed(person, place)
+      const sealed = this.#keys.held.use((root) => sealFor(person.kind, fixed, place, root))
+      protectors.add(this.#keys, { number, kind: person.kind, created: Date.now(), fixed, sealed })
+      about.detail = { protector: number, kind: person.kind }
+      return number
+    })
+  }
+
+  /** Seals the root key to a TPM, with a counter of its own. A vault has one TPM at most. */
+  addTpm(subject: Subject, choice: TpmChoice): number {
+    return this.audited("protector-add", subject, (about) => {
+      const state = readState(this.#db)
+      if (state.counter !== undefined)
+        throw new Fault("exists", "the vault has a TPM protector", {
+          hint: "clawfs vault protector remove NUMBER, then add it anew",
+        })
+      using tpm = new Tpm(checkTcti(choice.tcti))
+      const { index, name, handle } = tpm.newCounter()
+      const value = tpm.read({ index, name, handle })
+      const fixed = makeTpmFixed(choice.pcrs, choice.pin !== undefined)
+      const sealed = this.#keys.held.use((root) => sealToTpm(tpm, fixed, root, { name, value }, choice.pin))
+      const protectors = new Protectors(this.#db)
+      const number = protectors.nextNumber()
+      protectors.add(this.#keys, { number, kind: ProtectorKind.TPM, created: Date.now(), fixed, sealed })
+      const base = value - BigInt(state.epoch)
+      writeState(this.#db, { ...state, counter: { tcti: choice.tcti, index, name, base } })
+      about.detail = { protector: number, kind: ProtectorKind.TPM }
+      return number
+    })
+  }
+
+  /** Never the last one that is not a TPM. */
+  removeProtector(subject: Subject, number: number): void {
+    const state = readState(this.#db)
+    const kind = this.audited("protector-remove", subject, (about) => {
+      about.detail = { protector: number }
+      const removed = new Protectors(this.#db).remove(number)
+      if (removed.kind === ProtectorKind.TPM) writeState(this.#db, { ...state, counter: undefined })
+      return removed.kind
+    })
+    this.#db.settle()
+    if (kind !== ProtectorKind.TPM || state.counter === undefined) return
+    using tpm = tpmIfReachable(state.counter.tcti)
+    const counter = tpm?.openCounter(state.counter.index, state.counter.name)
+    if (counter !== undefined) tpm?.removeCounter(counter)
+  }
+
+  /** A new root key: everything is wrapped anew, and what older copies of the database hold opens no more by the TPM. */
+  rotate(subject: Subject, pin?: Buffer): void {
+    const step = this.#step
+    const options = { subject, pin, ...(step === undefined ? {} : { step }) }
+    this.#keys = rotateRoot(this.#db, this.#keys, options)
+  }
+
+  /** Makes this database the one that the TPM's counter is for. */
+  adopt(subject: Subject, pin?: Buffer): void {
+    this.#keys = adopt(this.#db, this.#keys, { subject, pin })
+  }
+
+  get audit(): Audit {
+    return this.#audit
+  }
+
+  /** A second look at the audit: see `Audit.verify`. */
+  verifyAudit(known?: { seq: number; mac: Buffer }): ReturnType<Audit["verify"]> {
+    return this.#audit.verify(this.#keys, known)
+  }
+
+  [Symbol.dispose](): void {
+    this.#keys[Symbol.dispose]()
+    this.#values[Symbol.dispose]()
+  }
+}
+
+function unknown(name: string): Fault {
+  return new Fault("not-found", `the vault has no secret ${JSON.stringify(name)}`)
+}
+
+/** Failures that say something of who asked; the disk's say nothing, and a locked vault can't write. */
+const REFUSALS: ReadonlySet<string> = new Set(["not-found", "denied", "invalid", "exists", "corrupt"])
+
+function newMetadata(name: string, now: number): Metadata {
+  return {
+    ...{ name, description: "", tags: [], created: now, latest: 0, changed: now, removed: 0 },
+    ...{ expires: 0, rotateDays: DEFAULT_ROTATE_DAYS, keep: DEFAULT_KEEP },
+  }
+}
+
+function withOptions(metadata: Metadata, options: PutOptions): Metadata {
+  const { description, tags, expires, rotateDays, keep } = options
+  return {
+    ...metadata,
+    description: checkDescription(description ?? metadata.description),
+    tags: checkTags(tags ?? metadata.tags),
+    expires: expires ?? metadata.expires,
+    rotateDays: rotateDays ?? metadata.rotateDays,
+    keep: keep ?? metadata.keep,
+  }
+}
