@@ -1,6 +1,6 @@
 /**
  * The vault's root key while it is unlocked: in the kernel, in a keyring that this process alone can read, with a time after
- * which the kernel forgets it unless it is used. In our memory it is only during a call. Where the kernel offers no keyring
+ * which the kernel forgets it unless it was needed. In our memory it is only during a call. Where the kernel offers no keyring
  * (many containers), it stays in secret memory, and the status says so.
  */
 import { Fault } from "../clawfs/core/fault.ts"
@@ -15,7 +15,7 @@ const NAME = "clawfs:vault"
 const ROOM = 4096
 
 export interface HeldOptions {
-  /** How long the root key is kept unless it is used; 0: for ever. */
+  /** How long the root key is kept since the last `touch`; 0: for ever. */
   readonly idleSeconds: number
   /** Tells several of a process apart. */
   readonly number?: number
@@ -85,16 +85,19 @@ export class HeldRoot implements Disposable {
     )
   }
 
-  /** Whether the key is still there; asking does not count as a use. */
+  /** Whether the key is still there. */
   isHeld(): boolean {
     return this.#isHeld && this.#stack.borrow(KEY_BYTES, (root) => this.#copy(root))
   }
 
-  #read(root: Buffer): boolean {
-    if (!this.#isHeld || !this.#copy(root)) return false
+  /** The time after which the key is forgotten begins anew. */
+  touch(): void {
     this.#usedAt = Date.now()
-    if (this.#memory === undefined) expireKey(this.#name, this.#idleSeconds, Ring.PROCESS)
-    return true
+    if (this.#isHeld && this.#memory === undefined) expireKey(this.#name, this.#idleSeconds, Ring.PROCESS)
+  }
+
+  #read(root: Buffer): boolean {
+    return this.#isHeld && this.#copy(root)
   }
 
   #copy(root: Buffer): boolean {

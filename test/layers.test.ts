@@ -15,6 +15,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/fuse": ["clawfs/core", "clawfs/sys"],
   "clawfs/store": ["clawfs/core", "clawfs/sys", "keyring", "schema", "migrations"],
   vault: ["clawfs/core", "clawfs/sys", "clawfs/store", "keyring", "migrations"],
+  "vault/service": ["clawfs/core", "clawfs/sys", "keyring", "schema", "vault"],
   "clawfs/search/document.ts": [],
   "clawfs/search/extract": ["clawfs/core", "clawfs/sys", "clawfs/search/document.ts"],
   "clawfs/search/chunk": ["clawfs/core", "clawfs/search/document.ts", "clawfs/search/extract"],
@@ -56,7 +57,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
       "clawfs/search/extract",
       "clawfs/server",
     ],
-    ...["clawfs/supervisor", "clawfs/mcp", "keyring", "schema", "migrations"],
+    ...["clawfs/supervisor", "clawfs/mcp", "keyring", "vault", "vault/service", "schema", "migrations"],
   ],
 }
 

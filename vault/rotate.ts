@@ -13,6 +13,7 @@ import { Tpm } from "../keyring/tpm.ts"
 import { Audit, type Subject } from "./audit.ts"
 import { settleCounter } from "./counter.ts"
 import type { VaultDatabase } from "./database.ts"
+import { Grants } from "./grants.ts"
 import { VaultKeys } from "./keys.ts"
 import { Protectors, placeOf, type ProtectorRow } from "./protectors.ts"
 import { Secrets } from "./secrets.ts"
@@ -108,6 +109,7 @@ function inNewEpoch(db: VaultDatabase, keys: VaultKeys, state: VaultState, plan:
       new Versions(db).rewrap(keys, next)
       step?.("wrapped")
       new Secrets(db).reseal(keys, next)
+      new Grants(db).reseal(keys, next)
       const auditKey = Audit.rewrap(state.auditKey, keys, next)
       const checkValue = next.checkValue()
       writeState(db, { ...state, epoch, rotated: Date.now(), counter, checkValue, auditKey })

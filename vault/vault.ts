@@ -56,7 +56,7 @@ export class Vault implements Disposable {
   readonly #audit: Audit
   readonly #secrets: Secrets
   readonly #versions: Versions
-  readonly #values = new SecretStack(MOST_VALUE_BYTES)
+  readonly #values = new SecretStack(2 * MOST_VALUE_BYTES)
   readonly #step: Step | undefined
 
   /** Takes `keys` over. `step` is called at named points, for tests that stop there. */

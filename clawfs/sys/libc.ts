@@ -65,6 +65,27 @@ export const socketpair = bind<[domain: number, type: number, protocol: number, 
 )
 export const recvmsg = bind<[fd: number, message: Buffer, flags: number]>("long recvmsg(int, void*, int)")
 export const close = bind<[fd: number]>("int close(int)")
+/** socket(2), bind(2), listen(2), accept4(2), connect(2), sendmsg(2), getsockopt(2), setsockopt(2) */
+export const socket = bind<[domain: number, type: number, protocol: number]>("int socket(int, int, int)")
+export const bindSocket = bind<[fd: number, address: Buffer, length: number]>(
+  "int bind(int, const void*, unsigned int)",
+)
+export const listen = bind<[fd: number, backlog: number]>("int listen(int, int)")
+export const accept4 = bind<[fd: number, address: null, length: null, flags: number]>(
+  "int accept4(int, void*, void*, int)",
+)
+export const connect = bind<[fd: number, address: Buffer, length: number]>(
+  "int connect(int, const void*, unsigned int)",
+)
+export const sendmsg = bind<[fd: number, message: Buffer, flags: number]>(
+  "long sendmsg(int, const void*, int)",
+)
+export const getsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: Buffer]>(
+  "int getsockopt(int, int, int, void*, void*)",
+)
+export const setsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: number]>(
+  "int setsockopt(int, int, int, const void*, unsigned int)",
+)
 /** pipe2(2) */
 export const pipe2 = bind<[pair: Buffer, flags: number]>("int pipe2(void*, int)")
 /** prctl(2), setrlimit(2) */

@@ -50,6 +50,12 @@ CREATE TABLE version (
   PRIMARY KEY (secret, version)
 ) STRICT, WITHOUT ROWID;
 
+-- Who may use which secret for what.
+CREATE TABLE "grant" (
+  id     INTEGER PRIMARY KEY AUTOINCREMENT, -- from 1, never used again
+  sealed BLOB NOT NULL                      -- the grant as JSON, encrypted
+) STRICT;
+
 -- Every use, refusal and change, each row bound to the one before it.
 CREATE TABLE audit (
   seq     INTEGER PRIMARY KEY, -- from 1, without gaps

@@ -194,6 +194,7 @@ describe.each([true, false])("a held root key, in the kernel: %s", (inKernel) =>
     for (let i = 0; i < 4; i += 1) {
       await sleep(900)
       held.use(() => 0)
+      held.touch()
     }
     await sleep(3300)
     expect(held.isHeld()).toBe(false)

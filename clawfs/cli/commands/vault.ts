@@ -1,0 +1,150 @@
+/** `clawfs vault`: secrets that tools use. */
+import { command, type Invocation } from "../command.ts"
+import { ExitCode } from "../exit-code.ts"
+
+const options = {
+  vault: { type: "string", value: "DIR", completes: "directory", help: "the vault's directory" },
+  json: { type: "boolean", help: "print JSON" },
+  "passphrase-file": { type: "string", value: "FILE", help: "a file whose one line is the passphrase" },
+  "passphrase-fd": { type: "string", value: "N", help: "read the passphrase from descriptor N" },
+  "key-file": { type: "string", value: "FILE", help: "a key file" },
+  "recovery-file": { type: "string", value: "FILE", help: "a file with the recovery words" },
+  recovery: { type: "boolean", help: "ask for the recovery words" },
+  "pin-fd": { type: "string", value: "N", help: "read the TPM's PIN from descriptor N" },
+  "new-passphrase-file": { type: "string", value: "FILE", help: "protector add: a file with the passphrase" },
+  "new-key-file": { type: "string", value: "FILE", help: "protector add: a key file" },
+  kdf: {
+    type: "string",
+    value: "NAME",
+    completes: ["argon2id", "pbkdf2"],
+    help: "how a new passphrase becomes a key: argon2id (where libsodium is installed) or pbkdf2",
+  },
+  tpm: { type: "string", value: "TCTI", help: "init, protector add: how to reach the TPM" },
+  "no-tpm": { type: "boolean", help: "init: without the TPM of this machine" },
+  pcrs: { type: "string", value: "LIST", help: "registers that the key is sealed to; 7 unless given" },
+  idle: {
+    type: "string",
+    value: "TIME",
+    help: "init: lock when unused so long, such as 30m or 12h; 0: never",
+  },
+  "from-fd": { type: "string", value: "N", help: "put: read the value from descriptor N, not from stdin" },
+  raw: { type: "boolean", help: "put: keep a newline at the end of the value" },
+  new: { type: "boolean", help: "put: only if there is no such secret" },
+  description: { type: "string", value: "TEXT", help: "put, describe: what it is for" },
+  tags: { type: "string", value: "LIST", help: "put, describe: words to find it by, with commas" },
+  expires: {
+    type: "string",
+    value: "TIME",
+    help: "put, describe: not given out after it; 90d or a date, 0: never",
+  },
+  "rotate-days": {
+    type: "string",
+    value: "N",
+    help: "put, describe: a new value is due after N days; 0: never",
+  },
+  keep: {
+    type: "string",
+    value: "N",
+    help: "put, describe: how many older versions are kept; 5 unless given",
+  },
+  version: { type: "string", value: "N", help: "get, destroy: this version" },
+  "to-terminal": { type: "boolean", help: "get: show the value though it goes to a terminal" },
+  root: { type: "boolean", help: "rotate: a new root key" },
+  due: { type: "boolean", help: "rotate: show which secrets need a new value" },
+  since: { type: "string", value: "TIME", help: "audit: from then on; 7d or a date" },
+  secret: { type: "string", value: "NAME", help: "audit: about this secret" },
+  subject: { type: "string", value: "UID", help: "audit: what this user did" },
+  known: { type: "string", value: "SEQ:MAC", help: "audit verify: an end that was noted before" },
+  verb: { type: "string", value: "VERB", completes: ["exec", "reveal"], help: "grant: what it allows" },
+  uid: { type: "string", value: "UID", help: "grant: to the processes of this user; all unless given" },
+  caller: { type: "string", value: "PROGRAM", help: "grant: to processes that run this program" },
+  program: { type: "string", value: "PROGRAM", help: "grant exec: for running this program" },
+  args: { type: "string", value: "WORDS", help: "grant exec: if its arguments begin with these" },
+  uses: { type: "string", value: "N", help: "grant: so many times; without a limit unless given" },
+  until: {
+    type: "string",
+    value: "TIME",
+    help: "grant: until then; 12h or a date, 0: for ever; 24h unless given",
+  },
+} as const
+
+export type VaultInvocation = Invocation<typeof options>
+
+export const VAULT_ACTIONS = [
+  ...["init", "status", "unlock", "lock", "put", "get", "describe", "list", "history", "rm", "destroy"],
+  ...["rotate", "audit", "protector", "adopt", "grant", "grants", "revoke"],
+] as const
+
+export const vault = command({
+  name: "vault",
+  summary: "keep secrets that tools use and agents do not read",
+  usage: "[options] ACTION [WHAT] [NUMBER]",
+  description: `
+A vault holds secrets: encrypted, each version under a key of its own, below a root key that is sealed
+to this machine's TPM and can be given back by a passphrase, recovery words or a key file. While it is
+unlocked, a process of its own has the root key, in the kernel's keyring; it ends when the vault is
+locked. docs/VAULT.md has the whole picture.
+
+  init               makes a vault; shows recovery words, once
+  status             whether it is unlocked, what protects it
+  unlock             by the TPM; without one, or with an option, by a passphrase or key
+  lock               wipes the keys
+  put NAME           stores what stdin says as the secret's next version; asks at a terminal
+  get NAME           gives the value out, to who has a grant to reveal it, or shows the passphrase again
+  describe NAME      changes what is known of a secret, not its value
+  list               all secrets, without values
+  history NAME       its versions
+  rm NAME            takes it out of use; its versions are destroyed after 30 days
+  destroy NAME       destroys the keys of its versions, for good, or of one with --version
+  rotate NAME        put, for a secret that is there already
+  rotate --root      a new root key: everything is wrapped anew
+  rotate --due       which secrets need a new value
+  audit              who used, changed or was refused what
+  audit verify       checks that no row of it was changed or removed
+  protector list     what can unlock the vault
+  protector add      a passphrase, a key file, recovery words (protector add recovery) or, with --tpm, a TPM
+  protector remove N removes one, but never the last that is not a TPM
+  adopt              takes a vault as it is whose TPM is gone, or counts more than the vault does: after a
+                     backup was restored, for instance
+  grant NAME         allows a use of a secret; asks for the passphrase
+  grants             all grants
+  revoke N           takes one back
+
+Without --vault, the vault is the one that CLAWFS_VAULT names, or /var/lib/clawfs-vault for root and
+~/.local/share/clawfs-vault for others. Values, passphrases and PINs are never arguments.`,
+  operands: [
+    { name: "ACTION", completes: VAULT_ACTIONS },
+    { name: "WHAT", completes: [], optional: true },
+    { name: "NUMBER", completes: [], optional: true },
+  ],
+  options,
+  sections: [
+    {
+      title: "examples",
+      text: `
+clawfs vault init
+clawfs vault unlock
+clawfs vault put openai-api-key <key.txt
+clawfs vault get openai-api-key --passphrase-file ~/.pass | wc -c
+clawfs vault grant openai-api-key --verb reveal --uid 1001 --uses 1 --until 10m
+clawfs vault audit --since 7d
+clawfs vault rotate --root`,
+    },
+  ],
+  exits: [
+    [ExitCode.OK, "done"],
+    [ExitCode.NO, "status: locked; rotate --due: there are some"],
+    [ExitCode.USAGE, "wrong usage"],
+    [ExitCode.DATA, "a name or value that can't be; a record that is damaged; the last protector"],
+    [ExitCode.MISSING, "no such vault, secret, version, protector or grant"],
+    [ExitCode.UNAVAILABLE, "no TPM, or no tpm2-tss or libsodium on this machine"],
+    [ExitCode.CANNOT_CREATE, "there is a vault, secret or TPM protector already"],
+    [ExitCode.IO, "the disk is full or fails"],
+    [ExitCode.BUSY, "another process has the vault; too many wrong passphrases; the TPM is locked out"],
+    [
+      ExitCode.DENIED,
+      "locked; a wrong passphrase, key or PIN; no grant; expired; older than the TPM's counter",
+    ],
+  ],
+  run: async (invocation) => (await import("../run/vault.ts")).runVault(invocation),
+})

@@ -1,0 +1,54 @@
+/** The work of `clawfs vault`: which action, and what it needs. */
+import { UsageError } from "../command.ts"
+import { VAULT_ACTIONS, type VaultInvocation } from "../commands/vault.ts"
+import type { ExitCode } from "../exit-code.ts"
+import { closest } from "../suggest.ts"
+import type { VaultAction } from "../vault/action.ts"
+import { vaultDirectory } from "../vault/place.ts"
+import { audit, grant, grants, protector, revoke } from "./vault-access.ts"
+import { adopt, init, lock, status, unlock } from "./vault-life.ts"
+import { describeSecret, destroy, get, history, list, put, remove, rotate } from "./vault-secrets.ts"
+
+interface Action {
+  /** Names of its operands; one with a ? may be left out. */
+  readonly takes: readonly string[]
+  readonly run: (action: VaultAction) => Promise<ExitCode> | ExitCode
+}
+
+const ACTIONS: Readonly<Record<string, Action>> = {
+  init: { takes: [], run: init },
+  status: { takes: [], run: status },
+  unlock: { takes: [], run: unlock },
+  lock: { takes: [], run: lock },
+  adopt: { takes: [], run: adopt },
+  put: { takes: ["NAME"], run: put },
+  get: { takes: ["NAME"], run: get },
+  describe: { takes: ["NAME"], run: describeSecret },
+  list: { takes: [], run: list },
+  history: { takes: ["NAME"], run: history },
+  rm: { takes: ["NAME"], run: remove },
+  destroy: { takes: ["NAME"], run: destroy },
+  rotate: { takes: ["NAME?"], run: rotate },
+  audit: { takes: ["verify?"], run: audit },
+  protector: { takes: ["list, add or remove", "NUMBER or recovery?"], run: protector },
+  grant: { takes: ["NAME"], run: grant },
+  grants: { takes: [], run: grants },
+  revoke: { takes: ["NUMBER"], run: revoke },
+}
+
+export async function runVault({ values, operands, terminal }: VaultInvocation): Promise<ExitCode> {
+  const [name = "", ...rest] = operands
+  const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined
+  if (action === undefined) {
+    const similar = closest(name, VAULT_ACTIONS)
+    throw new UsageError(
+      `vault has no action "${name}"`,
+      similar === undefined ? `one of: ${VAULT_ACTIONS.join(", ")}` : `did you mean ${similar}?`,
+    )
+  }
+  const missing = action.takes.slice(rest.length).find((each) => !each.endsWith("?"))
+  if (missing !== undefined) throw new UsageError(`vault ${name}: ${missing} is missing`)
+  const surplus = rest[action.takes.length]
+  if (surplus !== undefined) throw new UsageError(`vault ${name}: "${surplus}" is one operand too many`)
+  return await action.run({ directory: vaultDirectory(values.vault), values, operands: rest, terminal })
+}

@@ -1,0 +1,119 @@
+/** One request to the vault's process. Secrets go through pipes that are passed along, never in the message. */
+import { closeSync, existsSync, fstatSync, readSync, writeSync } from "node:fs"
+import { join } from "node:path"
+import { newSecret } from "../../../keyring/secret.ts"
+import type { PersonSecret } from "../../../keyring/secret-protector.ts"
+import { Fault, type FaultKind } from "../../core/fault.ts"
+import { checked } from "../../sys/ffi.ts"
+import { pipe2 } from "../../sys/libc.ts"
+import { connectTo, receiveMessage, sendMessage, throughShortPath } from "../../sys/seqpacket.ts"
+
+const SOCKET = "vault.sock"
+const DATABASE = "vault.db"
+/** argon2id, a TPM, a rotation of many secrets: the vault answers one after the other. */
+const TIMEOUT_SECONDS = 120
+const O_CLOEXEC = 0o2000000
+
+/** Descriptors that go with a request; closed with this. */
+export class Attachments implements Disposable {
+  readonly fds: number[] = []
+  readonly #own: number[] = []
+
+  /** The place of a pipe's end from which `bytes` can be read. At most 64 KiB: what a pipe holds. */
+  give(bytes: Uint8Array): number {
+    const [reading, writing] = pipe()
+    this.#own.push(reading)
+    try {
+      for (let at = 0; at < bytes.length;) at += writeSync(writing, bytes, at)
+    } finally {
+      closeSync(writing)
+    }
+    return this.fds.push(reading) - 1
+  }
+
+  /** The same for what a person has. */
+  person({ kind, secret }: PersonSecret): { kind: PersonSecret["kind"]; fd: number } {
+    return { kind, fd: this.give(secret) }
+  }
+
+  /** The place of a pipe's end that the vault writes to, and the other end. */
+  take(): { readonly place: number; readonly reading: number } {
+    const [reading, writing] = pipe()
+    this.#own.push(reading, writing)
+    return { place: this.fds.push(writing) - 1, reading }
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#own.splice(0)) closeSync(fd)
+  }
+}
+
+function pipe(): [reading: number, writing: number] {
+  const pair = Buffer.alloc(8)
+  checked("pipe2", pipe2(pair, O_CLOEXEC))
+  return [pair.readInt32LE(0), pair.readInt32LE(4)]
+}
+
+/** Up to `most` bytes that the vault wrote; the caller wipes them. */
+export function readTaken(reading: number, most: number): Buffer {
+  const bytes = newSecret(most)
+  const length = readSync(reading, bytes, 0, most, null)
+  return bytes.subarray(0, length)
+}
+
+type Answer =
+  | { readonly ok: true; readonly result: unknown }
+  | { readonly ok: false; readonly error: { kind: FaultKind; message: string; hint?: string } }
+
+/** Whether a process has the vault unlocked. */
+export function isUnlocked(directory: string): boolean {
+  if (!existsSync(directory)) return false
+  const fd = throughShortPath(directory, SOCKET, (path) => connectTo(path, TIMEOUT_SECONDS))
+  if (fd === undefined) return false
+  closeSync(fd)
+  return true
+}
+
+/** Asks the vault's process. Throws `Fault("locked")` where none is, and its own fault otherwise. */
+export function callVault(
+  directory: string,
+  method: string,
+  params: Readonly<Record<string, unknown>> = {},
+  fds: readonly number[] = [],
+): unknown {
+  const connection = existsSync(directory)
+    ? throughShortPath(directory, SOCKET, (path) => connectTo(path, TIMEOUT_SECONDS))
+    : undefined
+  if (connection === undefined) throw noProcess(directory)
+  try {
+    if (!sendMessage(connection, Buffer.from(JSON.stringify({ method, params })), fds))
+      throw new Fault("invalid", "the request is too long")
+    const answer = answerFrom(connection)
+    if (answer.ok) return answer.result
+    const { kind, message, hint } = answer.error
+    throw new Fault(kind, message, { hint })
+  } finally {
+    closeSync(connection)
+  }
+}
+
+function answerFrom(connection: number): Answer {
+  const message = receiveMessage(connection, { wait: true })
+  if (message === "late") throw new Fault("timeout", "the vault does not answer")
+  if (message === undefined || message === "too long") throw new Fault("io", "the vault's process has ended")
+  const [file] = message.fds
+  if (file === undefined) return JSON.parse(message.data.toString()) as Answer
+  try {
+    const text = Buffer.alloc(fstatSync(file).size)
+    readSync(file, text, 0, text.length, 0)
+    return JSON.parse(text.toString()) as Answer
+  } finally {
+    closeSync(file)
+  }
+}
+
+function noProcess(directory: string): Fault {
+  if (existsSync(join(directory, DATABASE)))
+    return new Fault("locked", "the vault is locked", { hint: "clawfs vault unlock" })
+  return new Fault("not-found", `there is no vault in ${directory}`, { hint: "clawfs vault init" })
+}

@@ -1,0 +1,69 @@
+/**
+ * What the vault's socket takes (docs/VAULT.md): one JSON object a message. Values of secrets are never in it: they go through
+ * descriptors that are passed along.
+ */
+import { z } from "zod"
+
+export const VAULT_SOCKET = "vault.sock"
+
+const name = z.string().max(255)
+const number = z.int().nonnegative()
+/** Places in the list of descriptors that came with the message. */
+const descriptor = z.int().nonnegative().max(15)
+/** What a person has, read from a descriptor. */
+const person = z.strictObject({ kind: z.union([z.literal(2), z.literal(3), z.literal(4)]), fd: descriptor })
+export type PersonText = z.infer<typeof person>
+
+const metadata = {
+  description: z.string().max(4096).optional(),
+  tags: z.array(z.string().max(255)).max(64).optional(),
+  expires: number.optional(),
+  rotateDays: number.max(36_500).optional(),
+  keep: number.max(100).optional(),
+}
+const hash = z.string().regex(/^[0-9a-f]{64}$/)
+
+export const VAULT_PARAMS = {
+  status: z.strictObject({}),
+  lock: z.strictObject({}),
+  put: z.strictObject({ name, fd: descriptor, must: z.enum(["exist", "be new"]).optional(), ...metadata }),
+  describe: z.strictObject({ name, ...metadata }),
+  get: z.strictObject({ name, version: number.optional(), fd: descriptor, proof: person.optional() }),
+  list: z.strictObject({}),
+  history: z.strictObject({ name }),
+  rm: z.strictObject({ name }),
+  destroy: z.strictObject({ name, version: number.optional() }),
+  rotate: z.strictObject({ pin: descriptor.optional() }),
+  audit: z.strictObject({ since: number.optional(), name: name.optional(), uid: number.optional() }),
+  "audit.verify": z.strictObject({ seq: number.optional(), mac: hash.optional() }),
+  "protector.list": z.strictObject({}),
+  "protector.add": z.strictObject({ proof: person, person, kdf: z.enum(["argon2id", "pbkdf2"]).optional() }),
+  "protector.add-tpm": z.strictObject({
+    proof: person,
+    tcti: z.string().max(255),
+    pcrs: z.array(z.int().nonnegative().max(23)).max(24),
+    pin: descriptor.optional(),
+  }),
+  "protector.remove": z.strictObject({ proof: person, number }),
+  grant: z.strictObject({
+    proof: person,
+    name,
+    verb: z.enum(["exec", "reveal"]),
+    uid: number.optional(),
+    caller: hash.optional(),
+    program: hash.optional(),
+    args: z.array(z.string().max(4096)).max(64).optional(),
+    uses: number.optional(),
+    until: number,
+  }),
+  grants: z.strictObject({}),
+  revoke: z.strictObject({ id: number }),
+} as const
+
+export type VaultMethod = keyof typeof VAULT_PARAMS
+export type VaultParams<M extends VaultMethod> = z.output<(typeof VAULT_PARAMS)[M]>
+
+export const VaultRequest = z.strictObject({
+  method: z.string().max(64),
+  params: z.record(z.string(), z.unknown()),
+})

@@ -1,0 +1,128 @@
+/** Grants: who may use which secret for what, how often and until when. Encrypted and bound to the vault and their number. */
+import { Fault } from "../clawfs/core/fault.ts"
+import type { Query } from "../clawfs/store/database.ts"
+import { BLOB_OVERHEAD } from "../keyring/primitives.ts"
+import { newSecret } from "../keyring/secret.ts"
+import type { Subject } from "./audit.ts"
+import { bound } from "./bound.ts"
+import type { VaultDatabase } from "./database.ts"
+import { damaged, type VaultKeys } from "./keys.ts"
+
+/** exec: a program gets the value, its output is watched · reveal: the value itself is given out */
+export const VERBS = ["exec", "reveal"] as const
+export type Verb = (typeof VERBS)[number]
+
+export interface Grant {
+  /** The secret's id, hexadecimal. */
+  readonly secret: string
+  readonly verb: Verb
+  /** Whose processes; undefined: anybody's. */
+  readonly uid?: number | undefined
+  /** SHA-256 of the file that the asking process runs, hexadecimal; undefined: of every process. */
+  readonly caller?: string | undefined
+  /** exec: SHA-256 of the program that gets the value, hexadecimal. */
+  readonly program?: string | undefined
+  /** exec: its arguments must begin with these. */
+  readonly args?: readonly string[] | undefined
+  /** Uses left; undefined: no limit. */
+  readonly uses?: number | undefined
+  /** Milliseconds since 1970; 0: for ever. */
+  readonly until: number
+  readonly created: number
+}
+
+export interface GrantEntry extends Grant {
+  readonly id: number
+}
+
+export interface Use {
+  readonly secret: Buffer
+  readonly verb: Verb
+  readonly subject: Subject
+  readonly program?: string | undefined
+  readonly args?: readonly string[] | undefined
+}
+
+export class Grants {
+  readonly #all: Query<[], [id: number, sealed: Buffer]>
+  readonly #insert: Query<[sealed: Buffer], [id: number]>
+  readonly #set: Query<[sealed: Buffer, id: number]>
+  readonly #delete: Query<[id: number]>
+
+  constructor(db: VaultDatabase) {
+    this.#all = db.query('SELECT id, sealed FROM "grant" ORDER BY id')
+    this.#insert = db.query('INSERT INTO "grant" (sealed) VALUES (?) RETURNING id')
+    this.#set = db.query('UPDATE "grant" SET sealed = ? WHERE id = ?')
+    this.#delete = db.query('DELETE FROM "grant" WHERE id = ?')
+  }
+
+  all(keys: VaultKeys): GrantEntry[] {
+    return this.#all.all().map(([id, sealed]) => ({ ...open(keys, id, sealed), id }))
+  }
+
+  /** Returns its number. */
+  add(keys: VaultKeys, grant: Grant): number {
+    const [id] = this.#insert.get(Buffer.alloc(0)) ?? []
+    if (id === undefined) throw new Fault("io", "the grant was not written")
+    this.#set.run(seal(keys, id, grant), id)
+    return id
+  }
+
+  remove(id: number): void {
+    if (this.#delete.run(id) === 0) throw new Fault("not-found", `the vault has no grant ${id}`)
+  }
+
+  /** All that were given for a secret. Returns how many. */
+  removeFor(keys: VaultKeys, secret: Buffer): number {
+    const of = this.all(keys).filter((grant) => grant.secret === secret.toString("hex"))
+    for (const { id } of of) this.#delete.run(id)
+    return of.length
+  }
+
+  /**
+   * Finds a grant that allows the use, and takes one use off it; the caller is in a transaction. Throws `Fault("denied")`,
+   * which does not say what is missing.
+   */
+  take(keys: VaultKeys, use: Use, now: number): number {
+    const grant = this.all(keys).find((each) => allows(each, use, now))
+    if (grant === undefined) throw new Fault("denied", "no grant allows this")
+    const { id, ...rest } = grant
+    if (rest.uses !== undefined) this.#set.run(seal(keys, id, { ...rest, uses: rest.uses - 1 }), id)
+    return id
+  }
+
+  /** Everything under the next root key; the caller is in a transaction. */
+  reseal(keys: VaultKeys, next: VaultKeys): void {
+    for (const { id, ...grant } of this.all(keys)) this.#set.run(seal(next, id, grant), id)
+  }
+}
+
+export function allows(grant: Grant, use: Use, now: number): boolean {
+  const { secret, verb, uid, caller, program, args, uses, until } = grant
+  return (
+    secret === use.secret.toString("hex") &&
+    verb === use.verb &&
+    (uid === undefined || uid === use.subject.uid) &&
+    (caller === undefined || caller === use.subject.hash) &&
+    (program === undefined || program === use.program) &&
+    (args === undefined || args.every((arg, at) => use.args?.[at] === arg)) &&
+    (uses === undefined || uses > 0) &&
+    (until === 0 || now < until)
+  )
+}
+
+function binding({ uuid, epoch }: VaultKeys, id: number): Buffer {
+  return bound("grant", uuid, epoch, id)
+}
+
+function seal(keys: VaultKeys, id: number, grant: Grant): Buffer {
+  return keys.seal("grants", binding(keys, id), Buffer.from(JSON.stringify(grant)))
+}
+
+function open(keys: VaultKeys, id: number, sealed: Buffer): Grant {
+  const what = `grant ${id}`
+  if (sealed.length < BLOB_OVERHEAD) throw damaged(what)
+  const plain = newSecret(sealed.length - BLOB_OVERHEAD)
+  keys.open("grants", binding(keys, id), sealed, plain, what)
+  return JSON.parse(plain.toString()) as Grant
+}

@@ -1,0 +1,40 @@
+/** Secrets through descriptors that a client passed along: read into secret memory, written out of it, never waited for. */
+import { readSync, writeSync } from "node:fs"
+import { Fault } from "../../clawfs/core/fault.ts"
+import { checked } from "../../clawfs/sys/ffi.ts"
+import { fcntl } from "../../clawfs/sys/libc.ts"
+
+const F_GETFL = 3
+const F_SETFL = 4
+const O_NONBLOCK = 0o4000
+
+/** A client that keeps its end open, and says nothing, would stop the vault. */
+function dontWait(fd: number): void {
+  checked("fcntl", fcntl(fd, F_SETFL, checked("fcntl", fcntl(fd, F_GETFL, 0)) | O_NONBLOCK))
+}
+
+/** Fills `into` from a descriptor up to its end. Returns how much came. Throws `Fault("invalid")` for more than fits. */
+export function readAllInto(fd: number, into: Buffer, what: string): number {
+  let length = 0
+  try {
+    dontWait(fd)
+    while (length < into.length) {
+      const got = readSync(fd, into, length, into.length - length, null)
+      if (got === 0) return length
+      length += got
+    }
+  } catch (cause) {
+    throw new Fault("invalid", `${what} can't be read from its descriptor`, { cause })
+  }
+  throw new Fault("invalid", `${what} has more than ${into.length - 1} bytes`)
+}
+
+/** Writes all of it. Throws `Fault("invalid")` for a descriptor that does not take it at once. */
+export function writeAllFrom(fd: number, bytes: Buffer, what: string): void {
+  try {
+    dontWait(fd)
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at)
+  } catch (cause) {
+    throw new Fault("invalid", `${what} can't be written to its descriptor`, { cause })
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The vault's process: it alone has the keys, as long as the vault is unlocked. It ends when the vault is locked, by request,
+ * by a signal or because nobody used it.
+ */
+import { closeSync, readSync, writeSync } from "node:fs"
+import { describe, Fault, kindOfThrown } from "../../clawfs/core/fault.ts"
+import { Log } from "../../clawfs/core/log.ts"
+import { forbidDumps } from "../../clawfs/sys/no-dumps.ts"
+import { SecretMemory } from "../../clawfs/sys/secret-memory.ts"
+import type { Subject } from "../audit.ts"
+import { attempts, clearAttempts, noteAttempt } from "../attempts.ts"
+import { VaultDatabase } from "../database.ts"
+import { unlock } from "../unlock.ts"
+import { Vault } from "../vault.ts"
+import { lockVault } from "./lock.ts"
+import { Methods } from "./methods.ts"
+import { VaultServer } from "./server.ts"
+import { MOST_ORDER_BYTES, StartFd, type StartOrder, type StartReport } from "./start.ts"
+
+const TICK_MS = 2000
+const MAINTENANCE_MS = 3_600_000
+const NEWLINE = 0x0a
+
+const log = new Log("vault")
+// Before any secret is here.
+forbidDumps()
+
+/** The order, and what a person gave, in secret memory. */
+function readOrder(): { order: StartOrder; memory: SecretMemory; person: Buffer; pin: Buffer } {
+  const memory = SecretMemory.allocate(MOST_ORDER_BYTES)
+  let length = 0
+  for (;;) {
+    const got = readSync(StartFd.ORDER, memory.bytes, length, memory.bytes.length - length, null)
+    if (got === 0) break
+    length += got
+  }
+  closeSync(StartFd.ORDER)
+  const end = memory.bytes.indexOf(NEWLINE)
+  const order = JSON.parse(memory.bytes.toString("utf8", 0, end)) as StartOrder
+  const middle = end + 1 + (order.person?.bytes ?? 0)
+  return {
+    ...{ order, memory },
+    person: memory.bytes.subarray(end + 1, middle),
+    pin: memory.bytes.subarray(middle, middle + order.pinBytes),
+  }
+}
+
+function report(answer: StartReport): void {
+  writeSync(StartFd.REPORT, `${JSON.stringify(answer)}\n`)
+  closeSync(StartFd.REPORT)
+}
+
+/** The unlocked vault. A failed attempt is written down: the audit gets it when there is a key again. */
+function openVault(db: VaultDatabase, given: ReturnType<typeof readOrder>): Vault {
+  const { order, person, pin } = given
+  const subject: Subject = { uid: order.uid, pid: order.pid }
+  try {
+    const { keys, protector } = unlock(db, {
+      person: order.person === undefined ? undefined : { kind: order.person.kind, secret: person },
+      pin: order.pinBytes === 0 ? undefined : pin,
+      anyAge: order.adopts,
+    })
+    const vault = new Vault(db, keys)
+    const failed = attempts(db)
+    vault.audited("unlock", subject, (about) => {
+      about.detail = { protector, failed }
+      clearAttempts(db)
+    })
+    if (order.adopts) vault.adopt(subject, order.pinBytes === 0 ? undefined : pin)
+    return vault
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.kind === "denied") noteAttempt(db, subject, thrown.message)
+    throw thrown
+  }
+}
+
+async function serve(): Promise<void> {
+  const given = readOrder()
+  const { directory } = given.order
+  let [finish, timer]: [() => void, NodeJS.Timeout | undefined] = [() => undefined, undefined]
+  const finished = new Promise<void>((resolve) => (finish = resolve))
+  const lock = lockVault(directory)
+  using db = VaultDatabase.open(directory)
+  using vault = openVault(db, given)
+  given.memory[Symbol.dispose]()
+  const self: Subject = { uid: process.getuid?.() ?? 0, pid: process.pid }
+  {
+    await using _ = new VaultServer(directory, new Methods(db, vault, finish), log)
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, finish)
+    process.on("SIGHUP", () => log.debug("signal ignored", { signal: "SIGHUP" }))
+    let maintained = 0
+    timer = setInterval(() => {
+      if (vault.isLocked()) {
+        finish()
+        return
+      }
+      try {
+        // Rows about uses, that were not synced one by one.
+        db.settle()
+        if (Date.now() - maintained < MAINTENANCE_MS) return
+        maintained = Date.now()
+        vault.maintain(self)
+      } catch (thrown) {
+        log.error("maintenance failed", { reason: describe(thrown) })
+      }
+    }, TICK_MS)
+    report({ ok: true, pid: process.pid })
+    await finished
+    clearInterval(timer)
+  }
+  closeSync(lock)
+}
+
+try {
+  await serve()
+} catch (thrown) {
+  const [kind, hint] =
+    thrown instanceof Fault ? [thrown.kind, thrown.hint] : [kindOfThrown(thrown), undefined]
+  try {
+    report({ ok: false, error: { kind, message: describe(thrown), hint } })
+  } catch {
+    // Whoever started the process is gone, or has its answer already.
+    log.error("vault ended", { reason: describe(thrown) })
+  }
+  process.exitCode = 1
+}

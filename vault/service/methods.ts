@@ -1,0 +1,246 @@
+/**
+ * What the vault's socket offers, and to whom: the vault's owner (and root) may change it; what gives a value out, or widens
+ * who may use it, needs a proof that a person is there; everybody else needs a grant.
+ */
+import { Fault } from "../../clawfs/core/fault.ts"
+import { ProtectorKind, PROTECTOR_NAMES } from "../../keyring/protector.ts"
+import { derivationOf } from "../../keyring/secret-protector.ts"
+import { KDF_NAMES } from "../../keyring/kdf.ts"
+import { readTpmFixed } from "../../keyring/tpm-protector.ts"
+import type { PersonText, VaultMethod, VaultParams } from "../../schema/vault-api.ts"
+import type { Subject } from "../audit.ts"
+import type { VaultDatabase } from "../database.ts"
+import { Grants, type Verb } from "../grants.ts"
+import { dueAt } from "../metadata.ts"
+import type { ProtectorRow } from "../protectors.ts"
+import { readState } from "../state.ts"
+import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
+import { readAllInto, writeAllFrom } from "./descriptors.ts"
+import { Proofs, withPerson } from "./proofs.ts"
+
+/** One request. */
+export interface Call<P> {
+  readonly params: P
+  /** Descriptors that came along; the service closes them. */
+  readonly fds: readonly number[]
+  readonly isOwner: boolean
+  /** Who asks; the hash of the program takes longer. */
+  readonly subject: (options?: { withHash?: boolean }) => Subject
+}
+
+type Handlers = { readonly [M in VaultMethod]: (call: Call<VaultParams<M>>) => unknown }
+
+/** What everybody may ask; what is behind them is decided by grants. */
+export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>(["status", "get"])
+
+const NO_GRANT = "no grant allows this"
+
+export class Methods {
+  readonly #db: VaultDatabase
+  readonly #vault: Vault
+  readonly #grants: Grants
+  readonly #proofs: Proofs
+  readonly #stop: () => void
+  readonly #since = Date.now()
+
+  constructor(db: VaultDatabase, vault: Vault, stop: () => void) {
+    this.#db = db
+    this.#vault = vault
+    this.#grants = new Grants(db)
+    this.#proofs = new Proofs(db, vault)
+    this.#stop = stop
+  }
+
+  readonly handlers: Handlers = {
+    status: ({ isOwner }) => this.#status(isOwner),
+    lock: ({ subject }) => {
+      this.#vault.audited("lock", subject(), () => undefined)
+      this.#stop()
+    },
+    put: (call) => this.#put(call),
+    describe: ({ params: { name, ...options }, subject }) => this.#vault.describe(subject(), name, options),
+    get: (call) => this.#get(call),
+    list: () => this.#list(),
+    history: ({ params }) => this.#vault.history(params.name),
+    rm: ({ params, subject }) => this.#vault.remove(subject(), params.name),
+    destroy: ({ params, subject }) => this.#destroy(subject(), params),
+    rotate: ({ params: { pin }, fds, subject }) =>
+      this.#withPin(pin, fds, (bytes) => {
+        this.#vault.rotate(subject(), bytes)
+        return { epoch: this.#vault.keys.epoch }
+      }),
+    audit: ({ params }) => this.#audit(params),
+    "audit.verify": ({ params: { seq, mac } }) => {
+      const known = seq === undefined || mac === undefined ? undefined : { seq, mac: Buffer.from(mac, "hex") }
+      const found = this.#vault.verifyAudit(known)
+      return { ...found, mac: found.mac.toString("hex") }
+    },
+    "protector.list": () => this.#vault.protectors().map(shown),
+    "protector.add": ({ params: { proof, person, kdf }, fds, subject }) => {
+      this.#prove(proof, fds)
+      const given = { kind: person.kind, fd: descriptorOf(fds, person.fd) }
+      return withPerson(this.#vault, given, (secret) => ({
+        number: this.#vault.addPerson(subject(), { ...secret, kdf }),
+      }))
+    },
+    "protector.add-tpm": ({ params: { proof, tcti, pcrs, pin }, fds, subject }) => {
+      this.#prove(proof, fds)
+      return this.#withPin(pin, fds, (bytes) => ({
+        number: this.#vault.addTpm(subject(), { tcti, pcrs, pin: bytes }),
+      }))
+    },
+    "protector.remove": ({ params: { proof, number }, fds, subject }) => {
+      this.#prove(proof, fds)
+      this.#vault.removeProtector(subject(), number)
+    },
+    grant: ({ params: { proof, name, ...grant }, fds, subject }) => {
+      this.#prove(proof, fds)
+      return this.#vault.audited("grant", subject(), (about) => {
+        const entry = this.#vault.find(name)
+        if (entry?.metadata.removed !== 0)
+          throw new Fault("not-found", `the vault has no secret ${JSON.stringify(name)}`)
+        about.secret = entry.id
+        const created = Date.now()
+        const id = this.#grants.add(this.#vault.keys, { ...grant, secret: entry.id.toString("hex"), created })
+        about.detail = { grant: id, verb: grant.verb, uid: grant.uid }
+        return { id }
+      })
+    },
+    grants: () => this.#listGrants(),
+    revoke: ({ params: { id }, subject }) =>
+      this.#vault.audited("revoke", subject(), (about) => {
+        about.detail = { grant: id }
+        this.#grants.remove(id)
+      }),
+  }
+
+  /** The vault was used. */
+  touch(): void {
+    this.#vault.keys.held.touch()
+  }
+
+  #prove(proof: PersonText, fds: readonly number[]): void {
+    this.#proofs.check(proof, descriptorOf(fds, proof.fd))
+  }
+
+  #withPin<T>(pin: number | undefined, fds: readonly number[], work: (pin: Buffer | undefined) => T): T {
+    if (pin === undefined) return work(undefined)
+    const given = { kind: ProtectorKind.PASSPHRASE, fd: descriptorOf(fds, pin) }
+    return withPerson(this.#vault, given, ({ secret }) => work(secret))
+  }
+
+  #status(isOwner: boolean): object {
+    const { epoch, uuid, idleSeconds, counter, rotated } = readState(this.#db)
+    if (!isOwner) return { state: "unlocked" }
+    const { held } = this.#vault.keys
+    const entries = this.#vault.list().filter(({ metadata }) => metadata.removed === 0)
+    const now = Date.now()
+    return {
+      ...{ state: "unlocked", uuid: uuid.toString("hex"), epoch, rotated, idleSeconds, since: this.#since },
+      ...{ pid: process.pid, keyIn: held.place, memory: held.memory, valueMemory: this.#vault.values.kind },
+      ...{ tpm: counter?.tcti, detectsRollback: counter !== undefined },
+      secrets: entries.length,
+      due: entries.filter(({ metadata }) => dueAt(metadata) !== 0 && dueAt(metadata) <= now).length,
+      protectors: this.#vault.protectors().map(shown),
+    }
+  }
+
+  #put({ params: { name, fd, ...options }, fds, subject }: Call<VaultParams<"put">>): object {
+    return this.#vault.values.borrow(MOST_VALUE_BYTES + 1, (room) => {
+      const length = readAllInto(descriptorOf(fds, fd), room, "the value")
+      return { version: this.#vault.put(subject(), name, room.subarray(0, length), options) }
+    })
+  }
+
+  #get({ params: { name, version, fd, proof }, fds, isOwner, subject }: Call<VaultParams<"get">>): object {
+    const isProven = isOwner && proof !== undefined
+    if (isProven) this.#prove(proof, fds)
+    const asking = subject({ withHash: !isProven && this.#asksForHash() })
+    const out = descriptorOf(fds, fd)
+    const allow = (id: Buffer): void => {
+      if (!isProven) this.take(id, "reveal", asking)
+    }
+    try {
+      return this.#vault.use(
+        asking,
+        "get",
+        { name, version },
+        (value) => {
+          writeAllFrom(out, value, "the value")
+          return { bytes: value.length }
+        },
+        ({ id }) => allow(id),
+      )
+    } catch (thrown) {
+      throw isOwner ? thrown : concealed(thrown)
+    }
+  }
+
+  #asksForHash(): boolean {
+    return this.#grants.all(this.#vault.keys).some(({ caller }) => caller !== undefined)
+  }
+
+  /** Takes a use off a grant; the caller is in the use's transaction. */
+  take(secret: Buffer, verb: Verb, subject: Subject, program?: string, args?: readonly string[]): number {
+    return this.#grants.take(this.#vault.keys, { secret, verb, subject, program, args }, Date.now())
+  }
+
+  #destroy(subject: Subject, { name, version }: VaultParams<"destroy">): void {
+    const entry = this.#vault.find(name)
+    this.#vault.destroy(subject, name, version)
+    if (version === undefined && entry !== undefined)
+      this.#db.transact(() => this.#grants.removeFor(this.#vault.keys, entry.id))
+  }
+
+  #list(): object[] {
+    return this.#vault.list().map(({ metadata }) => ({ ...metadata, due: dueAt(metadata) }))
+  }
+
+  #names(): Map<string, string> {
+    return new Map(this.#vault.list().map(({ id, metadata }) => [id.toString("hex"), metadata.name]))
+  }
+
+  #listGrants(): object[] {
+    const names = this.#names()
+    return this.#grants
+      .all(this.#vault.keys)
+      .map(({ secret, ...grant }) => ({ ...grant, name: names.get(secret) ?? "" }))
+  }
+
+  #audit({ since, name, uid }: VaultParams<"audit">): object[] {
+    const names = this.#names()
+    const entry = name === undefined ? undefined : this.#vault.find(name)
+    if (name !== undefined && entry === undefined)
+      throw new Fault("not-found", `the vault has no secret ${JSON.stringify(name)}`)
+    const rows = this.#vault.audit.rows({ since, secret: entry?.id, uid })
+    return [...rows].map(({ seq, time, event, outcome, subject, secret, version, detail }) => ({
+      ...{ seq, time, event, outcome, version },
+      subject: JSON.parse(subject) as unknown,
+      secret: secret.length === 0 ? undefined : (names.get(secret.toString("hex")) ?? secret.toString("hex")),
+      detail: JSON.parse(detail) as unknown,
+    }))
+  }
+}
+
+function descriptorOf(fds: readonly number[], at: number): number {
+  const fd = fds[at]
+  if (fd === undefined) throw new Fault("invalid", "a descriptor that the request names did not come along")
+  return fd
+}
+
+/** Who may not list the secrets does not learn which there are. */
+export function concealed(thrown: unknown): unknown {
+  const tells = thrown instanceof Fault && (thrown.kind === "not-found" || thrown.kind === "denied")
+  return tells ? new Fault("denied", NO_GRANT, { cause: thrown }) : thrown
+}
+
+/** A protector for people: nothing of what it protects. */
+export function shown({ number, kind, created, fixed }: ProtectorRow): object {
+  const common = { number, kind: PROTECTOR_NAMES[kind], created }
+  if (kind === ProtectorKind.TPM) {
+    const { hasPin, pcrs } = readTpmFixed(fixed)
+    return { ...common, pcrs, hasPin }
+  }
+  const { kdf, cost, memoryKiB } = derivationOf(fixed)
+  return { ...common, kdf: KDF_NAMES[kdf], cost, memoryKiB }
+}

@@ -1,0 +1,161 @@
+/** Answers the vault's clients: one thread waits for them, this one works, one request at a time. */
+import { closeSync, rmSync, writeSync, chmodSync } from "node:fs"
+import { join } from "node:path"
+import { Worker } from "node:worker_threads"
+import { Fault, describe } from "../../clawfs/core/fault.ts"
+import type { Log } from "../../clawfs/core/log.ts"
+import { checked } from "../../clawfs/sys/ffi.ts"
+import { eventfd, memfdCreate } from "../../clawfs/sys/libc.ts"
+import {
+  MOST_MESSAGE_BYTES,
+  listenOn,
+  peerOf,
+  sendMessage,
+  throughShortPath,
+  type Peer,
+} from "../../clawfs/sys/seqpacket.ts"
+import { VAULT_PARAMS, VAULT_SOCKET, VaultRequest, type VaultMethod } from "../../schema/vault-api.ts"
+import { subjectOf } from "./caller.ts"
+import type { Arrival, ListenerData } from "./listener-worker.ts"
+import { OPEN_METHODS, type Call, type Methods } from "./methods.ts"
+
+const EFD_CLOEXEC = 0o2000000
+const MFD_CLOEXEC = 1
+/** Connections of one user, so that nobody can take all. */
+const MOST_PER_USER = 32
+
+export class VaultServer implements AsyncDisposable {
+  readonly #methods: Methods
+  readonly #log: Log
+  readonly #path: string
+  readonly #listener: number
+  readonly #stop: number
+  readonly #worker: Worker
+  readonly #peers = new Map<number, Peer>()
+
+  /** Listens in the vault's directory, whose lock the caller holds. */
+  constructor(directory: string, methods: Methods, log: Log) {
+    this.#methods = methods
+    this.#log = log
+    this.#path = join(directory, VAULT_SOCKET)
+    rmSync(this.#path, { force: true })
+    this.#listener = throughShortPath(directory, VAULT_SOCKET, listenOn)
+    // Everybody may ask; what is answered is decided by who asks.
+    chmodSync(this.#path, 0o666)
+    this.#stop = checked("eventfd", eventfd(0, EFD_CLOEXEC))
+    const workerData: ListenerData = { listener: this.#listener, stop: this.#stop }
+    this.#worker = new Worker(new URL("listener-worker.js", import.meta.url), { workerData })
+    this.#worker.on("message", (arrival: Arrival) => this.#arrived(arrival))
+    this.#worker.on("error", (error) => log.error("listener failed", { reason: describe(error) }))
+  }
+
+  #arrived(arrival: Arrival): void {
+    const { connection } = arrival
+    switch (arrival.kind) {
+      case "end": {
+        const peer = this.#peers.get(connection)
+        this.#peers.delete(connection)
+        if (peer?.pidfd !== undefined) closeSync(peer.pidfd)
+        closeSync(connection)
+        return
+      }
+      case "too long":
+        this.#reply(connection, failure(new Fault("invalid", "the request is too long")))
+        return
+      case "message":
+        try {
+          this.#reply(connection, this.#answer(connection, Buffer.from(arrival.data), arrival.fds))
+        } finally {
+          for (const fd of arrival.fds) closeSync(fd)
+        }
+    }
+  }
+
+  #peer(connection: number): Peer {
+    const known = this.#peers.get(connection)
+    if (known !== undefined) return known
+    const peer = peerOf(connection)
+    const others = [...this.#peers.values()].filter(({ uid }) => uid === peer.uid)
+    this.#peers.set(connection, peer)
+    if (others.length >= MOST_PER_USER) throw new Fault("busy", "too many connections to the vault")
+    return peer
+  }
+
+  #answer(connection: number, data: Buffer, fds: readonly number[]): object {
+    try {
+      const peer = this.#peer(connection)
+      const { method, params } = parsed(data)
+      const isOwner = peer.uid === process.getuid?.() || peer.uid === 0
+      if (!isOwner && !OPEN_METHODS.has(method)) throw new Fault("denied", "the vault is another user's")
+      const call = {
+        params,
+        fds,
+        isOwner,
+        subject: (options = {}) => subjectOf(peer, options),
+      } as Call<never>
+      const result: unknown = this.#methods.handlers[method](call) ?? null
+      // Who only looks whether the vault is unlocked does not keep it so.
+      if (method !== "status") this.#methods.touch()
+      return { ok: true, result }
+    } catch (thrown) {
+      if (!(thrown instanceof Fault) || thrown.kind === "bug")
+        this.#log.error("request failed", { reason: describe(thrown) })
+      return failure(thrown)
+    }
+  }
+
+  /** Long answers go as a file in memory; there is nothing secret in any. */
+  #reply(connection: number, answer: object): void {
+    const text = Buffer.from(JSON.stringify(answer))
+    if (text.length <= MOST_MESSAGE_BYTES) {
+      sendMessage(connection, text)
+      return
+    }
+    const fd = checked("memfd_create", memfdCreate("clawfs-vault-answer", MFD_CLOEXEC))
+    try {
+      writeSync(fd, text)
+      sendMessage(connection, Buffer.from("{}"), [fd])
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    rmSync(this.#path, { force: true })
+    const ended = new Promise((resolve) => this.#worker.once("exit", resolve))
+    const one = Buffer.alloc(8)
+    one.writeBigUInt64LE(1n)
+    writeSync(this.#stop, one)
+    await ended
+    for (const fd of [this.#listener, this.#stop, ...this.#peers.keys()]) closeSync(fd)
+  }
+}
+
+interface ParsedRequest {
+  readonly method: VaultMethod
+  readonly params: unknown
+}
+
+function parsed(data: Buffer): ParsedRequest {
+  let value: unknown
+  try {
+    value = JSON.parse(data.toString())
+  } catch {
+    // The parser's own message would quote the request, which may be anything.
+    throw new Fault("invalid", "the request is not JSON")
+  }
+  const request = VaultRequest.safeParse(value)
+  if (!request.success) throw new Fault("invalid", "the request is no method with parameters")
+  const { method } = request.data
+  if (!Object.hasOwn(VAULT_PARAMS, method)) throw new Fault("unsupported", `unknown method "${method}"`)
+  const known = method as VaultMethod
+  const params = VAULT_PARAMS[known].safeParse(request.data.params)
+  if (params.success) return { method: known, params: params.data }
+  const [issue] = params.error.issues
+  throw new Fault("invalid", `${issue?.path.map(String).join(".") ?? ""}: ${issue?.message ?? "invalid"}`)
+}
+
+function failure(thrown: unknown): object {
+  const [kind, hint] = thrown instanceof Fault ? [thrown.kind, thrown.hint] : ["bug", undefined]
+  return { ok: false, error: { kind, message: describe(thrown), hint } }
+}
