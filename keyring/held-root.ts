@@ -32,6 +32,7 @@ export class HeldRoot implements Disposable {
   readonly #memory: SecretMemory | undefined
   #usedAt = Date.now()
   #isHeld = true
+  #isForgotten = false
 
   /** Takes a copy of `root`. To be made on the thread that uses it. */
   constructor(root: Uint8Array, options: HeldOptions) {
@@ -69,8 +70,9 @@ export class HeldRoot implements Disposable {
 
   /** Runs `work` with the root key. Throws `Fault("locked")` when it has been forgotten. */
   use<T>(work: (root: Buffer) => T): T {
+    if (!this.#isHeld) throw isLocked()
     return this.#stack.borrow(KEY_BYTES, (root) => {
-      if (!this.#read(root)) throw new Fault("locked", "the vault is locked", { hint: "clawfs vault unlock" })
+      if (!this.#copy(root)) throw isLocked()
       return work(root)
     })
   }
@@ -96,16 +98,14 @@ export class HeldRoot implements Disposable {
     if (this.#isHeld && this.#memory === undefined) expireKey(this.#name, this.#idleSeconds, Ring.PROCESS)
   }
 
-  #read(root: Buffer): boolean {
-    return this.#isHeld && this.#copy(root)
-  }
-
   #copy(root: Buffer): boolean {
     if (this.#memory === undefined) return readKey(this.#name, root, Ring.PROCESS)
     if (this.#idleSeconds > 0 && Date.now() - this.#usedAt > this.#idleSeconds * 1000) {
-      this[Symbol.dispose]()
-      return false
+      // Not unmapped: somebody may be borrowing of it.
+      this.#memory.bytes.fill(0)
+      this.#isForgotten = true
     }
+    if (this.#isForgotten) return false
     root.set(this.#memory.bytes.subarray(0, KEY_BYTES))
     return true
   }
@@ -114,6 +114,11 @@ export class HeldRoot implements Disposable {
     if (!this.#isHeld) return
     this.#isHeld = false
     if (this.#memory === undefined) dropKey(this.#name, Ring.PROCESS)
-    else this.#memory.bytes.fill(0)
+    this.#memory?.[Symbol.dispose]()
+    this.#stack[Symbol.dispose]()
   }
+}
+
+function isLocked(): Fault {
+  return new Fault("locked", "the vault is locked", { hint: "clawfs vault unlock" })
 }

@@ -36,7 +36,9 @@ export class SecretStack implements Disposable {
     }
   }
 
+  /** Not while something is borrowed: whoever has it would touch memory that is gone. */
   [Symbol.dispose](): void {
+    if (this.#used > 0) bug("secret memory is given back while it is used")
     this.#memory[Symbol.dispose]()
   }
 }

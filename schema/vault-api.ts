@@ -57,6 +57,25 @@ export const VAULT_PARAMS = {
     until: number,
   }),
   grants: z.strictObject({}),
+  exec: z.strictObject({
+    program: z.string().min(1).max(4096).startsWith("/"),
+    args: z.array(z.string().max(32_768)).max(1024),
+    uses: z
+      .array(
+        z.strictObject({
+          name,
+          variable: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/),
+          as: z.enum(["fd", "env"]),
+        }),
+      )
+      .min(1)
+      .max(6),
+    environment: z.array(z.string().max(4096)).max(64),
+    directory: z.string().min(1).max(4096).startsWith("/"),
+    stdin: descriptor,
+    stdout: descriptor,
+    stderr: descriptor,
+  }),
   revoke: z.strictObject({ id: number }),
 } as const
 

@@ -47,8 +47,25 @@ export class LeakScanner {
     return this.#longest
   }
 
-  /** Learns the forms of a value. `room`: `MOST_EXPANSION` (`encodings.ts`) times its length of secret memory. */
+  /**
+   * Learns a value, what is left of it without the white space around it, and its lines: programs print keys of several lines
+   * one by one, and read values without the newline at their end. `room`: `MOST_EXPANSION` (`encodings.ts`) times the value's
+   * length of secret memory.
+   */
   add(name: string, value: Uint8Array, room: Buffer): void {
+    this.#addForms(name, value, room)
+    const [start, end] = trimmed(value)
+    if (end - start < value.length) this.#addForms(name, value.subarray(start, end), room)
+    for (let at = start; at < end;) {
+      const newline = value.indexOf(NEWLINE, at)
+      const stop = newline < 0 || newline > end ? end : newline
+      const isPart = at > start || stop < end
+      if (isPart && stop - at >= LEAST_LINE) this.#addForms(name, value.subarray(at, stop), room)
+      at = stop + 1
+    }
+  }
+
+  #addForms(name: string, value: Uint8Array, room: Buffer): void {
     const seen = new Set<string>()
     for (const encode of ENCODERS) {
       const form = room.subarray(0, encode(value, room))
@@ -105,6 +122,18 @@ export class LeakScanner {
     const [longest] = fits.sort((a, b) => b.length - a.length)
     return longest === undefined ? undefined : { name: longest.name, at, length: longest.length }
   }
+}
+
+const NEWLINE = 0x0a
+/** Shorter lines of a value are nothing special. */
+const LEAST_LINE = 16
+
+/** Where a value begins and ends without white space. */
+function trimmed(value: Uint8Array): [start: number, end: number] {
+  let [start, end] = [0, value.length]
+  while (start < end && (value[start] ?? 0) <= 0x20) start += 1
+  while (end > start && (value[end - 1] ?? 0) <= 0x20) end -= 1
+  return [start, end]
 }
 
 /**

@@ -84,7 +84,7 @@ function checkOperands(command: Command, given: readonly string[]): void {
       `usage: clawfs ${command.name} ${command.usage}`,
     )
   }
-  const surplus = given[operands.length]
+  const surplus = operands.at(-1)?.rest === true ? undefined : given[operands.length]
   if (surplus !== undefined) {
     throw new UsageError(
       `${command.name}: "${surplus}" is one operand too many`,
@@ -92,6 +92,6 @@ function checkOperands(command: Command, given: readonly string[]): void {
     )
   }
   // An unset variable in a script (`clawfs init "$STORE"`) must not become the working directory.
-  const empty = given.indexOf("")
+  const empty = given.slice(0, operands.length).indexOf("")
   if (empty >= 0) throw new UsageError(`${command.name}: ${operands[empty]?.name ?? "an operand"} is empty`)
 }

@@ -23,6 +23,8 @@ export type OptionTable = Readonly<Record<string, Option>>
 export interface Operand {
   readonly name: string
   readonly optional?: true
+  /** The last one, of which there may be many. */
+  readonly rest?: true
   readonly completes: Completion
 }
 

@@ -86,6 +86,10 @@ export const getsockopt = bind<[fd: number, level: number, name: number, value: 
 export const setsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: number]>(
   "int setsockopt(int, int, int, const void*, unsigned int)",
 )
+/** close_range(2), which older C libraries lack */
+export const closeRangeCall = bind<[number: number, first: number, last: number, flags: number]>(
+  "long syscall(long, unsigned int, unsigned int, unsigned int)",
+)
 /** pipe2(2) */
 export const pipe2 = bind<[pair: Buffer, flags: number]>("int pipe2(void*, int)")
 /** prctl(2), setrlimit(2) */

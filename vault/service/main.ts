@@ -5,6 +5,7 @@
 import { closeSync, readSync, writeSync } from "node:fs"
 import { describe, Fault, kindOfThrown } from "../../clawfs/core/fault.ts"
 import { Log } from "../../clawfs/core/log.ts"
+import { keepFromChildren } from "../../clawfs/sys/inherited.ts"
 import { forbidDumps } from "../../clawfs/sys/no-dumps.ts"
 import { SecretMemory } from "../../clawfs/sys/secret-memory.ts"
 import type { Subject } from "../audit.ts"
@@ -24,6 +25,7 @@ const NEWLINE = 0x0a
 const log = new Log("vault")
 // Before any secret is here.
 forbidDumps()
+keepFromChildren(StartFd.ORDER)
 
 /** The order, and what a person gave, in secret memory. */
 function readOrder(): { order: StartOrder; memory: SecretMemory; person: Buffer; pin: Buffer } {

@@ -2,6 +2,7 @@
  * What the vault's socket offers, and to whom: the vault's owner (and root) may change it; what gives a value out, or widens
  * who may use it, needs a proof that a person is there; everybody else needs a grant.
  */
+import { closeSync } from "node:fs"
 import { Fault } from "../../clawfs/core/fault.ts"
 import { ProtectorKind, PROTECTOR_NAMES } from "../../keyring/protector.ts"
 import { derivationOf } from "../../keyring/secret-protector.ts"
@@ -16,6 +17,8 @@ import type { ProtectorRow } from "../protectors.ts"
 import { readState } from "../state.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
+import { Runner, type Executed, type WithValue } from "./exec.ts"
+import { sealedCopy } from "./program.ts"
 import { Proofs, withPerson } from "./proofs.ts"
 
 /** One request. */
@@ -26,12 +29,15 @@ export interface Call<P> {
   readonly isOwner: boolean
   /** Who asks; the hash of the program takes longer. */
   readonly subject: (options?: { withHash?: boolean }) => Subject
+  readonly gid: number
+  /** What is to be done when whoever asks is gone before the answer. */
+  readonly whenGone: (stop: () => void) => void
 }
 
 type Handlers = { readonly [M in VaultMethod]: (call: Call<VaultParams<M>>) => unknown }
 
 /** What everybody may ask; what is behind them is decided by grants. */
-export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>(["status", "get"])
+export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>(["status", "get", "exec"])
 
 const NO_GRANT = "no grant allows this"
 
@@ -40,6 +46,7 @@ export class Methods {
   readonly #vault: Vault
   readonly #grants: Grants
   readonly #proofs: Proofs
+  readonly #runner: Runner
   readonly #stop: () => void
   readonly #since = Date.now()
 
@@ -48,6 +55,7 @@ export class Methods {
     this.#vault = vault
     this.#grants = new Grants(db)
     this.#proofs = new Proofs(db, vault)
+    this.#runner = new Runner(vault)
     this.#stop = stop
   }
 
@@ -107,6 +115,7 @@ export class Methods {
       })
     },
     grants: () => this.#listGrants(),
+    exec: (call) => this.#exec(call),
     revoke: ({ params: { id }, subject }) =>
       this.#vault.audited("revoke", subject(), (about) => {
         about.detail = { grant: id }
@@ -174,6 +183,44 @@ export class Methods {
     } catch (thrown) {
       throw isOwner ? thrown : concealed(thrown)
     }
+  }
+
+  /** Runs a program with secrets. The grant may name the program by its hash: then a sealed copy of it runs. */
+  async #exec(call: Call<VaultParams<"exec">>): Promise<Executed> {
+    const { params, fds, isOwner, subject, gid, whenGone } = call
+    const { program, args, uses, environment, directory, stdin, stdout, stderr } = params
+    const asking = subject({ withHash: this.#asksForHash() })
+    const names = new Set(uses.map(({ variable }) => variable))
+    if (names.size !== uses.length) throw new Fault("invalid", "two secrets want the same variable")
+    const namesProgram = this.#grants.all(this.#vault.keys).some((grant) => grant.program !== undefined)
+    const sealed = namesProgram ? sealedCopy(program) : undefined
+    try {
+      const plan = {
+        ...{ program, args, uses, environment, directory, uid: asking.uid, gid, sealed: sealed?.fd },
+        stdin: descriptorOf(fds, stdin),
+        stdout: descriptorOf(fds, stdout),
+        stderr: descriptorOf(fds, stderr),
+      }
+      const withValue: WithValue = (name, work) =>
+        this.#vault.use(asking, "exec", { name }, work, ({ id }) =>
+          this.take(id, "exec", asking, sealed?.hash, args),
+        )
+      const result = await this.#runner.start(plan, withValue, whenGone)
+      if (result.leaks > 0)
+        this.#vault.audited("leak", asking, (about) => {
+          about.detail = { program, secrets: result.leaked.length, count: result.leaks }
+        })
+      return result
+    } catch (thrown) {
+      throw isOwner ? thrown : concealed(thrown)
+    } finally {
+      if (sealed !== undefined) closeSync(sealed.fd)
+    }
+  }
+
+  /** Programs that run with secrets end with the vault. */
+  stopPrograms(): void {
+    this.#runner.stop()
   }
 
   #asksForHash(): boolean {

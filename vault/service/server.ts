@@ -32,6 +32,7 @@ export class VaultServer implements AsyncDisposable {
   readonly #stop: number
   readonly #worker: Worker
   readonly #peers = new Map<number, Peer>()
+  readonly #whenGone = new Map<number, () => void>()
 
   /** Listens in the vault's directory, whose lock the caller holds. */
   constructor(directory: string, methods: Methods, log: Log) {
@@ -55,6 +56,7 @@ export class VaultServer implements AsyncDisposable {
       case "end": {
         const peer = this.#peers.get(connection)
         this.#peers.delete(connection)
+        this.#whenGone.get(connection)?.()
         if (peer?.pidfd !== undefined) closeSync(peer.pidfd)
         closeSync(connection)
         return
@@ -63,11 +65,20 @@ export class VaultServer implements AsyncDisposable {
         this.#reply(connection, failure(new Fault("invalid", "the request is too long")))
         return
       case "message":
-        try {
-          this.#reply(connection, this.#answer(connection, Buffer.from(arrival.data), arrival.fds))
-        } finally {
-          for (const fd of arrival.fds) closeSync(fd)
-        }
+        void this.#serve(connection, Buffer.from(arrival.data), arrival.fds)
+    }
+  }
+
+  async #serve(connection: number, data: Buffer, fds: readonly number[]): Promise<void> {
+    try {
+      const answer = this.#answer(connection, data, fds)
+      // Most are answered at once, and before the next request is looked at.
+      const settled = answer instanceof Promise ? await answer : answer
+      if (this.#peers.has(connection)) this.#reply(connection, settled)
+    } catch (thrown) {
+      this.#log.error("answer failed", { reason: describe(thrown) })
+    } finally {
+      for (const fd of fds) closeSync(fd)
     }
   }
 
@@ -81,27 +92,34 @@ export class VaultServer implements AsyncDisposable {
     return peer
   }
 
-  #answer(connection: number, data: Buffer, fds: readonly number[]): object {
+  #answer(connection: number, data: Buffer, fds: readonly number[]): object | Promise<object> {
     try {
       const peer = this.#peer(connection)
       const { method, params } = parsed(data)
       const isOwner = peer.uid === process.getuid?.() || peer.uid === 0
       if (!isOwner && !OPEN_METHODS.has(method)) throw new Fault("denied", "the vault is another user's")
       const call = {
-        params,
-        fds,
-        isOwner,
+        ...{ params, fds, isOwner, gid: peer.gid },
         subject: (options = {}) => subjectOf(peer, options),
-      } as Call<never>
+        whenGone: (stop: () => void) => void this.#whenGone.set(connection, stop),
+      } as unknown as Call<never>
       const result: unknown = this.#methods.handlers[method](call) ?? null
       // Who only looks whether the vault is unlocked does not keep it so.
       if (method !== "status") this.#methods.touch()
-      return { ok: true, result }
+      if (!(result instanceof Promise)) return { ok: true, result }
+      return result
+        .then((value: unknown) => ({ ok: true, result: value }))
+        .catch((thrown: unknown) => this.#failed(thrown))
+        .finally(() => this.#whenGone.delete(connection))
     } catch (thrown) {
-      if (!(thrown instanceof Fault) || thrown.kind === "bug")
-        this.#log.error("request failed", { reason: describe(thrown) })
-      return failure(thrown)
+      return this.#failed(thrown)
     }
+  }
+
+  #failed(thrown: unknown): object {
+    if (!(thrown instanceof Fault) || thrown.kind === "bug")
+      this.#log.error("request failed", { reason: describe(thrown) })
+    return failure(thrown)
   }
 
   /** Long answers go as a file in memory; there is nothing secret in any. */
@@ -122,6 +140,7 @@ export class VaultServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     rmSync(this.#path, { force: true })
+    this.#methods.stopPrograms()
     const ended = new Promise((resolve) => this.#worker.once("exit", resolve))
     const one = Buffer.alloc(8)
     one.writeBigUInt64LE(1n)

@@ -61,6 +61,12 @@ const options = {
   program: { type: "string", value: "PROGRAM", help: "grant exec: for running this program" },
   args: { type: "string", value: "WORDS", help: "grant exec: if its arguments begin with these" },
   uses: { type: "string", value: "N", help: "grant: so many times; without a limit unless given" },
+  fd: {
+    type: "string",
+    value: "VAR=NAME",
+    help: "exec: the value through a pipe, whose path VAR has; with commas",
+  },
+  env: { type: "string", value: "VAR=NAME", help: "exec: the value in the variable VAR; with commas" },
   until: {
     type: "string",
     value: "TIME",
@@ -72,13 +78,13 @@ export type VaultInvocation = Invocation<typeof options>
 
 export const VAULT_ACTIONS = [
   ...["init", "status", "unlock", "lock", "put", "get", "describe", "list", "history", "rm", "destroy"],
-  ...["rotate", "audit", "protector", "adopt", "grant", "grants", "revoke"],
+  ...["rotate", "audit", "protector", "adopt", "grant", "grants", "revoke", "exec"],
 ] as const
 
 export const vault = command({
   name: "vault",
   summary: "keep secrets that tools use and agents do not read",
-  usage: "[options] ACTION [WHAT] [NUMBER]",
+  usage: "[options] ACTION [WHAT] [NUMBER] | [options] exec -- PROGRAM [ARGUMENTS]",
   description: `
 A vault holds secrets: encrypted, each version under a key of its own, below a root key that is sealed
 to this machine's TPM and can be given back by a passphrase, recovery words or a key file. While it is
@@ -109,13 +115,15 @@ locked. docs/VAULT.md has the whole picture.
   grant NAME         allows a use of a secret; asks for the passphrase
   grants             all grants
   revoke N           takes one back
+  exec -- PROGRAM    runs a program with secrets that grants allow it; its output passes a filter that
+                     takes out values and their usual encodings. It sees the values, you do not
 
 Without --vault, the vault is the one that CLAWFS_VAULT names, or /var/lib/clawfs-vault for root and
 ~/.local/share/clawfs-vault for others. Values, passphrases and PINs are never arguments.`,
   operands: [
     { name: "ACTION", completes: VAULT_ACTIONS },
     { name: "WHAT", completes: [], optional: true },
-    { name: "NUMBER", completes: [], optional: true },
+    { name: "NUMBER", completes: [], optional: true, rest: true },
   ],
   options,
   sections: [
@@ -127,13 +135,15 @@ clawfs vault unlock
 clawfs vault put openai-api-key <key.txt
 clawfs vault get openai-api-key --passphrase-file ~/.pass | wc -c
 clawfs vault grant openai-api-key --verb reveal --uid 1001 --uses 1 --until 10m
+clawfs vault grant openai-api-key --verb exec --program /usr/bin/curl --uid 1001
+clawfs vault exec --env KEY=openai-api-key -- /usr/bin/curl https://example.org
 clawfs vault audit --since 7d
 clawfs vault rotate --root`,
     },
   ],
   exits: [
     [ExitCode.OK, "done"],
-    [ExitCode.NO, "status: locked; rotate --due: there are some"],
+    [ExitCode.NO, "status: locked; rotate --due: there are some; exec gives the program's own status"],
     [ExitCode.USAGE, "wrong usage"],
     [ExitCode.DATA, "a name or value that can't be; a record that is damaged; the last protector"],
     [ExitCode.MISSING, "no such vault, secret, version, protector or grant"],

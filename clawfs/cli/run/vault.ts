@@ -6,12 +6,14 @@ import { closest } from "../suggest.ts"
 import type { VaultAction } from "../vault/action.ts"
 import { vaultDirectory } from "../vault/place.ts"
 import { audit, grant, grants, protector, revoke } from "./vault-access.ts"
+import { execute } from "./vault-exec.ts"
 import { adopt, init, lock, status, unlock } from "./vault-life.ts"
 import { describeSecret, destroy, get, history, list, put, remove, rotate } from "./vault-secrets.ts"
 
 interface Action {
   /** Names of its operands; one with a ? may be left out. */
   readonly takes: readonly string[]
+  readonly hasRest?: true
   readonly run: (action: VaultAction) => Promise<ExitCode> | ExitCode
 }
 
@@ -34,6 +36,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   grant: { takes: ["NAME"], run: grant },
   grants: { takes: [], run: grants },
   revoke: { takes: ["NUMBER"], run: revoke },
+  exec: { takes: ["PROGRAM"], hasRest: true, run: execute },
 }
 
 export async function runVault({ values, operands, terminal }: VaultInvocation): Promise<ExitCode> {
@@ -49,6 +52,7 @@ export async function runVault({ values, operands, terminal }: VaultInvocation):
   const missing = action.takes.slice(rest.length).find((each) => !each.endsWith("?"))
   if (missing !== undefined) throw new UsageError(`vault ${name}: ${missing} is missing`)
   const surplus = rest[action.takes.length]
-  if (surplus !== undefined) throw new UsageError(`vault ${name}: "${surplus}" is one operand too many`)
+  if (surplus !== undefined && action.hasRest !== true)
+    throw new UsageError(`vault ${name}: "${surplus}" is one operand too many`)
   return await action.run({ directory: vaultDirectory(values.vault), values, operands: rest, terminal })
 }

@@ -74,15 +74,16 @@ export function isUnlocked(directory: string): boolean {
   return true
 }
 
-/** Asks the vault's process. Throws `Fault("locked")` where none is, and its own fault otherwise. */
+/** Asks the vault's process; `timeoutSeconds` 0 waits for ever. Throws `Fault("locked")` where none is, and its own fault otherwise. */
 export function callVault(
   directory: string,
   method: string,
   params: Readonly<Record<string, unknown>> = {},
   fds: readonly number[] = [],
+  timeoutSeconds = TIMEOUT_SECONDS,
 ): unknown {
   const connection = existsSync(directory)
-    ? throughShortPath(directory, SOCKET, (path) => connectTo(path, TIMEOUT_SECONDS))
+    ? throughShortPath(directory, SOCKET, (path) => connectTo(path, timeoutSeconds))
     : undefined
   if (connection === undefined) throw noProcess(directory)
   try {
