@@ -22,11 +22,9 @@ export function scanMemory(pid: number, needle: Buffer): Residue {
         /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)$/.exec(line) ?? []
       if (!flags.startsWith("r") || name.startsWith("[v")) continue
       const found = scanRegion(fd, BigInt(`0x${from}`), BigInt(`0x${to}`), needle)
-      if (found === undefined) hidden += 1
-      else {
-        bytes += found.bytes
-        for (let i = 0; i < found.hits; i += 1) places.push(`${from} ${name}`)
-      }
+      hidden += found === undefined ? 1 : 0
+      bytes += found?.bytes ?? 0
+      places.push(...Array.from({ length: found?.hits ?? 0 }, () => `${from} ${name}`))
     }
   } finally {
     closeSync(fd)

@@ -192,8 +192,7 @@ export class Methods {
     const asking = subject({ withHash: this.#asksForHash() })
     const names = new Set(uses.map(({ variable }) => variable))
     if (names.size !== uses.length) throw new Fault("invalid", "two secrets want the same variable")
-    const namesProgram = this.#grants.all(this.#vault.keys).some((grant) => grant.program !== undefined)
-    const sealed = namesProgram ? sealedCopy(program) : undefined
+    const sealed = this.#namesProgram(uses.map(({ name }) => name)) ? sealedCopy(program) : undefined
     try {
       const plan = {
         ...{ program, args, uses, environment, directory, uid: asking.uid, gid, sealed: sealed?.fd },
@@ -216,6 +215,14 @@ export class Methods {
     } finally {
       if (sealed !== undefined) closeSync(sealed.fd)
     }
+  }
+
+  /** Whether a grant for one of the secrets says which program. */
+  #namesProgram(names: readonly string[]): boolean {
+    const ids = names.map((name) => this.#vault.find(name)?.id.toString("hex"))
+    return this.#grants
+      .all(this.#vault.keys)
+      .some(({ secret, program }) => program !== undefined && ids.includes(secret))
   }
 
   /** Programs that run with secrets end with the vault. */

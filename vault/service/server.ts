@@ -32,6 +32,7 @@ export class VaultServer implements AsyncDisposable {
   readonly #stop: number
   readonly #worker: Worker
   readonly #peers = new Map<number, Peer>()
+  #isClosing = false
   readonly #whenGone = new Map<number, () => void>()
 
   /** Listens in the vault's directory, whose lock the caller holds. */
@@ -94,6 +95,7 @@ export class VaultServer implements AsyncDisposable {
 
   #answer(connection: number, data: Buffer, fds: readonly number[]): object | Promise<object> {
     try {
+      if (this.#isClosing) throw new Fault("locked", "the vault is being locked")
       const peer = this.#peer(connection)
       const { method, params } = parsed(data)
       const isOwner = peer.uid === process.getuid?.() || peer.uid === 0
@@ -139,6 +141,8 @@ export class VaultServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // What was read before the end is refused: a program that started now would not be stopped.
+    this.#isClosing = true
     rmSync(this.#path, { force: true })
     this.#methods.stopPrograms()
     const ended = new Promise((resolve) => this.#worker.once("exit", resolve))
