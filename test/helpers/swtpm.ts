@@ -4,7 +4,9 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
+import { Fault } from "../../clawfs/core/fault.ts"
 import { hasTss2 } from "../../clawfs/sys/tss2.ts"
+import { Tpm } from "../../keyring/tpm.ts"
 import { requirePrograms } from "./requirements.ts"
 
 export function requireSwtpm(): string | undefined {
@@ -43,9 +45,21 @@ export class Swtpm implements AsyncDisposable {
       ["socket", "--tpm2", ...state, ...server, ...control, "--flags", "not-need-init"],
       { stdio: "ignore" },
     )
-    for (let tries = 0; !existsSync(this.socket); tries += 1) {
+    for (let tries = 0; !this.#answers(); tries += 1) {
       if (tries > 500) throw new Error("swtpm does not start")
       await sleep(10)
+    }
+  }
+
+  /** Its socket is there before it listens, and it listens before it answers. */
+  #answers(): boolean {
+    if (!existsSync(this.socket)) return false
+    try {
+      using tpm = new Tpm(this.tcti)
+      return tpm.pcrValues([0]).length === 1
+    } catch (thrown) {
+      if (thrown instanceof Fault) return false
+      throw thrown
     }
   }
 

@@ -108,10 +108,10 @@ locked. docs/VAULT.md has the whole picture.
   audit              who used, changed or was refused what
   audit verify       checks that no row of it was changed or removed
   protector list     what can unlock the vault
-  protector add      a passphrase, a key file, recovery words (protector add recovery) or, with --tpm, a TPM
+  protector add      a passphrase or key file; protector add recovery: recovery words; protector add tpm
   protector remove N removes one, but never the last that is not a TPM
-  adopt              takes a vault as it is whose TPM is gone, or counts more than the vault does: after a
-                     backup was restored, for instance
+  adopt              takes a vault as it is whose TPM is gone, or counts more than the vault does, such as
+                     after a backup was restored
   grant NAME         allows a use of a secret; asks for the passphrase
   grants             all grants
   revoke N           takes one back
