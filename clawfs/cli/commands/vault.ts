@@ -110,8 +110,8 @@ locked. docs/VAULT.md has the whole picture.
   protector list     what can unlock the vault
   protector add      a passphrase or key file; protector add recovery: recovery words; protector add tpm
   protector remove N removes one, but never the last that is not a TPM
-  adopt              takes a vault as it is whose TPM is gone, or counts more than the vault does, such as
-                     after a backup was restored
+  adopt              takes a vault as it is whose TPM is gone, or counts more than the vault does,
+                     such as after a backup was restored
   grant NAME         allows a use of a secret; asks for the passphrase
   grants             all grants
   revoke N           takes one back
