@@ -94,7 +94,7 @@ export class TpmOpener implements Opener {
   open({ fixed, sealed }: ProtectorRecord, { epoch }: ProtectorPlace, into: Buffer): boolean {
     const { pcrs, hasPin, salt } = readTpmFixed(fixed)
     if (hasPin && this.#pin === undefined)
-      throw new Fault("locked", "the TPM asks for a PIN", { hint: "give it with --pin-fd, or at the prompt" })
+      throw new Fault("locked", "the TPM asks for a PIN", { hint: "give it with --pin-fd" })
     const [parent, publicArea, privateArea] = partsOf(sealed)
     const pin = hasPin && this.#pin !== undefined ? authOf(this.#pin, salt) : undefined
     try {

@@ -1,5 +1,5 @@
 /** `clawfs vault`: other users, and clients that mean no good. */
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { readFileSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -62,6 +62,31 @@ describe("grants", () => {
     }[]
     expect(rows.filter(({ outcome }) => outcome === "done")).toHaveLength(5)
     expect(rows.filter(({ outcome }) => outcome !== "done").length).toBeGreaterThanOrEqual(6)
+  })
+
+  test("a program runs as who asked for it, not as the vault", async (context) => {
+    skipIf(context, requireRoot(), requirePrograms("setpriv", "mkfifo"))
+    await using place = await VaultPlace.make()
+    await place.unlock()
+    await place.run(["put", "a"], { input: VALUE })
+    const words = [
+      "exec",
+      "--env",
+      "K=a",
+      "--",
+      "/bin/sh",
+      "-c",
+      'id -u; id -g; id -G; printf %s "$K" | wc -c',
+    ]
+    expect((await place.run(words, asNobody)).code).toBe(77)
+    const only = ["--verb", "exec", "--uid", "65534", "--program", "/bin/sh"]
+    await place.run(["grant", "a", ...only, ...place.passphrase])
+    expect((await place.run(words, asNobody)).stdout).toBe(`65534\n65534\n65534\n${VALUE.length}\n`)
+    // A program that waits to be opened does not stop the vault.
+    const fifo = join(place.base, "fifo")
+    spawnSync("mkfifo", ["-m", "666", fifo])
+    expect((await place.run(["exec", "--env", "K=a", "--", fifo], asNobody)).code).not.toBe(0)
+    expect((await place.run(["list"])).code).toBe(0)
   })
 
   test("too many wrong passphrases are not looked at any more", async () => {

@@ -111,6 +111,7 @@ describe("a vault without a TPM", () => {
       [["exec", "--env", "K=nothing", "--", "/nonexistent/program"], 66, ""],
       [["exec", "--env", "1K=nothing", "--", "/bin/true"], 64, ""],
       [["exec", "--", "/bin/true"], 64, ""],
+      [["exec", "--env", "LD_PRELOAD=nothing", "--", "/bin/true"], 65, ""],
       [["unlock"], 0, ""],
       [["audit", "--since", "yesterday"], 64, ""],
       [["protector", "remove", "9", ...place.passphrase], 66, ""],

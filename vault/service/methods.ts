@@ -39,6 +39,9 @@ type Handlers = { readonly [M in VaultMethod]: (call: Call<VaultParams<M>>) => u
 /** What everybody may ask; what is behind them is decided by grants. */
 export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>(["status", "get", "exec"])
 
+/** Variables that say what code is loaded, or how the shell reads its script. */
+const RESERVED = /^(LD_.*|PATH|IFS|ENV|BASH_.*|SHELLOPTS|PS4|NODE_OPTIONS|PYTHON.*|PERL.*|RUBY.*|GCONV_PATH)$/
+
 const NO_GRANT = "no grant allows this"
 
 export class Methods {
@@ -191,8 +194,15 @@ export class Methods {
     const { program, args, uses, environment, directory, stdin, stdout, stderr } = params
     const asking = subject({ withHash: this.#asksForHash() })
     const names = new Set(uses.map(({ variable }) => variable))
+    const misused = [...names].find((variable) => RESERVED.test(variable))
+    if (misused !== undefined) throw new Fault("invalid", `${misused} is no variable for a secret`)
     if (names.size !== uses.length) throw new Fault("invalid", "two secrets want the same variable")
-    const sealed = this.#namesProgram(uses.map(({ name }) => name)) ? sealedCopy(program) : undefined
+    const sealed = this.#namesProgram(
+      uses.map(({ name }) => name),
+      asking.uid,
+    )
+      ? sealedCopy(program)
+      : undefined
     try {
       const plan = {
         ...{ program, args, uses, environment, directory, uid: asking.uid, gid, sealed: sealed?.fd },
@@ -217,12 +227,15 @@ export class Methods {
     }
   }
 
-  /** Whether a grant for one of the secrets says which program. */
-  #namesProgram(names: readonly string[]): boolean {
+  /** Whether a grant for one of the secrets, to this user, says which program: only then is it copied. */
+  #namesProgram(names: readonly string[], asker: number): boolean {
     const ids = names.map((name) => this.#vault.find(name)?.id.toString("hex"))
     return this.#grants
       .all(this.#vault.keys)
-      .some(({ secret, program }) => program !== undefined && ids.includes(secret))
+      .some(
+        ({ secret, program, uid }) =>
+          program !== undefined && ids.includes(secret) && (uid === undefined || uid === asker),
+      )
   }
 
   /** Programs that run with secrets end with the vault. */

@@ -2,7 +2,7 @@
  * The program that a secret is handed to. If a grant names it by its hash, what runs is a sealed copy of exactly the bytes that
  * were hashed: the file can be exchanged or written to at any time, the copy can't (memfd_create(2), F_SEAL_WRITE).
  */
-import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs"
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs"
 import { createHash } from "node:crypto"
 import { Fault } from "../../clawfs/core/fault.ts"
 import { checked } from "../../clawfs/sys/ffi.ts"
@@ -49,7 +49,8 @@ export function sealedCopy(path: string): SealedProgram {
 
 function openProgram(path: string): number {
   try {
-    const fd = openSync(path, "r")
+    // A FIFO would wait for a writer otherwise, and everybody else with it.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
     if (fstatSync(fd).isFile()) return fd
     closeSync(fd)
   } catch (cause) {
