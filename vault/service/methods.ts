@@ -126,6 +126,12 @@ export class Methods {
       }),
   }
 
+  /** Throws `Fault("locked")` when the kernel has forgotten the root key, and this process is about to end. */
+  requireUnlocked(): void {
+    if (this.#vault.isLocked())
+      throw new Fault("locked", "the vault is locked", { hint: "clawfs vault unlock" })
+  }
+
   /** The vault was used. */
   touch(): void {
     this.#vault.keys.held.touch()

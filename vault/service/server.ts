@@ -96,6 +96,7 @@ export class VaultServer implements AsyncDisposable {
   #answer(connection: number, data: Buffer, fds: readonly number[]): object | Promise<object> {
     try {
       if (this.#isClosing) throw new Fault("locked", "the vault is being locked")
+      this.#methods.requireUnlocked()
       const peer = this.#peer(connection)
       const { method, params } = parsed(data)
       const isOwner = peer.uid === process.getuid?.() || peer.uid === 0
