@@ -1,0 +1,205 @@
+/**
+ * One sandbox: bubblewrap is started and stops before the tool's program begins; what must know of it is told (control groups,
+ * limits); then it goes on. It ends as a whole: its first process is the last one that the kernel lets live.
+ */
+import { spawn, type ChildProcess } from "node:child_process"
+import { closeSync, openSync, writeSync } from "node:fs"
+import type { Writable, Readable } from "node:stream"
+import { setTimeout as sleep } from "node:timers/promises"
+import { Fault, describe } from "../core/fault.ts"
+import { checked } from "../sys/ffi.ts"
+import { memfdCreate } from "../sys/libc.ts"
+import { ProcessHandle, Resource, childrenOf, limitResource, reap } from "../sys/processes.ts"
+import { NOBODY, bwrapOptions, type Place } from "./bwrap.ts"
+import type { Cgroup } from "./cgroup.ts"
+import type { SandboxPlan } from "./plan.ts"
+
+const SIGKILL = 9
+const MFD_CLOEXEC = 1
+const MIB = 1024 * 1024
+/** bubblewrap has set up the sandbox, or has failed, long before. */
+const START_MS = 20_000
+const REAP_MS = 2
+/** Numbers in the child: what comes behind the three standard ones. */
+const Fd = { ARGS: 3, STATUS: 4, BLOCK: 5, SECCOMP: 6, TOOL: 7, FURTHER: 8 } as const
+
+export interface SandboxFiles {
+  readonly stdio: readonly [number, number, number]
+  readonly tool: number
+  readonly script: number | undefined
+  readonly grants: readonly number[]
+  /** The filter's program. */
+  readonly seccomp: number
+}
+
+export interface Ended {
+  /** As a shell has it: 128 and the signal's number for a program that was killed. */
+  readonly status: number
+  /** Whether the tool's program was reached. */
+  readonly wasStarted: boolean
+}
+
+export interface SandboxOptions {
+  readonly bwrap: string
+  readonly plan: SandboxPlan
+  readonly place: Place
+  /** Program and arguments, as the sandbox has them. */
+  readonly command: readonly string[]
+  readonly files: SandboxFiles
+  /** Undefined where there are none: memory is limited by process then. */
+  readonly cgroup: Cgroup | undefined
+  /** Groups that can't limit memory, or no groups. */
+  readonly limitsAddressSpace: boolean
+}
+
+export class Sandbox implements AsyncDisposable {
+  readonly #child: ChildProcess
+  readonly #cgroup: Cgroup | undefined
+  readonly #options: SandboxOptions
+  #status = ""
+  #first: ProcessHandle | undefined
+  #failure: string | undefined
+  #isCancelled = false
+  readonly ended: Promise<Ended>
+
+  constructor(options: SandboxOptions) {
+    this.#options = options
+    this.#cgroup = options.cgroup
+    this.#child = start(options)
+    const timer = setTimeout(() => this.#fail("bubblewrap does not answer"), START_MS)
+    // The type knows five descriptors.
+    const pipes: readonly unknown[] = this.#child.stdio
+    const [status, block] = [pipes[Fd.STATUS] as Readable, pipes[Fd.BLOCK] as Writable]
+    // It may be gone before it hears that it may go on.
+    block.on("error", () => undefined)
+    status.on("data", (chunk: Buffer) => {
+      this.#status += chunk.toString("latin1")
+      if (this.#first !== undefined || !this.#status.includes("}")) return
+      clearTimeout(timer)
+      this.#register(block)
+    })
+    this.ended = new Promise((resolve) => {
+      this.#child.on("error", (thrown) => {
+        this.#failure = describe(thrown)
+        clearTimeout(timer)
+        resolve({ status: 126, wasStarted: false })
+      })
+      this.#child.on("close", (code) => {
+        clearTimeout(timer)
+        resolve({
+          status: code ?? 128 + SIGKILL,
+          wasStarted: this.#failure === undefined && this.#wasStarted,
+        })
+      })
+    })
+  }
+
+  /** Why the tool's program was not reached. */
+  get failure(): string | undefined {
+    return this.#failure
+  }
+
+  /** bubblewrap tells the exit status only of what it has started; a sandbox that was killed tells nothing any more. */
+  get #wasStarted(): boolean {
+    return this.#first !== undefined && (this.#isCancelled || this.#status.includes('"exit-code"'))
+  }
+
+  /** The sandbox waits: past pivot_root, before the filter and the program. */
+  #register(block: Writable): void {
+    const pid = Number(/"child-pid": (\d+)/.exec(this.#status)?.[1])
+    try {
+      this.#first = new ProcessHandle(pid)
+      this.#cgroup?.add(pid)
+      if (this.#options.limitsAddressSpace)
+        limitResource(pid, Resource.AS, this.#options.plan.limits.memory_limit_mb * MIB)
+    } catch (thrown) {
+      this.#fail(describe(thrown))
+      return
+    }
+    if (this.#isCancelled) this.kill()
+    else block.end("x")
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= reason
+    this.kill()
+  }
+
+  /** Ends every process in it, at once and for sure. */
+  kill(): void {
+    this.#isCancelled = true
+    this.#first?.kill(SIGKILL)
+    this.#cgroup?.kill()
+    if (this.#first === undefined) this.#child.kill("SIGKILL")
+  }
+
+  /** To the program, or with `isForGroup` to all in its process group, as a terminal does. */
+  signal(signal: number, isForGroup: boolean): void {
+    const first = this.#first
+    const program = first === undefined ? undefined : childrenOf(first.pid)[0]
+    if (first === undefined || program === undefined) {
+      this.kill()
+      return
+    }
+    try {
+      // The number is not given to another process until the sandbox has been reaped.
+      process.kill(isForGroup ? -first.pid : program, signal)
+    } catch (thrown) {
+      // It has just ended.
+      if ((thrown as NodeJS.ErrnoException).code !== "ESRCH") throw thrown
+    }
+  }
+
+  /** Nothing of it is left when the promise resolves but its control group. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill()
+    await this.ended
+    const first = this.#first
+    if (first === undefined) return
+    // bubblewrap leaves its first process to whoever is above it.
+    while (!reap(first.pid)) await sleep(REAP_MS)
+    first[Symbol.dispose]()
+  }
+}
+
+function start({ bwrap, plan, place, command, files }: SandboxOptions): ChildProcess {
+  const { stdio, tool, script, grants, seccomp } = files
+  const further = script === undefined ? grants : [script, ...grants]
+  const firstGrant = Fd.FURTHER + (script === undefined ? 0 : 1)
+  const fds = {
+    status: Fd.STATUS,
+    block: Fd.BLOCK,
+    seccomp: Fd.SECCOMP,
+    tool: Fd.TOOL,
+    script: script === undefined ? undefined : Fd.FURTHER,
+    grants: grants.map((_, at) => firstGrant + at),
+  }
+  const options = argumentsFile(bwrapOptions(plan, place, fds))
+  try {
+    return spawn(bwrap, ["--args", String(Fd.ARGS), "--", ...command], {
+      // The mount must not be anybody's working directory here.
+      cwd: "/",
+      env: {},
+      // Root gives up its rights before anything else; bubblewrap would map nobody to root.
+      ...(process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}),
+      stdio: [...stdio, options, "pipe", "pipe", seccomp, tool, ...further],
+    })
+  } finally {
+    closeSync(options)
+  }
+}
+
+/** In memory: paths and variables stand on no command line. */
+function argumentsFile(words: readonly string[]): number {
+  if (words.some((word) => word.includes("\0"))) throw new Fault("invalid", "a NUL byte in a name")
+  return memoryFile("bwrap", Buffer.from(words.map((word) => `${word}\0`).join("")))
+}
+
+/** A file in memory that is read from its beginning. */
+export function memoryFile(name: string, bytes: Buffer): number {
+  const fd = checked("memfd_create", memfdCreate(name, MFD_CLOEXEC))
+  for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at)
+  const again = openSync(`/proc/self/fd/${fd}`, "r")
+  closeSync(fd)
+  return again
+}
