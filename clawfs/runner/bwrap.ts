@@ -17,10 +17,14 @@ export interface SandboxFds {
   readonly status: number
   readonly block: number
   readonly seccomp: number
-  /** The tool's file, then the script's if there is one, then one for each grant. */
-  readonly tool: number
-  readonly script: number | undefined
-  readonly grants: readonly number[]
+}
+
+/** What is bound, as paths that bubblewrap's user can name. */
+export interface Sources {
+  readonly tool: string
+  readonly script: string | undefined
+  /** In the order of the plan. */
+  readonly grants: readonly string[]
 }
 
 export interface Place {
@@ -32,18 +36,18 @@ export interface Place {
 }
 
 /** All options up to the command; for `--args`. */
-export function bwrapOptions(plan: SandboxPlan, place: Place, fds: SandboxFds): string[] {
+export function bwrapOptions(plan: SandboxPlan, place: Place, fds: SandboxFds, sources: Sources): string[] {
   return [
     ...ISOLATION,
     ...["--json-status-fd", fds.status, "--block-fd", fds.block, "--seccomp", fds.seccomp].map(String),
     ...Object.entries(plan.environment).flatMap(([name, value]) => ["--setenv", name, value]),
     ...base(),
     ...memoryFiles(plan.tmpBytes),
-    ...["--ro-bind-fd", String(fds.tool), `${TOOL_DIRECTORY}/${place.toolName}`],
-    ...(fds.script === undefined || place.scriptName === undefined
+    ...["--ro-bind", sources.tool, `${TOOL_DIRECTORY}/${place.toolName}`],
+    ...(sources.script === undefined || place.scriptName === undefined
       ? []
-      : ["--ro-bind-fd", String(fds.script), `${SCRIPT_DIRECTORY}/${place.scriptName}`]),
-    ...granted(plan, place, fds),
+      : ["--ro-bind", sources.script, `${SCRIPT_DIRECTORY}/${place.scriptName}`]),
+    ...granted(plan, place, sources),
     ...["--remount-ro", "/", "--chdir", place.directory],
   ]
 }
@@ -98,13 +102,13 @@ export function shownAs(mountpoint: string): string {
   return TAKEN.test(mountpoint) || mountpoint === "/" ? SPECIFIED : mountpoint
 }
 
-function granted(plan: SandboxPlan, { mountpoint }: Place, { grants }: SandboxFds): string[] {
+function granted(plan: SandboxPlan, { mountpoint }: Place, { grants }: Sources): string[] {
   const root = shownAs(mountpoint)
   const binds = (access: "read" | "write", option: string): string[] =>
     plan.grants.flatMap((grant, at) =>
-      grant.access === access ? [option, String(grants[at]), `${root}/${grant.path}`] : [],
+      grant.access === access ? [option, grants[at] ?? "", `${root}/${grant.path}`] : [],
     )
   // Tools, and their callers, may call the mount by its name in the specification.
   const alias = root === SPECIFIED || plan.grants.length === 0 ? [] : ["--symlink", root, SPECIFIED]
-  return [...alias, ...binds("read", "--ro-bind-fd"), ...binds("write", "--bind-fd")]
+  return [...alias, ...binds("read", "--ro-bind"), ...binds("write", "--bind")]
 }

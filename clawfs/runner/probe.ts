@@ -1,13 +1,16 @@
 /** What keeps tools in on this machine, found out by trying it. */
-import { accessSync, closeSync, constants, openSync } from "node:fs"
+import { accessSync, closeSync, constants, openSync, readSync } from "node:fs"
 import type { Control, ControlName } from "../../schema/sandbox.ts"
 import { describe } from "../core/fault.ts"
 import { filesystemOf } from "../sys/clawfs-mounts.ts"
+import { checked } from "../sys/ffi.ts"
+import { memfdCreate } from "../sys/libc.ts"
 import { Sandbox } from "./sandbox.ts"
 import type { Cgroups, CgroupControl } from "./cgroup.ts"
 import type { SandboxPlan } from "./plan.ts"
 
 const PLACES = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"]
+const MFD_CLOEXEC = 1
 const TRIAL_PROGRAM = "/usr/bin/true"
 
 /** The path of bubblewrap; undefined when it is not installed. */
@@ -101,23 +104,31 @@ async function tried({ bwrap, seccomp, mountpoint }: Means): Promise<Failure | u
     return { detail: "bubblewrap is not installed", hint: "apt-get install bubblewrap" }
   if (typeof seccomp !== "function") return { detail: seccomp.reason, hint: "apt-get install libseccomp2" }
   const [nothing, filter, tool] = [openSync("/dev/null", "r+"), seccomp(), openSync(TRIAL_PROGRAM, "r")]
+  const said = checked("memfd_create", memfdCreate("stderr", MFD_CLOEXEC))
   try {
     await using sandbox = new Sandbox({
       bwrap,
       plan: TRIAL,
       place: { mountpoint, toolName: "trial", scriptName: undefined, directory: "/tmp" },
       command: ["/run/tool/trial"],
-      files: { stdio: [nothing, nothing, nothing], tool, script: undefined, grants: [], seccomp: filter },
+      files: { stdio: [nothing, nothing, said], tool, script: undefined, grants: [], seccomp: filter },
       cgroup: undefined,
       limitsAddressSpace: false,
     })
     const { status, wasStarted } = await sandbox.ended
-    return status === 0 && wasStarted ? undefined : refused(sandbox.failure)
+    return status === 0 && wasStarted ? undefined : refused(textOf(said) || sandbox.failure)
   } catch (thrown) {
     return { detail: describe(thrown) }
   } finally {
-    for (const fd of [nothing, filter, tool]) closeSync(fd)
+    for (const fd of [nothing, filter, tool, said]) closeSync(fd)
   }
+}
+
+/** The first line that was written. */
+function textOf(fd: number): string {
+  const bytes = Buffer.alloc(1024)
+  const text = bytes.toString("utf8", 0, readSync(fd, bytes, 0, bytes.length, 0))
+  return text.split("\n")[0] ?? ""
 }
 
 function refused(failure: string | undefined): Failure {

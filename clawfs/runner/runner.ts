@@ -35,7 +35,7 @@ export function socketName(device: number): string {
 export class Runner implements AsyncDisposable {
   readonly #places: ToolPlaces
   readonly #log: Log
-  readonly #listener: UnixListener
+  #listener: UnixListener | undefined
   readonly #records: Records
   readonly #binaries = new Binaries()
   readonly #cgroups: Cgroups
@@ -52,7 +52,6 @@ export class Runner implements AsyncDisposable {
     this.#cgroups = new Cgroups(readPolicy(this.#places).total)
     this.#filters = filters()
     this.#records = new Records(this.#places.runs, log)
-    this.#listener = new UnixListener(socketName(statSync(mountpoint).dev), (fd) => this.#accept(fd))
   }
 
   /** Tries what this machine can do, then takes callers. Throws when another runner serves this mount. */
@@ -69,6 +68,8 @@ export class Runner implements AsyncDisposable {
           : (runner.#filters as { reason: string }),
       mountpoint,
     })
+    // Callers that came earlier are trying again.
+    runner.#listener = new UnixListener(socketName(statSync(mountpoint).dev), (fd) => runner.#accept(fd))
     return runner
   }
 
@@ -203,7 +204,7 @@ export class Runner implements AsyncDisposable {
 
   /** Ends every tool, and waits until nothing of them is left. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener[Symbol.dispose]()
+    this.#listener?.[Symbol.dispose]()
     for (const run of this.#runs) run.cancel("CANCELLED")
     await Promise.all(this.#pending)
     await this.#cgroups[Symbol.asyncDispose]()

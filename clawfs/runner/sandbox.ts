@@ -6,11 +6,12 @@ import { spawn, type ChildProcess } from "node:child_process"
 import { closeSync, openSync, writeSync } from "node:fs"
 import type { Writable, Readable } from "node:stream"
 import { setTimeout as sleep } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
 import { Fault, describe } from "../core/fault.ts"
 import { checked } from "../sys/ffi.ts"
 import { memfdCreate } from "../sys/libc.ts"
 import { ProcessHandle, Resource, childrenOf, limitResource, reap } from "../sys/processes.ts"
-import { NOBODY, bwrapOptions, type Place } from "./bwrap.ts"
+import { bwrapOptions, type Place } from "./bwrap.ts"
 import type { Cgroup } from "./cgroup.ts"
 import type { SandboxPlan } from "./plan.ts"
 
@@ -20,8 +21,10 @@ const MIB = 1024 * 1024
 /** bubblewrap has set up the sandbox, or has failed, long before. */
 const START_MS = 20_000
 const REAP_MS = 2
+/** Gives up root's rights before anything else is done: bubblewrap would map nobody to root. */
+const STAGE = fileURLToPath(new URL("./stage", import.meta.url))
 /** Numbers in the child: what comes behind the three standard ones. */
-const Fd = { ARGS: 3, STATUS: 4, BLOCK: 5, SECCOMP: 6, TOOL: 7, FURTHER: 8 } as const
+const Fd = { ARGS: 3, STATUS: 4, BLOCK: 5, SECCOMP: 6, BOUND: 7 } as const
 
 export interface SandboxFiles {
   readonly stdio: readonly [number, number, number]
@@ -66,7 +69,7 @@ export class Sandbox implements AsyncDisposable {
     this.#options = options
     this.#cgroup = options.cgroup
     this.#child = start(options)
-    const timer = setTimeout(() => this.#fail("bubblewrap does not answer"), START_MS)
+    const timer = setTimeout(() => this.#abandon(), START_MS)
     // The type knows five descriptors.
     const pipes: readonly unknown[] = this.#child.stdio
     const [status, block] = [pipes[Fd.STATUS] as Readable, pipes[Fd.BLOCK] as Writable]
@@ -125,12 +128,22 @@ export class Sandbox implements AsyncDisposable {
     this.kill()
   }
 
-  /** Ends every process in it, at once and for sure. */
+  /** bubblewrap hangs: nothing is known of what it has started, but for the kernel's own word. */
+  #abandon(): void {
+    this.#failure ??= "bubblewrap does not answer"
+    const { pid } = this.#child
+    for (const child of pid === undefined ? [] : childrenOf(pid)) process.kill(child, "SIGKILL")
+    this.#child.kill("SIGKILL")
+  }
+
+  /**
+   * Ends every process in it, at once and for sure; before it has told its first process, as soon as it does. (Killing
+   * bubblewrap alone then could leave that process waiting for ever, and closing its pipe would let it go on.)
+   */
   kill(): void {
     this.#isCancelled = true
     this.#first?.kill(SIGKILL)
     this.#cgroup?.kill()
-    if (this.#first === undefined) this.#child.kill("SIGKILL")
   }
 
   /** To the program, or with `isForGroup` to all in its process group, as a terminal does. */
@@ -164,25 +177,26 @@ export class Sandbox implements AsyncDisposable {
 
 function start({ bwrap, plan, place, command, files }: SandboxOptions): ChildProcess {
   const { stdio, tool, script, grants, seccomp } = files
-  const further = script === undefined ? grants : [script, ...grants]
-  const firstGrant = Fd.FURTHER + (script === undefined ? 0 : 1)
-  const fds = {
-    status: Fd.STATUS,
-    block: Fd.BLOCK,
-    seccomp: Fd.SECCOMP,
-    tool: Fd.TOOL,
-    script: script === undefined ? undefined : Fd.FURTHER,
-    grants: grants.map((_, at) => firstGrant + at),
+  const bound = [tool, ...(script === undefined ? [] : [script]), ...grants]
+  const isRoot = process.getuid?.() === 0
+  const paths = bound.map((_, at) => (isRoot ? `/tmp/${at}` : `/proc/self/fd/${Fd.BOUND + at}`))
+  const [toolPath = "", ...others] = paths
+  const sources = {
+    tool: toolPath,
+    script: script === undefined ? undefined : others[0],
+    grants: script === undefined ? others : others.slice(1),
   }
-  const options = argumentsFile(bwrapOptions(plan, place, fds))
+  const fds = { status: Fd.STATUS, block: Fd.BLOCK, seccomp: Fd.SECCOMP }
+  const options = argumentsFile(bwrapOptions(plan, place, fds, sources))
+  const line = [bwrap, "--args", String(Fd.ARGS), "--", ...command]
+  const numbers = bound.map((_, at) => Fd.BOUND + at).join(",")
+  const [program = "", ...args] = isRoot ? [STAGE, numbers, ...line] : line
   try {
-    return spawn(bwrap, ["--args", String(Fd.ARGS), "--", ...command], {
+    return spawn(program, args, {
       // The mount must not be anybody's working directory here.
       cwd: "/",
       env: {},
-      // Root gives up its rights before anything else; bubblewrap would map nobody to root.
-      ...(process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}),
-      stdio: [...stdio, options, "pipe", "pipe", seccomp, tool, ...further],
+      stdio: [...stdio, options, "pipe", "pipe", seccomp, ...bound],
     })
   } finally {
     closeSync(options)
