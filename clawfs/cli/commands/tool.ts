@@ -24,8 +24,7 @@ export const ACTIONS = [
 export const tool = command({
   name: "tool",
   summary: "install programs, and run them in a sandbox",
-  usage:
-    "install SOURCE | list | show|enable|disable|remove NAME | run NAME [ARGUMENT…] | verify [NAME] | gc",
+  usage: "install SOURCE | run NAME [WORD…] | show|enable|disable|remove|verify NAME | list | gc",
   description: `
 A tool is one file with a manifest. It is run by executing MOUNTPOINT/tools/bin/NAME, from any program,
 or by clawfs tool run: in a sandbox of its own, with the caller's stdin, stdout, stderr and arguments,
