@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 int main(int argc, char **argv);
-static const char *argument = "";
+static const char *argument = "", *second = "";
 
 /* A call that must fail. */
 static int held(long rc) {
@@ -138,12 +138,54 @@ static int from_5432(void) {
   if (bind(fd, (struct sockaddr *)&from, sizeof from) != 0) return held(-1);
   return held(connect(fd, (struct sockaddr *)&to, sizeof to));
 }
-static int abstract_socket(void) {
+static int connect_abstract(void) {
   struct sockaddr_un to = {.sun_family = AF_UNIX};
   size_t length = strlen(argument);
   memcpy(to.sun_path + 1, argument, length);
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  return held(connect(fd, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)));
+  int rc = connect(fd, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length));
+  return rc < 0 ? rc : fd;
+}
+static int abstract_socket(void) { return held(connect_abstract()); }
+/* Says what it likes, in hexadecimal, to the runner, and prints how much comes back before the end. */
+static int talk(void) {
+  int fd = connect_abstract();
+  if (fd < 0) return held(fd);
+  for (const char *at = second; at[0] != 0 && at[1] != 0; at += 2) {
+    char digits[3] = {at[0], at[1], 0}, byte = (char)strtol(digits, NULL, 16);
+    if (send(fd, &byte, 1, MSG_NOSIGNAL) < 0) break;
+  }
+  shutdown(fd, SHUT_WR);
+  char answer[4096];
+  ssize_t got, all = 0;
+  while ((got = recv(fd, answer, sizeof answer, 0)) > 0) all += got;
+  printf("%zd bytes\n", all);
+  return 0;
+}
+/* A launcher of one's own, with this program in the place of the tool's file: prints the answer's status. */
+static int forge(void) {
+  int fd = connect_abstract();
+  if (fd < 0) return held(fd);
+  uint32_t header[8] = {0x54574c43, 1, (uint32_t)strlen(second) + 3, 0, 0, 0, 0, 0}, answer[2] = {0, 0};
+  int descriptors[4] = {0, 1, 2, open("/proc/self/exe", O_RDONLY)};
+  union { struct cmsghdr align; char bytes[CMSG_SPACE(sizeof descriptors)]; } control = {0};
+  struct iovec part = {header, sizeof header};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof descriptors);
+  memcpy(CMSG_DATA(rights), descriptors, sizeof descriptors);
+  if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0) return held(-1);
+  /* The name, and an empty directory. */
+  char text[256];
+  int length = snprintf(text, sizeof text - 2, "%s", second);
+  text[length + 1] = '/';
+  text[length + 2] = 0;
+  send(fd, text, (size_t)length + 3, MSG_NOSIGNAL);
+  if (recv(fd, answer, sizeof answer, MSG_WAITALL) != sizeof answer) return held(-1);
+  printf("status %u\n", answer[0]);
+  return 0;
 }
 /* Another architecture's numbers: the filter knows those of this one only. */
 static int other_architecture(void) {
@@ -276,7 +318,7 @@ static const struct { const char *name; int (*attack)(void); } attacks[] = {
     {"type-with-high-bits", type_with_high_bits}, {"paste", paste}, {"raw-socket", raw_socket},
     {"packet-socket", packet_socket}, {"netlink-socket", netlink_socket}, {"vsock", vsock}, {"tcp", tcp},
     {"mptcp", mptcp}, {"internet", internet}, {"dns", dns}, {"tcp6", tcp6}, {"from-5432", from_5432},
-    {"abstract-socket", abstract_socket}, {"other-architecture", other_architecture}, {"fork-bomb", fork_bomb},
+    {"abstract-socket", abstract_socket}, {"talk", talk}, {"forge", forge}, {"other-architecture", other_architecture}, {"fork-bomb", fork_bomb},
     {"fork-once", fork_once}, {"memory-bomb", memory_bomb}, {"fill", fill}, {"inode-bomb", inode_bomb},
     {"spin", spin}, {"flood", flood}, {"ignore-signals", ignore_signals}, {"stay", stay}, {"dump-core", dump_core},
     {"descriptors", descriptors}, {"identity", identity}, {"kill-all", kill_all}, {"wait-for-end", wait_for_end},
@@ -285,6 +327,7 @@ static const struct { const char *name; int (*attack)(void); } attacks[] = {
 
 int main(int argc, char **argv) {
   if (argc > 2) argument = argv[2];
+  if (argc > 3) second = argv[3];
   for (size_t at = 0; argc > 1 && at < sizeof attacks / sizeof attacks[0]; at++)
     if (strcmp(attacks[at].name, argv[1]) == 0) return attacks[at].attack();
   fprintf(stderr, "no such attack\n");
