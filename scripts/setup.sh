@@ -21,6 +21,11 @@ node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.ex
 needs() {
   echo fusermount3 fuse3
   echo git git
+  # Tools run in bubblewrap, under a filter made by libseccomp, started by two small C programs.
+  echo bwrap bubblewrap
+  echo cc gcc
+  [ -e /usr/include/stdio.h ] || echo '- libc6-dev'
+  [ -n "$(ls /usr/lib*/libseccomp.so.2 /usr/lib/*/libseccomp.so.2 2>/dev/null)" ] || echo '- libseccomp2'
   case $purpose in
     demo | install) ;;
     test) printf '%s\n' 'rsync rsync' 'strace strace' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs' ;;
@@ -53,10 +58,11 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   touch node_modules/.package-lock.json
 fi
 
-if [ ! -e dist/.built ] || [ -n "$(find clawfs keyring schema migrations tsconfig*.json -newer dist/.built -print -quit)" ]; then
+if [ ! -e dist/.built ] || [ -n "$(find clawfs keyring schema migrations tsconfig*.json scripts/build-native.sh -newer dist/.built -print -quit)" ]; then
   say "building"
   rm -rf dist
   npx --no-install tsc -p tsconfig.build.json
+  scripts/build-native.sh
   chmod +x dist/clawfs/cli/main.js
   touch dist/.built
 fi

@@ -1,5 +1,5 @@
 /** What keeps tools in on this machine, found out by trying it. */
-import { accessSync, closeSync, constants, openSync, readSync } from "node:fs"
+import { closeSync, openSync, readSync } from "node:fs"
 import type { Control, ControlName } from "../../schema/sandbox.ts"
 import { describe } from "../core/fault.ts"
 import { filesystemOf } from "../sys/clawfs-mounts.ts"
@@ -9,21 +9,8 @@ import { Sandbox } from "./sandbox.ts"
 import type { Cgroups, CgroupControl } from "./cgroup.ts"
 import type { SandboxPlan } from "./plan.ts"
 
-const PLACES = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"]
 const MFD_CLOEXEC = 1
 const TRIAL_PROGRAM = "/usr/bin/true"
-
-/** The path of bubblewrap; undefined when it is not installed. */
-export function findBwrap(): string | undefined {
-  return PLACES.find((path) => {
-    try {
-      accessSync(path, constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
-}
 
 export interface Means {
   readonly bwrap: string | undefined

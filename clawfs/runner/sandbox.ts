@@ -6,13 +6,13 @@ import { spawn, type ChildProcess } from "node:child_process"
 import { closeSync, openSync, writeSync } from "node:fs"
 import type { Writable, Readable } from "node:stream"
 import { setTimeout as sleep } from "node:timers/promises"
-import { fileURLToPath } from "node:url"
 import { Fault, describe } from "../core/fault.ts"
 import { checked } from "../sys/ffi.ts"
 import { memfdCreate } from "../sys/libc.ts"
 import { ProcessHandle, Resource, childrenOf, limitResource, reap } from "../sys/processes.ts"
 import { bwrapOptions, type Place } from "./bwrap.ts"
 import type { Cgroup } from "./cgroup.ts"
+import { STAGE } from "./find-programs.ts"
 import type { SandboxPlan } from "./plan.ts"
 
 const SIGKILL = 9
@@ -21,8 +21,6 @@ const MIB = 1024 * 1024
 /** bubblewrap has set up the sandbox, or has failed, long before. */
 const START_MS = 20_000
 const REAP_MS = 2
-/** Gives up root's rights before anything else is done: bubblewrap would map nobody to root. */
-const STAGE = fileURLToPath(new URL("./stage", import.meta.url))
 /** Numbers in the child: what comes behind the three standard ones. */
 const Fd = { ARGS: 3, STATUS: 4, BLOCK: 5, SECCOMP: 6, BOUND: 7 } as const
 
@@ -190,6 +188,7 @@ function start({ bwrap, plan, place, command, files }: SandboxOptions): ChildPro
   const options = argumentsFile(bwrapOptions(plan, place, fds, sources))
   const line = [bwrap, "--args", String(Fd.ARGS), "--", ...command]
   const numbers = bound.map((_, at) => Fd.BOUND + at).join(",")
+  // bubblewrap would map nobody to root, whose files it could read then.
   const [program = "", ...args] = isRoot ? [STAGE, numbers, ...line] : line
   try {
     return spawn(program, args, {

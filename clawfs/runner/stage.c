@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,15 @@ static void place(int tree, int number) {
   close(tree);
 }
 
+/* This namespace must not keep a mount alive that is taken away outside: its daemon would wait for us. */
+static void forget_mounts(void) {
+  FILE *mounts = setmntent("/proc/self/mounts", "re");
+  if (mounts == NULL) check(-1, "/proc/self/mounts");
+  for (struct mntent *each; (each = getmntent(mounts)) != NULL;)
+    if (strcmp(each->mnt_type, "fuse.clawfs") == 0) umount2(each->mnt_dir, MNT_DETACH);
+  endmntent(mounts);
+}
+
 int main(int argc, char **argv) {
   if (argc < 3) return FAILED;
   int trees[MOST], count = 0;
@@ -58,6 +68,7 @@ int main(int argc, char **argv) {
   check(unshare(CLONE_NEWNS), "unshare");
   /* Nothing of this gets out, and what is unmounted outside is unmounted here. */
   check(mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL), "propagation");
+  forget_mounts();
   check(mount("clawfs-stage", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=256k"), "/tmp");
   for (int at = 0; at < count; at++) place(trees[at], at);
   check(setgroups(0, NULL), "setgroups");

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { exec, sleep, together, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
-import { skipIf } from "../helpers/requirements.ts"
+import { requirePrograms, skipIf } from "../helpers/requirements.ts"
 import {
   hostileProgram,
   installTool,
@@ -166,9 +166,9 @@ test("a runner that dies is replaced, and its tools end with it", async () => {
 test("fifty at once, while the mount is served", async () => {
   const runner = runnerOf(await mount.serverPid())
   let slowest = 0
-  let isOver = false
+  const over = new AbortController()
   const served = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const start = performance.now()
       await exec("stat", [mount.work, join(mount.mountpoint, ".status")])
       slowest = Math.max(slowest, performance.now() - start)
@@ -176,7 +176,7 @@ test("fifty at once, while the mount is served", async () => {
     }
   })()
   const all = await together(Array.from({ length: 50 }, () => runTool(mount, "hostile", ["identity"])))
-  isOver = true
+  over.abort()
   await served
   expect(all.map(({ code, stdout }) => `${code ?? "?"} ${stdout}`)).toEqual(
     all.map(() => "0 65534 65534 0 1\n"),
@@ -264,4 +264,36 @@ test("what is required and not there keeps tools from running, and the status sa
   await mount.run("rm", [policy])
   const status = await mount.clawfs(["sandbox", "status", "--json", mount.mountpoint])
   expect(JSON.parse(status.stdout)).toMatchObject({ lacking: [], running: 0 })
+})
+
+test("a mount is not taken away under a tool, and a tool of another mount does not keep it", async () => {
+  const running = spawn(toolPath(mount, "hostile"), ["wait-for-end"], { stdio: ["ignore", "pipe", "ignore"] })
+  await new Promise((resolve) => running.stdout.once("data", resolve))
+  const busy = await mount.clawfsAnyway(["unmount", mount.mountpoint])
+  expect([busy.code, busy.stderr]).toEqual([
+    75,
+    `clawfs: ${mount.mountpoint} is in use by 1 tool\nhint: wait for them, or use --lazy\n`,
+  ])
+  {
+    await using other = await mountClawfs()
+    await other.unmount()
+  }
+  running.kill("SIGTERM")
+  await waitUntil(() => running.exitCode !== null, 5000)
+  expect(running.exitCode).toBe(143)
+})
+
+test("a tool on a terminal reads it, knows its size, and is ended by its Ctrl-C", async (context) => {
+  skipIf(context, requirePrograms("script"))
+  await script("ask", 'read line; stty size; test -t 0 && test -t 1 && echo "tty $line"; exec sleep 100')
+  const command = `stty cols 77 rows 11; exec ${toolPath(mount, "ask")}`
+  const child = spawn("script", ["-qec", command, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"] })
+  let out = ""
+  child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()))
+  child.stdin.write("hello\n")
+  expect(await waitUntil(() => out.includes("tty hello"), 10_000)).toBe(true)
+  expect(out).toContain("11 77")
+  child.stdin.write("\x03")
+  expect(await waitUntil(() => child.exitCode !== null, 10_000)).toBe(true)
+  expect(child.exitCode).toBe(130)
 })

@@ -2,10 +2,10 @@
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { constants } from "node:os"
-import { fileURLToPath } from "node:url"
 import type { RegistryEntry, ToolDefinition } from "../../../schema/tool.ts"
 import { call } from "../../api/client.ts"
 import { Fault, describe } from "../../core/fault.ts"
+import { LAUNCHER } from "../../runner/find-programs.ts"
 import { install } from "../../tools/install.ts"
 import { ToolPlaces } from "../../tools/places.ts"
 import { readPolicy } from "../../tools/policy.ts"
@@ -21,7 +21,6 @@ import type { Inside } from "../inside.ts"
 import { mountHere } from "../mount-here.ts"
 import { count } from "../numbers.ts"
 
-const launcher = fileURLToPath(new URL("../../runner/launcher", import.meta.url))
 const DEFAULT_KEEP = 2
 /** As a shell says of a command that it does not find. */
 const NO_SUCH_TOOL = 127
@@ -89,7 +88,7 @@ async function installFrom(
   path: string,
 ): Promise<ExitCode> {
   const source = readSource(path)
-  const options = { policy: readPolicy(places), isAgreed: values.yes === true, launcher }
+  const options = { policy: readPolicy(places), isAgreed: values.yes === true, launcher: LAUNCHER }
   const { definition, isOld, isImmutable } = await install(places, source, options)
   const { tool_id: name, version, capabilities } = definition
   terminal.out(`${isOld ? "already installed" : "installed"} ${name} ${version}: ${places.command(name)}`)
