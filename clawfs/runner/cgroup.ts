@@ -51,7 +51,7 @@ export class Cgroups implements AsyncDisposable {
           mkdirSync(directory, { recursive: true })
         setLimit(this.hierarchy, control, "", totals)
       } catch (thrown) {
-        failed.set(control, describe(thrown))
+        failed.set(control, refusal(thrown))
       }
     }
     if (failed.size === 0) return
@@ -179,9 +179,14 @@ function version2(base: string, available: ReadonlySet<string>): Hierarchy {
       version: 2,
       directory,
       controls: new Set(),
-      reason: `no cgroup may be made here (${describe(thrown)})`,
+      reason: refusal(thrown),
     }
   }
+}
+
+function refusal(thrown: unknown): string {
+  const { code = "no reason given" } = thrown as NodeJS.ErrnoException
+  return `no control group may be made here (${code})`
 }
 
 /** Of a version 2 hierarchy; undefined where there is none. */

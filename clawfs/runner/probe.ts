@@ -5,7 +5,7 @@ import { describe } from "../core/fault.ts"
 import { filesystemOf } from "../sys/clawfs-mounts.ts"
 import { checked } from "../sys/ffi.ts"
 import { memfdCreate } from "../sys/libc.ts"
-import { Sandbox } from "./sandbox.ts"
+import { Sandbox, countsByNamespace } from "./sandbox.ts"
 import type { Cgroups, CgroupControl } from "./cgroup.ts"
 import type { SandboxPlan } from "./plan.ts"
 
@@ -80,6 +80,10 @@ function limited(name: CgroupControl, { hierarchy }: Cgroups): Control {
     const detail = `${reason}; each process has a limit of its own instead`
     return { name, state: "degraded", detail, hint: "mount as root" }
   }
+  if (name === "pids" && countsByNamespace()) {
+    const detail = `${reason}; the kernel counts those of the sandbox's user instead`
+    return { name, state: "degraded", detail, hint: "mount as root" }
+  }
   return { name, state: "absent", detail: reason, hint: "mount as root" }
 }
 
@@ -100,7 +104,7 @@ async function tried({ bwrap, seccomp, mountpoint }: Means): Promise<Failure | u
       command: ["/run/tool/trial"],
       files: { stdio: [nothing, nothing, said], tool, script: undefined, grants: [], seccomp: filter },
       cgroup: undefined,
-      limitsAddressSpace: false,
+      ungrouped: { memory: false, pids: false },
     })
     const { status, wasStarted } = await sandbox.ended
     return status === 0 && wasStarted ? undefined : refused(textOf(said) || sandbox.failure)

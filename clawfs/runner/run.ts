@@ -8,7 +8,7 @@ import { Fault, describe } from "../core/fault.ts"
 import type { Peer } from "../sys/unix-listener.ts"
 import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
 import { openGrant, requireNoDirectory } from "./binaries.ts"
-import type { Cgroup, Cgroups } from "./cgroup.ts"
+import type { Cgroup, CgroupControl, Cgroups } from "./cgroup.ts"
 import type { SandboxPlan } from "./plan.ts"
 import { Sandbox } from "./sandbox.ts"
 import type { Words } from "./wire.ts"
@@ -110,6 +110,7 @@ export class Run {
     const scriptName =
       script === undefined ? undefined : basename(this.#request.words.args[script.at] ?? "script")
     const toolName = this.#definition.tool_id
+    const hasControl = (name: CgroupControl): boolean => cgroups.hierarchy.controls.has(name)
     this.#sandbox = new Sandbox({
       bwrap,
       plan: this.#plan,
@@ -117,7 +118,7 @@ export class Run {
       command: this.#command(scriptName),
       files: { stdio, tool, script: script?.fd, grants, seccomp },
       cgroup,
-      limitsAddressSpace: !cgroups.hierarchy.controls.has("memory"),
+      ungrouped: { memory: !hasControl("memory"), pids: !hasControl("pids") },
     })
     if (this.#cancelled !== undefined) this.#sandbox.kill()
     return this.#sandbox

@@ -4,6 +4,7 @@
  */
 import { spawn, type ChildProcess } from "node:child_process"
 import { closeSync, openSync, writeSync } from "node:fs"
+import { release } from "node:os"
 import type { Writable, Readable } from "node:stream"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Fault, describe } from "../core/fault.ts"
@@ -49,8 +50,8 @@ export interface SandboxOptions {
   readonly files: SandboxFiles
   /** Undefined where there are none: memory is limited by process then. */
   readonly cgroup: Cgroup | undefined
-  /** Groups that can't limit memory, or no groups. */
-  readonly limitsAddressSpace: boolean
+  /** What no group limits, and setrlimit(2) has to. */
+  readonly ungrouped: { readonly memory: boolean; readonly pids: boolean }
 }
 
 export class Sandbox implements AsyncDisposable {
@@ -111,8 +112,7 @@ export class Sandbox implements AsyncDisposable {
     try {
       this.#first = new ProcessHandle(pid)
       this.#cgroup?.add(pid)
-      if (this.#options.limitsAddressSpace)
-        limitResource(pid, Resource.AS, this.#options.plan.limits.memory_limit_mb * MIB)
+      this.#limit(pid)
     } catch (thrown) {
       this.#fail(describe(thrown))
       return
@@ -124,6 +124,13 @@ export class Sandbox implements AsyncDisposable {
   #fail(reason: string): void {
     this.#failure ??= reason
     this.kill()
+  }
+
+  /** Where there are no groups: each process's memory, and how many there are in the sandbox's user namespace. */
+  #limit(pid: number): void {
+    const { ungrouped, plan } = this.#options
+    if (ungrouped.memory) limitResource(pid, Resource.AS, plan.limits.memory_limit_mb * MIB)
+    if (ungrouped.pids && countsByNamespace()) limitResource(pid, Resource.NPROC, plan.limits.pids_limit)
   }
 
   /** bubblewrap hangs: nothing is known of what it has started, but for the kernel's own word. */
@@ -171,6 +178,12 @@ export class Sandbox implements AsyncDisposable {
     while (!reap(first.pid)) await sleep(REAP_MS)
     first[Symbol.dispose]()
   }
+}
+
+/** Linux 5.14; before, a user's processes counted wherever they were, and a sandbox could start none. */
+export function countsByNamespace(version = release()): boolean {
+  const [major = 0, minor = 0] = version.split(/[.-]/).map(Number)
+  return major > 5 || (major === 5 && minor >= 14)
 }
 
 function start({ bwrap, plan, place, command, files }: SandboxOptions): ChildProcess {

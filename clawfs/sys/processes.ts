@@ -66,7 +66,7 @@ export class ProcessHandle implements Disposable {
 }
 
 /** getrlimit(2) */
-export const Resource = { CORE: 4, NOFILE: 7, AS: 9 } as const
+export const Resource = { CORE: 4, NPROC: 6, NOFILE: 7, AS: 9 } as const
 export type Resource = (typeof Resource)[keyof typeof Resource]
 
 /**
