@@ -12,7 +12,8 @@ const SIGNALS = { HUP: 1, INT: 2, QUIT: 3, STOP: 19, TSTP: 20, WINCH: 28, CONT: 
 const FOR_GROUP: ReadonlySet<number> = new Set(Object.values(SIGNALS))
 const MOST_SIGNAL = 64
 
-export interface Incoming extends AsyncDisposable {
+/** Disposing of it closes the descriptors; once. */
+export interface Incoming extends Disposable {
   readonly words: Words
   readonly stdio: readonly [number, number, number]
   readonly proof: number
@@ -101,10 +102,10 @@ export class Conversation {
     for (const signal of this.#early.splice(0)) listener.signal(signal, FOR_GROUP.has(signal))
   }
 
-  /** Says how it went, and ends the conversation. */
+  /** Says how it went, once, and ends the conversation. */
   async answer(status: number, message: string): Promise<void> {
+    if (this.#isAnswered || this.#isGone) return
     this.#isAnswered = true
-    if (this.#isGone) return
     await new Promise<void>((resolve) => {
       this.#socket.once("close", resolve)
       this.#socket.end(answerOf(status, message), () => this.#socket.destroy())
@@ -114,14 +115,15 @@ export class Conversation {
 
 function incomingOf(words: Words, { script }: Header, descriptors: readonly number[]): Incoming {
   const [input = -1, output = -1, error = -1, proof = -1, scriptFd = -1] = descriptors
+  const open = new Set(descriptors)
   return {
     words,
     stdio: [input, output, error],
     proof,
     script: script === undefined ? undefined : { at: script, fd: scriptFd },
-    [Symbol.asyncDispose]: () => {
-      for (const fd of descriptors) closeSync(fd)
-      return Promise.resolve()
+    [Symbol.dispose]: () => {
+      for (const fd of open) closeSync(fd)
+      open.clear()
     },
   }
 }

@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { type RunRecord } from "../../schema/run-record.ts"
 import { describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
+import { setAttribute } from "../sys/xattr.ts"
 
 export const MOST_RECORDS = 1000
 const NAME = /^\d{8}t\d{9}-[0-9a-f]{8}\.json$/
@@ -30,7 +31,7 @@ export class Records {
     this.#directory = directory
     this.#log = log
     try {
-      makeDirectory(directory)
+      if (makeDirectory(directory)) setAttribute(directory, "user.clawfs.index", "off")
       this.#names = readdirSync(directory)
         .filter((name) => NAME.test(name))
         .sort()
@@ -38,11 +39,6 @@ export class Records {
       this.#names = []
       this.#giveUp(thrown)
     }
-  }
-
-  /** Why there are no records; undefined when there are. */
-  get isWritable(): boolean {
-    return this.#isWritable
   }
 
   #giveUp(thrown: unknown): void {
@@ -97,19 +93,21 @@ export class Records {
   }
 }
 
-/** `system` is closed to writing, for its owner too. */
-function makeDirectory(directory: string): void {
+/** False when it is there already. `system` is closed to writing, for its owner too. */
+function makeDirectory(directory: string): boolean {
   const parent = join(directory, "..")
   try {
     mkdirSync(directory, { mode: 0o755 })
+    return true
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
-    if (code === "EEXIST") return
+    if (code === "EEXIST") return false
     if (code !== "EACCES" || statSync(parent).uid !== process.getuid?.()) throw cause
     const { mode } = statSync(parent)
     chmodSync(parent, mode | 0o200)
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o755 })
+      mkdirSync(directory, { mode: 0o755 })
+      return true
     } finally {
       chmodSync(parent, mode)
     }

@@ -25,7 +25,8 @@ const UNUSED: RunUsage = {
   oom_kills: null,
 }
 
-export interface RunRequest {
+/** Disposing of it closes its descriptors. */
+export interface RunRequest extends Disposable {
   readonly words: Words
   readonly peer: Peer
   readonly stdio: readonly [number, number, number]
@@ -57,6 +58,7 @@ export class Run {
   readonly #started = Date.now()
   #sandbox: Sandbox | undefined
   #cancelled: RunReason | undefined
+  #isGone: Promise<void> = Promise.resolve()
 
   constructor(id: string, definition: ToolDefinition, plan: SandboxPlan, request: RunRequest) {
     this.id = id
@@ -69,7 +71,15 @@ export class Run {
     return this.#definition.tool_id
   }
 
-  /** Starts the sandbox and waits for its end; afterwards nothing of it is left. `root` and `tool` stay the caller's. */
+  /** Nothing of the sandbox is left: processes are reaped, its control group is removed. */
+  get isGone(): Promise<void> {
+    return this.#isGone
+  }
+
+  /**
+   * Starts the sandbox and waits for its end. Then every process in it has been killed; `isGone` tells when the kernel has
+   * done it. `root` and `tool` stay the caller's.
+   */
   async execute(means: RunMeans, root: number, tool: number): Promise<Outcome> {
     requireNoDirectory(this.#request.stdio)
     const opened: number[] = []
@@ -93,11 +103,14 @@ export class Run {
   ): Promise<Outcome> {
     const { controls } = means.cgroups.hierarchy
     const cgroup = controls.size === 0 ? undefined : means.cgroups.make(this.id, this.#plan.limits)
+    let sandbox: Sandbox | undefined
     try {
-      const sandbox = this.#start(means, files, cgroup)
+      sandbox = this.#start(means, files, cgroup)
+      // The child has its own; a reader of the caller's pipe must not wait for ours.
+      this.#request[Symbol.dispose]()
       return await this.#watch(sandbox, cgroup)
     } finally {
-      await cgroup?.remove()
+      this.#isGone = cleanUp(sandbox, cgroup)
     }
   }
 
@@ -150,13 +163,12 @@ export class Run {
     try {
       const { status, wasStarted } = await sandbox.ended
       const { failure } = sandbox
-      await sandbox[Symbol.asyncDispose]()
+      sandbox.kill()
       const usage = cgroup?.usage() ?? UNUSED
       if (!wasStarted && this.#cancelled === undefined) return notStarted(failure, usage)
       return { ...this.#judge(status, usage), usage }
     } finally {
       clearTimeout(timer)
-      await sandbox[Symbol.asyncDispose]()
     }
   }
 
@@ -225,6 +237,11 @@ export class Run {
       usage: outcome?.usage ?? UNUSED,
     }
   }
+}
+
+async function cleanUp(sandbox: Sandbox | undefined, cgroup: Cgroup | undefined): Promise<void> {
+  await sandbox?.[Symbol.asyncDispose]()
+  await cgroup?.remove()
 }
 
 function hashOf(words: readonly string[]): string {

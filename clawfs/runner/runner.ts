@@ -114,7 +114,7 @@ export class Runner implements AsyncDisposable {
     try {
       const first = await receiveFirst(fd, Conversation.FIRST_BYTES, HELLO_MS)
       const conversation = new Conversation(new Socket({ fd }), first, HELLO_MS)
-      await using incoming = await conversation.incoming
+      using incoming = await conversation.incoming
       heard()
       await this.#serve(conversation, incoming, socket.peer)
     } finally {
@@ -126,8 +126,7 @@ export class Runner implements AsyncDisposable {
     const { name } = incoming.words
     try {
       this.#requireProof(incoming)
-      const { status, detail } = await this.#run(conversation, incoming, peer)
-      await conversation.answer(status, detail === "" ? "" : `clawfs: ${name}: ${detail}\n`)
+      await this.#run(conversation, incoming, peer)
     } catch (thrown) {
       if (!(thrown instanceof Fault))
         this.#log.error("a tool can't be run", { name, reason: describe(thrown) })
@@ -145,7 +144,7 @@ export class Runner implements AsyncDisposable {
       throw new Fault("denied", "it was not called by its file in tools/bin", { hint: "install it again" })
   }
 
-  async #run(conversation: Conversation, incoming: Incoming, peer: Peer): Promise<Outcome> {
+  async #run(conversation: Conversation, incoming: Incoming, peer: Peer): Promise<void> {
     const policy = readPolicy(this.#places)
     const lacking = this.#lacking(policy.required)
     if (lacking.length > 0)
@@ -162,15 +161,17 @@ export class Runner implements AsyncDisposable {
     const registry = readRegistry(this.#places)
     const definition = readDefinition(this.#places, words.name, entryOf(registry, words.name))
     const plan = planOf(definition, policy, words.env)
-    const run = new Run(newRunId(), definition, plan, { ...incoming, peer })
+    const run = new Run(newRunId(), definition, plan, Object.assign(incoming, { peer }))
     this.#runs.add(run)
     try {
       conversation.listen({
         signal: (signal, isForGroup) => run.signal(signal, isForGroup),
         gone: () => run.cancel("CANCELLED"),
       })
-      return await this.#recorded(run, definition)
+      const { status, detail } = await this.#recorded(run, definition)
+      await conversation.answer(status, detail === "" ? "" : `clawfs: ${words.name}: ${detail}\n`)
     } finally {
+      await run.isGone
       this.#runs.delete(run)
     }
   }

@@ -1,9 +1,8 @@
 /** System call filters by the system's libseccomp 2: rules in, a BPF program out (seccomp_rule_add(3), seccomp_export_bpf(3)). */
-import { closeSync, readSync } from "node:fs"
+import { readSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
-import { bindFrom } from "./ffi.ts"
-import { memfdCreate } from "./libc.ts"
-import { checked } from "./ffi.ts"
+import { bindFrom, checked } from "./ffi.ts"
+import { close, memfdCreate } from "./libc.ts"
 
 const lib = bindFrom("libseccomp.so.2")
 
@@ -106,7 +105,8 @@ function exported(context: unknown): Buffer {
     const program = Buffer.alloc(65_536 * INSTRUCTION_SIZE)
     return Buffer.from(program.subarray(0, readSync(fd, program, 0, program.length, 0)))
   } finally {
-    closeSync(fd)
+    // Node does not know the descriptor.
+    close(fd)
   }
 }
 
