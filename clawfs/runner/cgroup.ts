@@ -1,6 +1,7 @@
 /**
- * Limits of memory, CPU and processes by control groups: version 2, or version 1 where only that has the controllers. Nothing
- * of the machine's own hierarchy is changed: one directory is made, below it one for each run.
+ * Limits of memory, CPU and processes by control groups: version 2, or version 1 where only that has the controllers. Of the
+ * machine's own hierarchy nothing is changed (but controllers that nobody has enabled are): one directory is made, below it
+ * one for each run.
  */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -170,7 +171,8 @@ function version2(base: string, available: ReadonlySet<string>): Hierarchy {
   const directory = (_control: CgroupControl, name: string): string => join(ROOT, base, name)
   const words = [...controls].map((name) => `+${name}`).join(" ")
   try {
-    writeFileSync(join(ROOT, "cgroup.subtree_control"), words)
+    // As service managers have done it already, as a rule.
+    if (!isDelegated(controls)) writeFileSync(join(ROOT, "cgroup.subtree_control"), words)
     mkdirSync(join(ROOT, base), { recursive: true })
     writeFileSync(join(ROOT, base, "cgroup.subtree_control"), words)
     return { version: 2, directory, controls, reason }
@@ -187,6 +189,12 @@ function version2(base: string, available: ReadonlySet<string>): Hierarchy {
 function refusal(thrown: unknown): string {
   const { code = "no reason given" } = thrown as NodeJS.ErrnoException
   return `no control group may be made here (${code})`
+}
+
+/** Whether groups below the root have the controllers. */
+function isDelegated(controls: ReadonlySet<string>): boolean {
+  const given = new Set(readFileSync(join(ROOT, "cgroup.subtree_control"), "utf8").trim().split(" "))
+  return [...controls].every((name) => given.has(name))
 }
 
 /** Of a version 2 hierarchy; undefined where there is none. */

@@ -1,4 +1,5 @@
 /** Between the server and the runner, its child. */
+import type { FaultKind } from "../core/fault.ts"
 import type { Level } from "../core/log.ts"
 import type { SandboxStatus } from "../../schema/sandbox.ts"
 
@@ -15,4 +16,11 @@ export interface RunnerRequest {
 
 /** Runner → server. "ready" comes once: from then on tools can be run. */
 export type RunnerReport =
-  { readonly kind: "ready" } | { readonly kind: "reply"; readonly id: number; readonly value: SandboxStatus }
+  | { readonly kind: "ready" }
+  | { readonly kind: "reply"; readonly id: number; readonly ok: true; readonly value: SandboxStatus }
+  | { readonly kind: "reply"; readonly id: number; readonly ok: false; readonly fault: RunnerFault }
+
+export interface RunnerFault {
+  readonly kind: FaultKind
+  readonly message: string
+}

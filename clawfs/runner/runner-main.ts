@@ -1,6 +1,6 @@
 /** The runner as a process, started by the server: its argument is the configuration as JSON. It ends with its channel. */
 import { present } from "../core/assert.ts"
-import { describe } from "../core/fault.ts"
+import { Fault, describe, kindOfThrown } from "../core/fault.ts"
 import { Log } from "../core/log.ts"
 import { Resource, becomeSubreaper, keepDescriptors, limitResource } from "../sys/processes.ts"
 import { killWithParent } from "../sys/kill-with-parent.ts"
@@ -21,6 +21,16 @@ function tell(report: RunnerReport): void {
   if (process.connected) process.send?.(report)
 }
 
+/** A policy that can't be understood is no reason to end, and the tools that run with it. */
+function statusOf(runner: Runner, id: number): RunnerReport {
+  try {
+    return { kind: "reply", id, ok: true, value: runner.status() }
+  } catch (thrown) {
+    const kind = thrown instanceof Fault ? thrown.kind : kindOfThrown(thrown)
+    return { kind: "reply", id, ok: false, fault: { kind, message: describe(thrown) } }
+  }
+}
+
 try {
   keepDescriptors()
   becomeSubreaper()
@@ -28,7 +38,7 @@ try {
   limitResource(0, Resource.CORE, 0)
   limitResource(0, Resource.NOFILE, MOST_FILES)
   const runner = await Runner.start(config.mountpoint, log)
-  process.on("message", ({ id }: RunnerRequest) => tell({ kind: "reply", id, value: runner.status() }))
+  process.on("message", ({ id }: RunnerRequest) => tell(statusOf(runner, id)))
   killWithParent(() => runner[Symbol.asyncDispose]())
   tell({ kind: "ready" })
 } catch (thrown) {

@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, openSync, statSync } from "node:fs"
 import { Socket } from "node:net"
-import type { Control, ControlName, SandboxStatus } from "../../schema/sandbox.ts"
+import { SandboxPolicy, type Control, type ControlName, type SandboxStatus } from "../../schema/sandbox.ts"
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import { hasLibseccomp } from "../sys/libseccomp.ts"
@@ -50,7 +50,7 @@ export class Runner implements AsyncDisposable {
   private constructor(mountpoint: string, log: Log) {
     this.#places = new ToolPlaces(mountpoint)
     this.#log = log
-    this.#cgroups = new Cgroups(readPolicy(this.#places).total)
+    this.#cgroups = new Cgroups(totalsOf(this.#places, log))
     this.#filters = filters()
     this.#records = new Records(this.#places.runs, log)
   }
@@ -210,6 +210,16 @@ export class Runner implements AsyncDisposable {
     for (const run of this.#runs) run.cancel("CANCELLED")
     await Promise.all(this.#pending)
     await this.#cgroups[Symbol.asyncDispose]()
+  }
+}
+
+/** A policy that can't be understood keeps tools from running one by one, with its reason. */
+function totalsOf(places: ToolPlaces, log: Log): SandboxPolicy["total"] {
+  try {
+    return readPolicy(places).total
+  } catch (thrown) {
+    log.error("the policy can't be read", { reason: describe(thrown) })
+    return SandboxPolicy.parse({}).total
   }
 }
 

@@ -63,8 +63,10 @@ export class Tools implements AsyncDisposable {
 
   #onReport(report: RunnerReport): void {
     if (report.kind === "reply") {
-      this.#waiting.get(report.id)?.resolve(report.value)
+      const waiter = this.#waiting.get(report.id)
       this.#waiting.delete(report.id)
+      if (report.ok) waiter?.resolve(report.value)
+      else waiter?.reject(new Fault(report.fault.kind, report.fault.message))
       return
     }
     this.#isReady = true
