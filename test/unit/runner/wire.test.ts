@@ -1,4 +1,4 @@
-/** The launcher's bytes: any others are refused, and none crash. */
+/** The launcher's bytes: others are refused, and none crash. */
 import { expect, test } from "vitest"
 import { HEADER_BYTES, answerOf, readHeader, readWords } from "../../../clawfs/runner/wire.ts"
 import { Fault } from "../../../clawfs/core/fault.ts"
