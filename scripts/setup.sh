@@ -33,6 +33,11 @@ tss() {
 needs() {
   echo fusermount3 fuse3
   echo git git
+  # Tools run in bubblewrap, under a filter made by libseccomp, started by two small C programs.
+  echo bwrap bubblewrap
+  echo cc gcc
+  [ -e /usr/include/stdio.h ] || echo '- libc6-dev'
+  [ -n "$(ls /usr/lib*/libseccomp.so.2 /usr/lib/*/libseccomp.so.2 2>/dev/null)" ] || echo '- libseccomp2'
   case $purpose in
     demo | install)
       # What the vault needs to use a TPM, where there is one.
@@ -73,10 +78,11 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   touch node_modules/.package-lock.json
 fi
 
-if [ ! -e dist/.built ] || [ -n "$(find clawfs keyring vault schema migrations tsconfig*.json -newer dist/.built -print -quit)" ]; then
+if [ ! -e dist/.built ] || [ -n "$(find clawfs keyring vault schema migrations tsconfig*.json scripts/build-native.sh -newer dist/.built -print -quit)" ]; then
   say "building"
   rm -rf dist
   npx --no-install tsc -p tsconfig.build.json
+  scripts/build-native.sh
   chmod +x dist/clawfs/cli/main.js
   touch dist/.built
 fi

@@ -34,9 +34,12 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/mcp": ["clawfs/core", "clawfs/sys", "clawfs/api", "schema"],
+  "clawfs/tools": ["clawfs/core", "clawfs/sys", "schema"],
+  "clawfs/runner": ["clawfs/core", "clawfs/sys", "clawfs/tools", "schema"],
   "clawfs/server": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/fsck", "clawfs/api"],
-    ...["clawfs/search", "clawfs/search/indexer", "clawfs/search/service", "keyring", "schema"],
+    ...["clawfs/search", "clawfs/search/indexer", "clawfs/search/service", "clawfs/tools", "clawfs/runner"],
+    ...["keyring", "schema"],
   ],
   "clawfs/supervisor": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/server"],
@@ -57,7 +60,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
       "clawfs/search/extract",
       "clawfs/server",
     ],
-    ...["clawfs/supervisor", "clawfs/mcp", "keyring", "vault", "vault/service", "schema", "migrations"],
+    ...["clawfs/supervisor", "clawfs/mcp", "clawfs/tools", "clawfs/runner"],
+    ...["keyring", "vault", "vault/service", "schema", "migrations"],
   ],
 }
 

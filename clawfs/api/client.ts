@@ -13,6 +13,8 @@ const SLOW_METHODS: Readonly<Record<string, number>> = {
   "snapshot.create": 600_000,
   "snapshot.restore": 600_000,
   clone: 600_000,
+  "tools.begin": 40_000,
+  "sandbox.status": 50_000,
 }
 
 /**

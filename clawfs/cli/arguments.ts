@@ -14,7 +14,8 @@ export interface Arguments {
   readonly asksHelp: boolean
 }
 
-export function readArguments(command: Command, args: readonly string[]): Arguments {
+export function readArguments(command: Command, words: readonly string[]): Arguments {
+  const { args, foreign } = divided(command, words)
   const options: OptionTable = { ...command.options, ...COMMON_OPTIONS }
   // Not strict: the checks below know more about the command than parseArgs, and say it shorter.
   const { values, positionals, tokens } = parseArgs({
@@ -32,7 +33,33 @@ export function readArguments(command: Command, args: readonly string[]): Argume
   for (const token of tokens) if (token.kind === "option") checkOption(command, options, token)
   const asksHelp = values["help"] === true
   if (!asksHelp) checkOperands(command, positionals)
-  return { values, operands: positionals, asksHelp }
+  return { values, operands: [...positionals, ...foreign], asksHelp }
+}
+
+/** Our words, and those behind them that are another program's. */
+function divided(
+  command: Command,
+  words: readonly string[],
+): { args: readonly string[]; foreign: readonly string[] } {
+  const places = operandPlaces(command, words)
+  const own = command.ownOperands?.(words[places[0] ?? words.length])
+  const last = own === undefined ? undefined : places[own - 1]
+  if (last === undefined) return { args: words, foreign: [] }
+  const rest = words.slice(last + 1)
+  return { args: words.slice(0, last + 1), foreign: rest[0] === "--" ? rest.slice(1) : rest }
+}
+
+function operandPlaces(command: Command, words: readonly string[]): number[] {
+  if (command.ownOperands === undefined) return []
+  const types = Object.entries(command.options).map(([name, { type }]) => [name, { type }] as const)
+  const { tokens } = parseArgs({
+    args: [...words],
+    options: Object.fromEntries(types),
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  })
+  return tokens.flatMap((token) => (token.kind === "positional" ? [token.index] : []))
 }
 
 interface OptionToken {

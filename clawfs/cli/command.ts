@@ -3,7 +3,7 @@
  * docs/CLI.md come from the same table. `run` imports its work when it is called, so that help and completion need no
  * native module.
  */
-import type { ExitCode } from "./exit-code.ts"
+import type { ExitCode, PassedOn } from "./exit-code.ts"
 import type { Terminal } from "./terminal.ts"
 
 /** What a shell offers for a value. */
@@ -47,6 +47,8 @@ interface Definition {
   /** Paragraphs, wrapped by hand. */
   readonly description: string
   readonly operands: readonly Operand[]
+  /** Behind so many operands every word is another program's, options too; undefined when all are ours. */
+  readonly ownOperands?: (first: string | undefined) => number | undefined
   /** Further parts of the help, such as examples. */
   readonly sections?: readonly { readonly title: string; readonly text: string }[]
   readonly exits: readonly (readonly [code: ExitCode, meaning: string])[]
@@ -54,14 +56,14 @@ interface Definition {
 
 export interface Command extends Definition {
   readonly options: OptionTable
-  run(values: unknown, operands: readonly string[], terminal: Terminal): Promise<ExitCode>
+  run(values: unknown, operands: readonly string[], terminal: Terminal): Promise<ExitCode | PassedOn>
 }
 
 /** Ties the type of `run`'s values to `options`; the one cast is here. */
 export function command<O extends OptionTable>(
   definition: Definition & {
     readonly options: O
-    readonly run: (invocation: Invocation<O>) => Promise<ExitCode>
+    readonly run: (invocation: Invocation<O>) => Promise<ExitCode | PassedOn>
   },
 ): Command {
   return {

@@ -2,6 +2,7 @@
  * Exit statuses of `clawfs`: a promise to scripts, documented in docs/CLI.md, in the manner of sysexits.h. Numbers are
  * never reused.
  */
+import type { Brand } from "../core/brand.ts"
 import type { FaultKind } from "../core/fault.ts"
 
 export const ExitCode = {
@@ -25,6 +26,9 @@ export const ExitCode = {
 } as const
 
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode]
+
+/** The status of a program that clawfs has run for its user, as it is. */
+export type PassedOn = Brand<number, "PassedOn">
 
 export const exitCodeOf = {
   "not-found": ExitCode.MISSING,

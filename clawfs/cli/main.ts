@@ -5,7 +5,7 @@ import { VERSION } from "../core/version.ts"
 import { readArguments } from "./arguments.ts"
 import { UsageError, type Command } from "./command.ts"
 import { allCommands, COMMAND_NAMES, commandNamed } from "./commands.ts"
-import { ExitCode, exitCodeOf } from "./exit-code.ts"
+import { ExitCode, exitCodeOf, type PassedOn } from "./exit-code.ts"
 import { helpOf, overview } from "./help.ts"
 import { faultOf } from "./node-fault.ts"
 import { closest } from "./suggest.ts"
@@ -13,7 +13,7 @@ import { processTerminal as terminal } from "./terminal.ts"
 
 const LIST = "clawfs --help lists the commands"
 
-async function main([name, ...rest]: readonly string[]): Promise<ExitCode> {
+async function main([name, ...rest]: readonly string[]): Promise<ExitCode | PassedOn> {
   switch (name) {
     case undefined:
       throw new UsageError("no command is given", LIST)
@@ -65,7 +65,7 @@ const ALIASES = new Map([
   ["check", "doctor"],
 ])
 
-async function run(command: Command, args: readonly string[]): Promise<ExitCode> {
+async function run(command: Command, args: readonly string[]): Promise<ExitCode | PassedOn> {
   try {
     const { values, operands, asksHelp } = readArguments(command, args)
     if (!asksHelp) return await command.run(values, operands, terminal)

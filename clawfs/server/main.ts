@@ -27,6 +27,7 @@ import type { Search } from "./search.ts"
 import { searchFor } from "./search-requests.ts"
 import { SessionMemory } from "./session-memory.ts"
 import { statusOf } from "./status.ts"
+import { Tools, toolHandlers } from "./tools.ts"
 
 /** The serving thread's heap: bounded, so that garbage is collected before the process grows. */
 const HEAP_MB = 192
@@ -64,6 +65,7 @@ class Server {
   )
   /** Ended when the server leaves in good order. */
   search: Search | undefined
+  readonly tools = new Tools(config, log)
   /** Closed, and its socket removed, when the server leaves in good order. */
   control: ControlServer | undefined
 
@@ -104,6 +106,9 @@ class Server {
       case "serving":
         tell({ kind: "serving" })
         this.scrubbing.begin()
+        this.tools
+          .beginIfThereAre()
+          .catch((thrown: unknown) => log.error("tools can't be run", { reason: describe(thrown) }))
         break
       case "failed":
         log.error("cannot start", { reason: report.fault.message })
@@ -193,7 +198,7 @@ class Server {
   async #finish(): Promise<void> {
     try {
       await this.scrubbing.stop(false)
-      await this.search?.[Symbol.asyncDispose]()
+      await Promise.all([this.search?.[Symbol.asyncDispose](), this.tools[Symbol.asyncDispose]()])
       await this.flush(true)
       await this.control?.[Symbol.asyncDispose]()
       process.exitCode = ServerExit.CLOSED
@@ -233,6 +238,7 @@ async function start(): Promise<void> {
     ["sync", async () => (await server.run("commit", {}), await server.flush(), {})],
     ["hold", ({ seconds }) => (server.hold(seconds), {})],
     ...server.encryption.methods,
+    ...toolHandlers(server.tools),
   ])
   process.on("disconnect", () => void server.abandon())
   // The event of a channel that closed while modules were being loaded has passed.

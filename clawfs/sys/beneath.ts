@@ -10,7 +10,9 @@ import { bind, checked, lastErrno, sysFault } from "./ffi.ts"
 /** asm-generic/unistd.h: the same number on every architecture. glibc has no wrapper. */
 const SYS_OPENAT2 = 437
 /** linux/openat2.h */
+const RESOLVE_NO_XDEV = 0x01
 const RESOLVE_NO_MAGICLINKS = 0x02
+const RESOLVE_NO_SYMLINKS = 0x04
 const RESOLVE_BENEATH = 0x08
 /** asm-generic/fcntl.h, where Node has no name for it. */
 export const O_PATH = 0x20_0000
@@ -40,10 +42,28 @@ const mkdiratCall = bind<[directory: number, name: Buffer, mode: number]>(
  * `flags` has O_NOFOLLOW. `mode` counts with O_CREAT alone.
  */
 export function openBeneath(directory: number, path: Buffer, flags: number, mode = 0): number {
+  return openat2({ directory, path, flags, mode, resolve: RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS })
+}
+
+/** As `openBeneath` for a path whose every name is what it says: no link (ELOOP), and no other mount (EXDEV). */
+export function openExactly(directory: number, path: Buffer, flags: number): number {
+  const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV
+  return openat2({ directory, path, flags, mode: 0, resolve })
+}
+
+interface Opening {
+  readonly directory: number
+  readonly path: Buffer
+  readonly flags: number
+  readonly mode: number
+  readonly resolve: number
+}
+
+function openat2({ directory, path, flags, mode, resolve }: Opening): number {
   const how = Buffer.alloc(24)
   how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0)
   how.writeBigUInt64LE(BigInt(mode), 8)
-  how.writeBigUInt64LE(BigInt(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS), 16)
+  how.writeBigUInt64LE(BigInt(resolve), 16)
   const name = terminated(path)
   for (let tries = 1; ; tries += 1) {
     const fd = openat2Call(SYS_OPENAT2, directory, name, how, how.length)

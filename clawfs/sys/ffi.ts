@@ -63,3 +63,13 @@ export function viewOf(pointer: unknown, length: number): ArrayBuffer {
 export function pointerValue(pointer: unknown): bigint {
   return koffi.address(pointer)
 }
+
+/** A descriptor in the event loop. It must be kept: one that is garbage-collected falls silent. */
+export interface PollHandle {
+  close(): void
+}
+
+/** Calls back, from the event loop, as long as `fd` has something to be read or its other end is gone. */
+export function pollReadable(fd: number, onReadable: () => void): PollHandle {
+  return koffi.node.poll(fd, { readable: true, disconnect: true }, onReadable)
+}

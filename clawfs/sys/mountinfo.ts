@@ -13,6 +13,8 @@ export interface MountEntry {
   /** For ClawFS: the store's directory. */
   readonly source: string
   readonly options: string
+  /** Those of the filesystem, whatever is mounted of it where. */
+  readonly superOptions: string
 }
 
 export function readMounts(text = readFileSync("/proc/self/mountinfo", "utf8")): MountEntry[] {
@@ -20,7 +22,7 @@ export function readMounts(text = readFileSync("/proc/self/mountinfo", "utf8")):
   for (const line of text.split("\n")) {
     const [before, after] = line.split(" - ", 2)
     const fields = before?.split(" ") ?? []
-    const [type, source] = after?.split(" ") ?? []
+    const [type, source, superOptions] = after?.split(" ") ?? []
     const [device, root, mountpoint, options] = [fields[2], fields[3], fields[4], fields[5]]
     if (
       device === undefined ||
@@ -38,6 +40,7 @@ export function readMounts(text = readFileSync("/proc/self/mountinfo", "utf8")):
       type,
       source: unescapeOctal(source),
       options: options ?? "",
+      superOptions: superOptions ?? "",
     })
   }
   return entries

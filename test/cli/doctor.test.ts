@@ -75,6 +75,7 @@ test.concurrent("every check is made, in both forms, and mounting works here", a
       "hnsw",
       "zstd",
       "argon2id",
+      "tools",
       "files",
       "proc",
       "accounts",

@@ -227,7 +227,7 @@ test("after 25 kills of indexer and server the index is that of a rebuild, row b
   await settled(mount)
   expect(followed).toEqual(lines())
   expect(followed.length).toBeGreaterThan(50)
-  expect(readFileSync(join(mount.store, "clawfs.log"), "utf8")).toContain("a process of the search died")
+  expect(readFileSync(join(mount.store, "clawfs.log"), "utf8")).toContain("a process of the server died")
 })
 
 /** Starts a program as the server starts its processes, and is killed after a while. */

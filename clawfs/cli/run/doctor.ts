@@ -8,6 +8,7 @@ import { kernelChecks, type Agreed } from "../doctor/kernel.ts"
 import { runtimeChecks } from "../doctor/runtime.ts"
 import { storeChecks } from "../doctor/store.ts"
 import { systemChecks } from "../doctor/system.ts"
+import { toolChecks } from "../doctor/tools.ts"
 import { ExitCode } from "../exit-code.ts"
 import { reportAll, type Report } from "../reports.ts"
 
@@ -23,6 +24,7 @@ export async function runDoctor({ values, operands, terminal }: DoctorInvocation
     ...kernelChecks(release(), agreedOf(reports)),
     ...fuseChecks(isRoot),
     ...runtime,
+    ...toolChecks(),
     ...systemChecks(reports),
     ...ofStore,
   ]

@@ -28,7 +28,10 @@ export async function runUnmount({ values, operands, terminal }: UnmountInvocati
   }
   const isLazy = values.lazy === true
   const supervisor = reachable(entry.source)
-  if (supervisor?.state === "serving") await flush(entry.source, path, isLazy, terminal)
+  if (supervisor?.state === "serving") {
+    if (!isLazy) await requireNoTools(entry.source, path)
+    await flush(entry.source, path, isLazy, terminal)
+  }
   const result = unmountFuse(path, { lazy: isLazy })
   if (result === "not-mounted") {
     // We have seen it mounted: fusermount3 says so of a mount that is not the caller's.
@@ -54,6 +57,19 @@ function reachable(store: string): SupervisorState | undefined {
   } catch {
     return undefined
   }
+}
+
+/** A sandbox has mounts of its own of what its tool is granted: the kernel would not call the mount busy. */
+async function requireNoTools(store: string, mountpoint: string): Promise<void> {
+  const { running } = await call(store, "tools.running").then(
+    (value) => value as { running: number },
+    // What is wrong with the daemon is said, or borne with, when it flushes.
+    () => ({ running: 0 }),
+  )
+  if (running === 0) return
+  throw new Fault("busy", `${mountpoint} is in use by ${running} tool${running === 1 ? "" : "s"}`, {
+    hint: "wait for them, or use --lazy",
+  })
 }
 
 /** Everything to the disk while the mount still serves: a failure can be told, and nothing is lost. */

@@ -15,6 +15,7 @@ test("a mount is read with its device, place, type, source and options", () => {
       type: "fuse.clawfs",
       source: "/var/store",
       options: "rw,nosuid",
+      superOptions: "rw,user_id=0",
     },
   ])
 })

@@ -1,0 +1,23 @@
+/** The programs that a sandbox is made with. Imports nothing native: the doctor asks too. */
+import { accessSync, constants } from "node:fs"
+import { fileURLToPath } from "node:url"
+
+const BWRAP = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"]
+
+/** Handed out as files of `tools/bin`; and what gives up root's rights. Built by `scripts/build-native.sh`. */
+export const LAUNCHER = fileURLToPath(new URL("./launcher", import.meta.url))
+export const STAGE = fileURLToPath(new URL("./stage", import.meta.url))
+
+/** The path of bubblewrap; undefined when it is not installed. No `PATH` is asked: root runs it. */
+export function findBwrap(): string | undefined {
+  return BWRAP.find(isExecutable)
+}
+
+export function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,26 @@
+/** Between the server and the runner, its child. */
+import type { FaultKind } from "../core/fault.ts"
+import type { Level } from "../core/log.ts"
+import type { SandboxStatus } from "../../schema/sandbox.ts"
+
+export interface RunnerConfig {
+  readonly mountpoint: string
+  readonly logLevel: Level
+}
+
+/** Server → runner. It gets one `RunnerReply`. */
+export interface RunnerRequest {
+  readonly id: number
+  readonly method: "status"
+}
+
+/** Runner → server. "ready" comes once: from then on tools can be run. */
+export type RunnerReport =
+  | { readonly kind: "ready" }
+  | { readonly kind: "reply"; readonly id: number; readonly ok: true; readonly value: SandboxStatus }
+  | { readonly kind: "reply"; readonly id: number; readonly ok: false; readonly fault: RunnerFault }
+
+export interface RunnerFault {
+  readonly kind: FaultKind
+  readonly message: string
+}

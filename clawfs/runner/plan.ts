@@ -1,0 +1,68 @@
+/** What a sandbox is made of, as data: worked out of a definition before anything is started. */
+import type { SandboxPolicy } from "../../schema/sandbox.ts"
+import type { ToolDefinition } from "../../schema/tool.ts"
+import { parseCapabilities } from "../tools/capability.ts"
+
+export interface Grant {
+  readonly access: "read" | "write"
+  /** From the root of the filesystem, without a slash at its beginning. */
+  readonly path: string
+}
+
+export interface SandboxPlan {
+  readonly grants: readonly Grant[]
+  readonly maySpawn: boolean
+  readonly environment: Readonly<Record<string, string>>
+  readonly limits: {
+    readonly memory_limit_mb: number
+    readonly cpu_quota_percent: number
+    readonly pids_limit: number
+    readonly timeout_seconds: number
+  }
+  readonly tmpBytes: number
+}
+
+const CLAWFS = "/clawfs/"
+const MIB = 1024 * 1024
+const PATH = "/usr/local/bin:/usr/bin:/bin"
+/** Of the caller's environment a tool gets what concerns language, time and terminal, and nothing else. */
+const PASSED_ON = /^(?:LANG|LANGUAGE|LC_[A-Z]+|TZ|TERM|COLORTERM|NO_COLOR|COLUMNS|LINES)$/
+const MOST_VALUE = 1024
+
+/** `caller`: "NAME=value" as the caller has it. */
+export function planOf(
+  definition: ToolDefinition,
+  { maximum, total }: SandboxPolicy,
+  caller: readonly string[],
+): SandboxPlan {
+  const capabilities = parseCapabilities(definition.capabilities)
+  const least = (a: number, ...others: number[]): number => Math.min(a, ...others)
+  return {
+    grants: capabilities.flatMap((each) =>
+      each.kind === "filesystem" ? [{ access: each.access, path: each.path.slice(CLAWFS.length) }] : [],
+    ),
+    maySpawn: capabilities.some(({ kind }) => kind === "process"),
+    environment: { ...passedOn(caller), PATH, HOME: "/tmp", ...definition.environment },
+    limits: {
+      memory_limit_mb: least(definition.memory_limit_mb, maximum.memory_limit_mb, total.memory_limit_mb),
+      cpu_quota_percent: least(
+        definition.cpu_quota_percent,
+        maximum.cpu_quota_percent,
+        total.cpu_quota_percent,
+      ),
+      pids_limit: least(definition.pids_limit, maximum.pids_limit, total.pids_limit),
+      timeout_seconds: least(definition.timeout_seconds, maximum.timeout_seconds),
+    },
+    tmpBytes: least(definition.tmp_limit_mb, maximum.tmp_limit_mb) * MIB,
+  }
+}
+
+function passedOn(caller: readonly string[]): Record<string, string> {
+  const kept: Record<string, string> = {}
+  for (const word of caller) {
+    const cut = word.indexOf("=")
+    const [name, value] = [word.slice(0, cut), word.slice(cut + 1)]
+    if (cut > 0 && PASSED_ON.test(name) && value.length <= MOST_VALUE) kept[name] = value
+  }
+  return kept
+}

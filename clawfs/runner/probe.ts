@@ -1,0 +1,130 @@
+/** What keeps tools in on this machine, found out by trying it. */
+import { closeSync, openSync, readSync } from "node:fs"
+import type { Control, ControlName } from "../../schema/sandbox.ts"
+import { describe } from "../core/fault.ts"
+import { filesystemOf } from "../sys/clawfs-mounts.ts"
+import { checked } from "../sys/ffi.ts"
+import { memfdCreate } from "../sys/libc.ts"
+import { Sandbox, countsByNamespace } from "./sandbox.ts"
+import type { Cgroups, CgroupControl } from "./cgroup.ts"
+import type { SandboxPlan } from "./plan.ts"
+
+const MFD_CLOEXEC = 1
+const TRIAL_PROGRAM = "/usr/bin/true"
+
+export interface Means {
+  readonly bwrap: string | undefined
+  readonly cgroups: Cgroups
+  /** Opens the filter's program; or says why there is none. */
+  readonly seccomp: (() => number) | { readonly reason: string }
+  readonly mountpoint: string
+}
+
+const TRIAL: SandboxPlan = {
+  grants: [],
+  maySpawn: false,
+  environment: {},
+  limits: { memory_limit_mb: 64, cpu_quota_percent: 100, pids_limit: 16, timeout_seconds: 10 },
+  tmpBytes: 1024 * 1024,
+}
+
+/** Every control, in the order of the list. Starts one sandbox. */
+export async function probe(means: Means): Promise<Control[]> {
+  const trial = await tried(means)
+  const inSandbox = (name: ControlName, detail: string): Control =>
+    trial === undefined ? { name, state: "enforced", detail } : { name, state: "absent", ...trial }
+  return [
+    inSandbox("namespaces", "bubblewrap: user, mount, process, network, IPC, UTS and cgroup namespaces"),
+    identity(means.mountpoint),
+    inSandbox("nested-namespaces", "bubblewrap --disable-userns, and the filter of system calls"),
+    inSandbox("grants", "only granted paths are mounted"),
+    typeof means.seccomp === "function"
+      ? inSandbox("seccomp", "a list of allowed system calls; the others fail with EPERM")
+      : {
+          name: "seccomp",
+          state: "absent",
+          detail: means.seccomp.reason,
+          hint: "apt-get install libseccomp2",
+        },
+    ...(["memory", "cpu", "pids"] as const).map((name) => limited(name, means.cgroups)),
+    { name: "timeout", state: "enforced", detail: "the whole sandbox is killed" },
+    { name: "apparmor", state: "absent", detail: "this version has no profiles for tools" },
+    { name: "ebpf", state: "absent", detail: "this version does not watch tools from the kernel" },
+  ]
+}
+
+function identity(mountpoint: string): Control {
+  if (process.getuid?.() === 0) {
+    const isShared = filesystemOf(mountpoint)?.superOptions.includes("allow_other") === true
+    if (isShared)
+      return { name: "identity", state: "enforced", detail: "tools are user 65534, on the host too" }
+    const detail = "the mount is private to root, and tools are not root"
+    return { name: "identity", state: "absent", detail, hint: "mount without --private" }
+  }
+  const detail = "the daemon does not run as root: on the host tools are its own user"
+  return { name: "identity", state: "degraded", detail, hint: "mount as root" }
+}
+
+function limited(name: CgroupControl, { hierarchy }: Cgroups): Control {
+  const { version, controls, reason } = hierarchy
+  if (controls.has(name)) {
+    const detail = `control group, version ${version}`
+    if (version === 2 || name !== "memory") return { name, state: "enforced", detail }
+    return {
+      name,
+      state: "enforced",
+      detail: `${detail}: what is over the limit is killed process by process`,
+    }
+  }
+  if (name === "memory") {
+    const detail = `${reason}; each process has a limit of its own instead`
+    return { name, state: "degraded", detail, hint: "mount as root" }
+  }
+  if (name === "pids" && countsByNamespace()) {
+    const detail = `${reason}; the kernel counts those of the sandbox's user instead`
+    return { name, state: "degraded", detail, hint: "mount as root" }
+  }
+  return { name, state: "absent", detail: reason, hint: "mount as root" }
+}
+
+type Failure = Pick<Control, "detail"> & { readonly hint?: string }
+
+/** Undefined when a sandbox with everything in it works. */
+async function tried({ bwrap, seccomp, mountpoint }: Means): Promise<Failure | undefined> {
+  if (bwrap === undefined)
+    return { detail: "bubblewrap is not installed", hint: "apt-get install bubblewrap" }
+  if (typeof seccomp !== "function") return { detail: seccomp.reason, hint: "apt-get install libseccomp2" }
+  const [nothing, filter, tool] = [openSync("/dev/null", "r+"), seccomp(), openSync(TRIAL_PROGRAM, "r")]
+  const said = checked("memfd_create", memfdCreate("stderr", MFD_CLOEXEC))
+  try {
+    await using sandbox = new Sandbox({
+      bwrap,
+      plan: TRIAL,
+      place: { mountpoint, toolName: "trial", scriptName: undefined, directory: "/tmp" },
+      command: ["/run/tool/trial"],
+      files: { stdio: [nothing, nothing, said], tool, script: undefined, grants: [], seccomp: filter },
+      cgroup: undefined,
+      ungrouped: { memory: false, pids: false },
+    })
+    const { status, wasStarted } = await sandbox.ended
+    return status === 0 && wasStarted ? undefined : refused(textOf(said) || sandbox.failure)
+  } catch (thrown) {
+    return { detail: describe(thrown) }
+  } finally {
+    for (const fd of [nothing, filter, tool, said]) closeSync(fd)
+  }
+}
+
+/** The first line that was written. */
+function textOf(fd: number): string {
+  const bytes = Buffer.alloc(1024)
+  const text = bytes.toString("utf8", 0, readSync(fd, bytes, 0, bytes.length, 0))
+  return text.split("\n")[0] ?? ""
+}
+
+function refused(failure: string | undefined): Failure {
+  const detail = `bubblewrap can't make a sandbox here${failure === undefined ? "" : ` (${failure})`}`
+  const hint =
+    "clawfs doctor says more; it needs bubblewrap 0.8 or newer, and user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile for bwrap)"
+  return { detail, hint }
+}

@@ -1,0 +1,115 @@
+/** `system/runs`: a file for each execution, written when it begins and again when it has ended. The oldest go. */
+import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync } from "node:fs"
+import { rename, rm, writeFile } from "node:fs/promises"
+import { randomBytes } from "node:crypto"
+import { join } from "node:path"
+import { type RunRecord } from "../../schema/run-record.ts"
+import { describe } from "../core/fault.ts"
+import type { Log } from "../core/log.ts"
+import { setAttribute } from "../sys/xattr.ts"
+
+export const MOST_RECORDS = 1000
+const NAME = /^\d{8}t\d{9}-[0-9a-f]{8}\.json$/
+
+/** Sorts by time: "20261121t180312345-5f0c9a31". */
+export function newRunId(now = new Date()): string {
+  const digits = now
+    .toISOString()
+    .replace(/[-:.Z]/g, "")
+    .toLowerCase()
+  return `${digits}-${randomBytes(4).toString("hex")}`
+}
+
+export class Records {
+  readonly #directory: string
+  readonly #log: Log
+  readonly #names: string[]
+  #isWritable = true
+
+  /** Makes the directory where it is missing. What a runner that died had begun is completed by `complete`. */
+  constructor(directory: string, log: Log) {
+    this.#directory = directory
+    this.#log = log
+    try {
+      if (makeDirectory(directory)) setAttribute(directory, "user.clawfs.index", "off")
+      this.#names = readdirSync(directory)
+        .filter((name) => NAME.test(name))
+        .sort()
+    } catch (thrown) {
+      this.#names = []
+      this.#giveUp(thrown)
+    }
+  }
+
+  #giveUp(thrown: unknown): void {
+    if (this.#isWritable) this.#log.error("runs of tools can't be recorded", { reason: describe(thrown) })
+    this.#isWritable = false
+  }
+
+  /** A record that can't be written is told to the log, once; the tool runs all the same. */
+  async write(record: RunRecord): Promise<void> {
+    const name = `${record.run_id}.json`
+    const path = join(this.#directory, name)
+    try {
+      await writeFile(`${path}.new`, `${JSON.stringify(record, undefined, 2)}\n`, { mode: 0o444 })
+      await rename(`${path}.new`, path)
+      this.#isWritable = true
+      await this.#keep(name)
+    } catch (thrown) {
+      this.#giveUp(thrown)
+    }
+  }
+
+  async #keep(name: string): Promise<void> {
+    if (this.#names.at(-1) !== name && !this.#names.includes(name)) this.#names.push(name)
+    while (this.#names.length > MOST_RECORDS) {
+      const oldest = this.#names.shift()
+      if (oldest !== undefined) await rm(join(this.#directory, oldest), { force: true })
+    }
+  }
+
+  /** Ends the records of runs that an earlier runner had begun. Their sandboxes ended with it. */
+  async complete(): Promise<void> {
+    for (const name of [...this.#names]) {
+      const record = this.#read(name)
+      if (record?.state !== "running") continue
+      await this.write({
+        ...record,
+        state: "ended",
+        ended_at: new Date().toISOString(),
+        reason: "DAEMON_DIED",
+        detail: "the daemon was killed, and the tool with it",
+      })
+    }
+  }
+
+  #read(name: string): RunRecord | undefined {
+    try {
+      return JSON.parse(readFileSync(join(this.#directory, name), "utf8")) as RunRecord
+    } catch (thrown) {
+      this.#log.info("a run's record can't be read", { name, reason: describe(thrown) })
+      return undefined
+    }
+  }
+}
+
+/** False when it is there already. `system` is closed to writing, for its owner too. */
+function makeDirectory(directory: string): boolean {
+  const parent = join(directory, "..")
+  try {
+    mkdirSync(directory, { mode: 0o755 })
+    return true
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === "EEXIST") return false
+    if (code !== "EACCES" || statSync(parent).uid !== process.getuid?.()) throw cause
+    const { mode } = statSync(parent)
+    chmodSync(parent, mode | 0o200)
+    try {
+      mkdirSync(directory, { mode: 0o755 })
+      return true
+    } finally {
+      chmodSync(parent, mode)
+    }
+  }
+}

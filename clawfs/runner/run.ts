@@ -1,0 +1,269 @@
+/** One execution of a tool, from its caller's words to the exit status and the record. */
+import { createHash } from "node:crypto"
+import { closeSync } from "node:fs"
+import { basename } from "node:path"
+import { RUN_FORMAT, type RunReason, type RunRecord, type RunUsage } from "../../schema/run-record.ts"
+import type { ToolDefinition } from "../../schema/tool.ts"
+import { Fault, describe } from "../core/fault.ts"
+import type { Peer } from "../sys/unix-listener.ts"
+import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
+import { openGrant, requireNoDirectory } from "./binaries.ts"
+import type { Cgroup, CgroupControl, Cgroups } from "./cgroup.ts"
+import type { SandboxPlan } from "./plan.ts"
+import { Sandbox } from "./sandbox.ts"
+import type { Words } from "./wire.ts"
+
+/** Exit statuses of a run that are not the tool's own, as env(1) and timeout(1) have them. */
+export const RunStatus = { TIMEOUT: 124, FAILED: 125, REFUSED: 126, MISSING: 127 } as const
+
+const UNUSED: RunUsage = {
+  memory_peak_bytes: null,
+  cpu_us: null,
+  cpu_throttled_us: null,
+  pids_peak: null,
+  pids_refused: null,
+  oom_kills: null,
+}
+
+/** Disposing of it closes its descriptors. */
+export interface RunRequest extends Disposable {
+  readonly words: Words
+  readonly peer: Peer
+  readonly stdio: readonly [number, number, number]
+  /** The script that the tool is the interpreter of: its place among the arguments, and its descriptor. */
+  readonly script: { readonly at: number; readonly fd: number } | undefined
+}
+
+export interface RunMeans {
+  readonly bwrap: string
+  readonly cgroups: Cgroups
+  readonly mountpoint: string
+  /** Opens the filter for tools that may start programs, or may not. */
+  readonly seccomp: (maySpawn: boolean) => number
+}
+
+export interface Outcome {
+  readonly status: number
+  readonly reason: RunReason
+  /** For the caller's stderr and the record; empty when the tool's own status says all. */
+  readonly detail: string
+  readonly usage: RunUsage
+}
+
+export class Run {
+  readonly id: string
+  readonly #definition: ToolDefinition
+  readonly #plan: SandboxPlan
+  readonly #request: RunRequest
+  readonly #started = Date.now()
+  #sandbox: Sandbox | undefined
+  #cancelled: RunReason | undefined
+  #isGone: Promise<void> = Promise.resolve()
+
+  constructor(id: string, definition: ToolDefinition, plan: SandboxPlan, request: RunRequest) {
+    this.id = id
+    this.#definition = definition
+    this.#plan = plan
+    this.#request = request
+  }
+
+  get toolName(): string {
+    return this.#definition.tool_id
+  }
+
+  /** Nothing of the sandbox is left: processes are reaped, its control group is removed. */
+  get isGone(): Promise<void> {
+    return this.#isGone
+  }
+
+  /**
+   * Starts the sandbox and waits for its end. Then every process in it has been killed; `isGone` tells when the kernel has
+   * done it. `root` and `tool` stay the caller's.
+   */
+  async execute(means: RunMeans, root: number, tool: number): Promise<Outcome> {
+    requireNoDirectory(this.#request.stdio)
+    const opened: number[] = []
+    try {
+      const grants = this.#plan.grants.map((grant) => {
+        const fd = openGrant(root, grant)
+        opened.push(fd)
+        return fd
+      })
+      const seccomp = means.seccomp(this.#plan.maySpawn)
+      opened.push(seccomp)
+      return await this.#inGroup(means, { tool, grants, seccomp })
+    } finally {
+      for (const fd of opened) closeSync(fd)
+    }
+  }
+
+  async #inGroup(
+    means: RunMeans,
+    files: { tool: number; grants: readonly number[]; seccomp: number },
+  ): Promise<Outcome> {
+    const { controls } = means.cgroups.hierarchy
+    const cgroup = controls.size === 0 ? undefined : means.cgroups.make(this.id, this.#plan.limits)
+    let sandbox: Sandbox | undefined
+    try {
+      sandbox = this.#start(means, files, cgroup)
+      // The child has its own; a reader of the caller's pipe must not wait for ours.
+      this.#request[Symbol.dispose]()
+      return await this.#watch(sandbox, cgroup)
+    } finally {
+      this.#isGone = cleanUp(sandbox, cgroup)
+    }
+  }
+
+  #start(
+    { bwrap, mountpoint, cgroups }: RunMeans,
+    { tool, grants, seccomp }: { tool: number; grants: readonly number[]; seccomp: number },
+    cgroup: Cgroup | undefined,
+  ): Sandbox {
+    const { stdio, script } = this.#request
+    const scriptName =
+      script === undefined ? undefined : basename(this.#request.words.args[script.at] ?? "script")
+    const toolName = this.#definition.tool_id
+    const hasControl = (name: CgroupControl): boolean => cgroups.hierarchy.controls.has(name)
+    this.#sandbox = new Sandbox({
+      bwrap,
+      plan: this.#plan,
+      place: { mountpoint, toolName, scriptName, directory: this.#directory(mountpoint) },
+      command: this.#command(scriptName),
+      files: { stdio, tool, script: script?.fd, grants, seccomp },
+      cgroup,
+      ungrouped: { memory: !hasControl("memory"), pids: !hasControl("pids") },
+    })
+    if (this.#cancelled !== undefined) this.#sandbox.kill()
+    return this.#sandbox
+  }
+
+  #command(scriptName: string | undefined): string[] {
+    const { interpreter, kind, tool_id } = this.#definition
+    const args = this.#request.words.args.map((word, at) =>
+      at === this.#request.script?.at ? `${SCRIPT_DIRECTORY}/${scriptName ?? ""}` : word,
+    )
+    const own = `${TOOL_DIRECTORY}/${tool_id}`
+    return kind === "script" && interpreter !== undefined ? [interpreter, own, ...args] : [own, ...args]
+  }
+
+  /** The caller's, where the tool can see it. */
+  #directory(mountpoint: string): string {
+    const { directory } = this.#request.words
+    const root = shownAs(mountpoint)
+    const isSeen = this.#plan.grants.some(({ path }) => {
+      const granted = `${mountpoint}/${path}`
+      return directory === granted || directory.startsWith(`${granted}/`)
+    })
+    return isSeen ? `${root}${directory.slice(mountpoint.length)}` : "/tmp"
+  }
+
+  async #watch(sandbox: Sandbox, cgroup: Cgroup | undefined): Promise<Outcome> {
+    const { timeout_seconds } = this.#plan.limits
+    const timer = setTimeout(() => this.cancel("TIMEOUT"), timeout_seconds * 1000)
+    try {
+      const { status, wasStarted } = await sandbox.ended
+      const { failure } = sandbox
+      sandbox.kill()
+      const usage = cgroup?.usage() ?? UNUSED
+      if (!wasStarted && this.#cancelled === undefined) return notStarted(failure, usage)
+      return { ...this.#judge(status, usage), usage }
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #judge(status: number, usage: RunUsage): Omit<Outcome, "usage"> {
+    const { timeout_seconds, memory_limit_mb } = this.#plan.limits
+    switch (this.#cancelled) {
+      case "TIMEOUT":
+        return {
+          status: RunStatus.TIMEOUT,
+          reason: "TIMEOUT",
+          detail: `it took longer than ${timeout_seconds} s and was killed`,
+        }
+      case undefined:
+        break
+      default:
+        return { status, reason: this.#cancelled, detail: "its caller has gone" }
+    }
+    if ((usage.oom_kills ?? 0) > 0)
+      return {
+        status,
+        reason: "OOM",
+        detail: `it needed more than ${memory_limit_mb} MiB of memory and was killed`,
+      }
+    return { status, reason: "EXITED", detail: "" }
+  }
+
+  /** For the record of a run whose sandbox could not even be asked for. */
+  static notBegun(thrown: unknown): Outcome {
+    return { status: refusal(thrown).status, reason: "NOT_STARTED", detail: describe(thrown), usage: UNUSED }
+  }
+
+  /** Kills everything in the sandbox. */
+  cancel(reason: "TIMEOUT" | "CANCELLED"): void {
+    this.#cancelled ??= reason
+    this.#sandbox?.kill()
+  }
+
+  signal(signal: number, isForGroup: boolean): void {
+    if (this.#sandbox === undefined) this.cancel("CANCELLED")
+    else this.#sandbox.signal(signal, isForGroup)
+  }
+
+  /** As it stands when it begins, and with an outcome when it has ended. */
+  record(outcome?: Outcome): RunRecord {
+    const { tool_id, version, binary_hash } = this.#definition
+    const { args } = this.#request.words
+    const { uid, gid, pid } = this.#request.peer
+    const now = Date.now()
+    const isEnded = outcome !== undefined
+    return {
+      format: RUN_FORMAT,
+      run_id: this.id,
+      tool_id,
+      version,
+      binary_hash,
+      caller: { uid, gid, pid },
+      arguments: { count: args.length, sha256: hashOf(args) },
+      limits: this.#plan.limits,
+      state: isEnded ? "ended" : "running",
+      started_at: new Date(this.#started).toISOString(),
+      ended_at: isEnded ? new Date(now).toISOString() : null,
+      duration_ms: isEnded ? now - this.#started : null,
+      exit_status: outcome?.status ?? null,
+      reason: outcome?.reason ?? null,
+      detail: outcome?.detail ?? null,
+      usage: outcome?.usage ?? UNUSED,
+    }
+  }
+}
+
+async function cleanUp(sandbox: Sandbox | undefined, cgroup: Cgroup | undefined): Promise<void> {
+  await sandbox?.[Symbol.asyncDispose]()
+  await cgroup?.remove()
+}
+
+function hashOf(words: readonly string[]): string {
+  const hash = createHash("sha256")
+  for (const word of words) hash.update(`${word}\0`)
+  return hash.digest("hex")
+}
+
+function notStarted(failure: string | undefined, usage: RunUsage): Outcome {
+  const detail = `its sandbox could not be started${failure === undefined ? "" : ` (${failure})`}`
+  return { status: RunStatus.REFUSED, reason: "NOT_STARTED", detail, usage }
+}
+
+/** What a caller hears of a run that could not begin. */
+export function refusal(thrown: unknown): { readonly status: number; readonly message: string } {
+  const fault = thrown instanceof Fault ? thrown : undefined
+  const status =
+    fault === undefined || fault.kind === "busy"
+      ? RunStatus.FAILED
+      : fault.kind === "not-found"
+        ? RunStatus.MISSING
+        : RunStatus.REFUSED
+  const hint = fault?.hint === undefined ? "" : `\nhint: ${fault.hint}`
+  return { status, message: `${describe(thrown)}${hint}` }
+}

@@ -1,0 +1,231 @@
+/**
+ * Takes callers at a socket, runs their tools, answers. One runner serves one mount; it is a process of its own, so that
+ * nothing that a tool or caller does happens where files are served or keys are held.
+ */
+import { closeSync, constants, openSync, statSync } from "node:fs"
+import { Socket } from "node:net"
+import { SandboxPolicy, type Control, type ControlName, type SandboxStatus } from "../../schema/sandbox.ts"
+import { Fault, describe } from "../core/fault.ts"
+import type { Log } from "../core/log.ts"
+import { hasLibseccomp } from "../sys/libseccomp.ts"
+import { UnixListener, peerOf, receiveFirst, type Peer } from "../sys/unix-listener.ts"
+import { ToolPlaces } from "../tools/places.ts"
+import { readPolicy } from "../tools/policy.ts"
+import { entryOf, readDefinition, readRegistry } from "../tools/registry.ts"
+import { Binaries, isSameFile, openRoot } from "./binaries.ts"
+import { Cgroups, removeStaleGroups } from "./cgroup.ts"
+import { Conversation, type Incoming } from "./conversation.ts"
+import { planOf } from "./plan.ts"
+import { findBwrap } from "./find-programs.ts"
+import { probe } from "./probe.ts"
+import { Records, newRunId } from "./records.ts"
+import { Run, refusal, type Outcome } from "./run.ts"
+import { compile } from "./seccomp.ts"
+import { toolList } from "./seccomp-list.ts"
+import { memoryFile } from "./sandbox.ts"
+
+const HELLO_MS = 10_000
+/** Clients that have not yet said what they want; another one waits in the kernel's queue. */
+const MOST_UNHEARD = 128
+
+/** The socket of the mount whose files have this device number (stat(2)). */
+export function socketName(device: number): string {
+  return `clawfs-tools/${device}`
+}
+
+export class Runner implements AsyncDisposable {
+  readonly #places: ToolPlaces
+  readonly #log: Log
+  #listener: UnixListener | undefined
+  readonly #records: Records
+  readonly #binaries = new Binaries()
+  readonly #cgroups: Cgroups
+  readonly #bwrap = findBwrap()
+  readonly #filters: ReadonlyMap<boolean, number> | { readonly reason: string }
+  readonly #runs = new Set<Run>()
+  readonly #pending = new Set<Promise<void>>()
+  #controls: readonly Control[] = []
+  #unheard = 0
+
+  private constructor(mountpoint: string, log: Log) {
+    this.#places = new ToolPlaces(mountpoint)
+    this.#log = log
+    this.#cgroups = new Cgroups(totalsOf(this.#places, log))
+    this.#filters = filters()
+    this.#records = new Records(this.#places.runs, log)
+  }
+
+  /** Tries what this machine can do, then takes callers. Throws when another runner serves this mount. */
+  static async start(mountpoint: string, log: Log): Promise<Runner> {
+    await removeStaleGroups()
+    const runner = new Runner(mountpoint, log)
+    await runner.#records.complete()
+    runner.#controls = await probe({
+      bwrap: runner.#bwrap,
+      cgroups: runner.#cgroups,
+      seccomp:
+        runner.#filters instanceof Map
+          ? () => runner.#openFilter(true)
+          : (runner.#filters as { reason: string }),
+      mountpoint,
+    })
+    // Callers that came earlier are trying again.
+    runner.#listener = new UnixListener(socketName(statSync(mountpoint).dev), (fd) => runner.#accept(fd))
+    return runner
+  }
+
+  status(): SandboxStatus {
+    const { required } = readPolicy(this.#places)
+    return { controls: this.#controls, lacking: this.#lacking(required), running: this.#runs.size }
+  }
+
+  #lacking(required: readonly ControlName[]): ControlName[] {
+    return required.filter((name) => this.#controls.find((each) => each.name === name)?.state !== "enforced")
+  }
+
+  /** A descriptor of its own for each run: whoever reads it moves its position. */
+  #openFilter(maySpawn: boolean): number {
+    const fd =
+      this.#filters instanceof Map ? (this.#filters as ReadonlyMap<boolean, number>).get(maySpawn) : undefined
+    if (fd === undefined) throw new Fault("unsupported", "there is no filter of system calls")
+    return openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY)
+  }
+
+  #accept(fd: number): void {
+    if (this.#unheard >= MOST_UNHEARD) {
+      closeSync(fd)
+      return
+    }
+    this.#unheard += 1
+    const done = this.#hear(fd).catch((thrown: unknown) =>
+      this.#log.info("a caller was not understood", { reason: describe(thrown) }),
+    )
+    this.#pending.add(done)
+    void done.finally(() => this.#pending.delete(done))
+  }
+
+  async #hear(fd: number): Promise<void> {
+    let isHeard = false
+    const heard = (): void => {
+      if (!isHeard) this.#unheard -= 1
+      isHeard = true
+    }
+    const socket = { peer: peerOf(fd) }
+    try {
+      const first = await receiveFirst(fd, Conversation.FIRST_BYTES, HELLO_MS)
+      const conversation = new Conversation(new Socket({ fd }), first, HELLO_MS)
+      using incoming = await conversation.incoming
+      heard()
+      await this.#serve(conversation, incoming, socket.peer)
+    } finally {
+      heard()
+    }
+  }
+
+  async #serve(conversation: Conversation, incoming: Incoming, peer: Peer): Promise<void> {
+    const { name } = incoming.words
+    try {
+      this.#requireProof(incoming)
+      await this.#run(conversation, incoming, peer)
+    } catch (thrown) {
+      if (!(thrown instanceof Fault))
+        this.#log.error("a tool can't be run", { name, reason: describe(thrown) })
+      const { status, message } = refusal(thrown)
+      await conversation.answer(status, `clawfs: ${name}: ${message}\n`)
+    }
+  }
+
+  /** Who hands over the file that runs the tool has been able to reach it; the socket alone anybody could. */
+  #requireProof({ words, proof }: Incoming): void {
+    const entry = entryOf(readRegistry(this.#places), words.name)
+    if (!entry.enabled)
+      throw new Fault("denied", "it is disabled", { hint: `clawfs tool enable ${words.name}` })
+    if (!isSameFile(proof, this.#places.command(words.name)))
+      throw new Fault("denied", "it was not called by its file in tools/bin", { hint: "install it again" })
+  }
+
+  async #run(conversation: Conversation, incoming: Incoming, peer: Peer): Promise<void> {
+    const policy = readPolicy(this.#places)
+    const lacking = this.#lacking(policy.required)
+    if (lacking.length > 0)
+      throw new Fault(
+        "unsupported",
+        `this machine does not enforce what is required: ${lacking.join(", ")}`,
+        {
+          hint: "clawfs sandbox status tells why",
+        },
+      )
+    if (this.#runs.size >= policy.total.runs)
+      throw new Fault("busy", `${this.#runs.size} tools are running already`, { hint: "try again later" })
+    const { words } = incoming
+    const registry = readRegistry(this.#places)
+    const definition = readDefinition(this.#places, words.name, entryOf(registry, words.name))
+    const plan = planOf(definition, policy, words.env)
+    const run = new Run(newRunId(), definition, plan, Object.assign(incoming, { peer }))
+    this.#runs.add(run)
+    try {
+      conversation.listen({
+        signal: (signal, isForGroup) => run.signal(signal, isForGroup),
+        gone: () => run.cancel("CANCELLED"),
+      })
+      const { status, detail } = await this.#recorded(run, definition)
+      await conversation.answer(status, detail === "" ? "" : `clawfs: ${words.name}: ${detail}\n`)
+    } finally {
+      await run.isGone
+      this.#runs.delete(run)
+    }
+  }
+
+  async #recorded(run: Run, definition: Parameters<Binaries["open"]>[1]): Promise<Outcome> {
+    const root = openRoot(this.#places.mountpoint)
+    try {
+      const tool = this.#binaries.open(root, definition)
+      try {
+        const means = {
+          bwrap: this.#bwrap ?? "bwrap",
+          cgroups: this.#cgroups,
+          mountpoint: this.#places.mountpoint,
+          seccomp: (maySpawn: boolean) => this.#openFilter(maySpawn),
+        }
+        const begun = this.#records.write(run.record())
+        const outcome = await run.execute(means, root, tool).catch(async (thrown: unknown) => {
+          await begun
+          await this.#records.write(run.record(Run.notBegun(thrown)))
+          throw thrown
+        })
+        await begun
+        await this.#records.write(run.record(outcome))
+        return outcome
+      } finally {
+        closeSync(tool)
+      }
+    } finally {
+      closeSync(root)
+    }
+  }
+
+  /** Ends every tool, and waits until nothing of them is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener?.[Symbol.dispose]()
+    for (const run of this.#runs) run.cancel("CANCELLED")
+    await Promise.all(this.#pending)
+    await this.#cgroups[Symbol.asyncDispose]()
+  }
+}
+
+/** A policy that can't be understood keeps tools from running one by one, with its reason. */
+function totalsOf(places: ToolPlaces, log: Log): SandboxPolicy["total"] {
+  try {
+    return readPolicy(places).total
+  } catch (thrown) {
+    log.error("the policy can't be read", { reason: describe(thrown) })
+    return SandboxPolicy.parse({}).total
+  }
+}
+
+function filters(): ReadonlyMap<boolean, number> | { readonly reason: string } {
+  if (!hasLibseccomp) return { reason: "libseccomp is not installed" }
+  return new Map(
+    [true, false].map((maySpawn) => [maySpawn, memoryFile("seccomp", compile(toolList(maySpawn)).program)]),
+  )
+}

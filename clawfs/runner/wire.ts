@@ -1,0 +1,63 @@
+/**
+ * What the launcher and the runner say to each other (launcher.c has the other side). The launcher sends a header with its
+ * descriptors, then the text; later one byte for each signal. The runner answers once.
+ */
+import { Fault } from "../core/fault.ts"
+import { Reader } from "../core/bytes.ts"
+
+const MAGIC = 0x5457_4c43
+export const WIRE_VERSION = 1
+export const HEADER_BYTES = 32
+/** As much as execve(2) takes, about. */
+const MOST_TEXT = 4 * 1024 * 1024
+const MOST_WORDS = 65_536
+
+export interface Header {
+  readonly textBytes: number
+  readonly argc: number
+  readonly envc: number
+  /** Place of the script among the arguments that the tool is the interpreter of; its descriptor is the last one. */
+  readonly script: number | undefined
+}
+
+export interface Words {
+  readonly name: string
+  /** The caller's working directory; empty when it can't be known. */
+  readonly directory: string
+  /** Behind the program's own name. */
+  readonly args: readonly string[]
+  readonly env: readonly string[]
+}
+
+export function readHeader(bytes: Buffer): Header {
+  if (bytes.length < HEADER_BYTES) throw new Fault("invalid", "a header is cut off")
+  const reader = new Reader(bytes)
+  const [magic, version] = [reader.u32(), reader.u32()]
+  if (magic !== MAGIC) throw new Fault("invalid", "this is no launcher")
+  if (version !== WIRE_VERSION)
+    throw new Fault("unsupported", `the launcher is of another version (${version})`, {
+      hint: "install the tool again",
+    })
+  const [textBytes, argc, envc, script] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()]
+  if (textBytes > MOST_TEXT || argc > MOST_WORDS || envc > MOST_WORDS || script > argc)
+    throw new Fault("invalid", "arguments and environment are too long")
+  return { textBytes, argc, envc, script: script === 0 ? undefined : script - 1 }
+}
+
+export function readWords(text: Buffer, { argc, envc }: Header): Words {
+  const words = text.toString("utf8").split("\0")
+  // Behind the last NUL there is nothing.
+  if (words.pop() !== "" || words.length !== 2 + argc + envc)
+    throw new Fault("invalid", "the launcher's words are not as many as it says")
+  const [name = "", directory = "", ...rest] = words
+  return { name, directory, args: rest.slice(0, argc), env: rest.slice(argc) }
+}
+
+/** The one answer: the exit status, and what to print. */
+export function answerOf(status: number, message: string): Buffer {
+  const text = Buffer.from(message)
+  const head = Buffer.alloc(8)
+  head.writeUInt32LE(status, 0)
+  head.writeUInt32LE(text.length, 4)
+  return Buffer.concat([head, text])
+}

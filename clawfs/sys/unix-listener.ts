@@ -1,0 +1,144 @@
+/**
+ * A socket in the abstract namespace (unix(7)) that takes descriptors from its clients and knows who they are. Node has
+ * neither SCM_RIGHTS nor SO_PEERCRED. Nothing here blocks; koffi's poll handles live in the event loop.
+ */
+import { closeSync } from "node:fs"
+import { addressOf, bind, checked, lastErrno, pollReadable, sysFault, type PollHandle } from "./ffi.ts"
+import { recvmsg } from "./libc.ts"
+
+const socketCall = bind<[domain: number, type: number, protocol: number]>("int socket(int, int, int)")
+const bindCall = bind<[fd: number, address: Buffer, length: number]>(
+  "int bind(int, const void*, unsigned int)",
+)
+const listenCall = bind<[fd: number, backlog: number]>("int listen(int, int)")
+const accept4 = bind<[fd: number, address: null, length: null, flags: number]>(
+  "int accept4(int, void*, void*, int)",
+)
+const getsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: Buffer]>(
+  "int getsockopt(int, int, int, void*, void*)",
+)
+
+const AF_UNIX = 1
+const SOCK_STREAM = 1
+const SOCK_CLOEXEC = 0o2000000
+const SOCK_NONBLOCK = 0o4000
+const SOL_SOCKET = 1
+const SO_PEERCRED = 17
+const SCM_RIGHTS = 1
+const MSG_CMSG_CLOEXEC = 0x4000_0000
+const BACKLOG = 128
+const EAGAIN = 11
+const EINTR = 4
+/** struct cmsghdr, and where its descriptors begin */
+const CMSG_HEADER = 16
+/** The kernel passes up to 253 in one message; more than this nobody has to send. */
+const MOST_DESCRIPTORS = 16
+
+export interface Peer {
+  readonly pid: number
+  readonly uid: number
+  readonly gid: number
+}
+
+export interface FirstMessage {
+  readonly fd: number
+  readonly peer: Peer
+  readonly bytes: Buffer
+  /** Close-on-exec; the receiver closes them. */
+  readonly descriptors: readonly number[]
+}
+
+/** Listens on the abstract name. `onClient` owns the connection (non-blocking) from then on. Throws EADDRINUSE. */
+export class UnixListener implements Disposable {
+  readonly #fd: number
+  readonly #handle: PollHandle
+
+  constructor(name: string, onClient: (fd: number) => void) {
+    this.#fd = checked("socket", socketCall(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))
+    const path = Buffer.from(name)
+    const address = Buffer.concat([Buffer.from([AF_UNIX, 0, 0]), path])
+    if (bindCall(this.#fd, address, address.length) < 0 || listenCall(this.#fd, BACKLOG) < 0) {
+      const fault = sysFault("bind")
+      closeSync(this.#fd)
+      throw fault
+    }
+    this.#handle = pollReadable(this.#fd, () => this.#accept(onClient))
+  }
+
+  #accept(onClient: (fd: number) => void): void {
+    for (;;) {
+      const fd = accept4(this.#fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK)
+      if (fd < 0) return
+      onClient(fd)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#handle.close()
+    closeSync(this.#fd)
+  }
+}
+
+/** Who was at the other end when it connected. */
+export function peerOf(fd: number): Peer {
+  const [value, length] = [Buffer.alloc(12), Buffer.alloc(4)]
+  length.writeUInt32LE(value.length)
+  checked("getsockopt", getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, length))
+  return { pid: value.readInt32LE(0), uid: value.readUInt32LE(4), gid: value.readUInt32LE(8) }
+}
+
+/** The first `most` bytes of a connection, with the descriptors that came with them; rejects when there are none in time. */
+export async function receiveFirst(fd: number, most: number, timeoutMs: number): Promise<FirstMessage> {
+  await new Promise<void>((resolve, reject) => {
+    const end = (): void => {
+      handle.close()
+      clearTimeout(timer)
+    }
+    const handle = pollReadable(fd, () => {
+      end()
+      resolve()
+    })
+    const timer = setTimeout(() => {
+      end()
+      reject(new Error("the client says nothing"))
+    }, timeoutMs)
+  })
+  return { fd, peer: peerOf(fd), ...receive(fd, most) }
+}
+
+function receive(fd: number, most: number): { bytes: Buffer; descriptors: number[] } {
+  const bytes = Buffer.alloc(most)
+  const control = Buffer.alloc(CMSG_HEADER + 4 * MOST_DESCRIPTORS)
+  const [iovec, message] = [Buffer.alloc(16), Buffer.alloc(56)]
+  iovec.writeBigUInt64LE(addressOf(bytes), 0)
+  iovec.writeBigUInt64LE(BigInt(bytes.length), 8)
+  message.writeBigUInt64LE(addressOf(iovec), 16)
+  message.writeBigUInt64LE(1n, 24)
+  message.writeBigUInt64LE(addressOf(control), 32)
+  message.writeBigUInt64LE(BigInt(control.length), 40)
+  const count = recvmsg(fd, message, MSG_CMSG_CLOEXEC)
+  if (count < 0) {
+    const errno = lastErrno()
+    if (errno === EAGAIN || errno === EINTR) return { bytes: bytes.subarray(0, 0), descriptors: [] }
+    throw sysFault("recvmsg")
+  }
+  return {
+    bytes: bytes.subarray(0, count),
+    descriptors: descriptorsIn(control, Number(message.readBigUInt64LE(40))),
+  }
+}
+
+/** `used`: the bytes of control that the kernel has filled. */
+function descriptorsIn(control: Buffer, used: number): number[] {
+  const found: number[] = []
+  for (let at = 0; at + CMSG_HEADER <= used;) {
+    const length = Number(control.readBigUInt64LE(at))
+    if (length < CMSG_HEADER) break
+    const isRights = control.readInt32LE(at + 8) === SOL_SOCKET && control.readInt32LE(at + 12) === SCM_RIGHTS
+    if (isRights)
+      for (let place = at + CMSG_HEADER; place + 4 <= at + length; place += 4)
+        found.push(control.readInt32LE(place))
+    at += Math.ceil(length / 8) * 8
+  }
+  return found
+}

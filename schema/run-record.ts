@@ -1,0 +1,51 @@
+/** `system/runs/ID.json`: one execution of a tool. Read without a validator: the runner alone writes it. */
+export const RUN_FORMAT = 1
+
+/** Why a run ended. */
+export type RunReason =
+  | "EXITED"
+  /** A process of the tool was killed for want of memory. */
+  | "OOM"
+  | "TIMEOUT"
+  /** The caller went away, or the daemon was told to end. */
+  | "CANCELLED"
+  /** The runner died with the tool; the next one completed the record. */
+  | "DAEMON_DIED"
+  /** The sandbox could not be started. */
+  | "NOT_STARTED"
+
+export interface RunUsage {
+  readonly memory_peak_bytes: number | null
+  readonly cpu_us: number | null
+  readonly cpu_throttled_us: number | null
+  readonly pids_peak: number | null
+  /** Forks that the limit refused. */
+  readonly pids_refused: number | null
+  readonly oom_kills: number | null
+}
+
+export interface RunRecord {
+  readonly format: typeof RUN_FORMAT
+  readonly run_id: string
+  readonly tool_id: string
+  readonly version: string
+  readonly binary_hash: string
+  readonly caller: { readonly uid: number; readonly gid: number; readonly pid: number }
+  /** SHA-256 over the arguments, each with a NUL at its end. */
+  readonly arguments: { readonly count: number; readonly sha256: string }
+  readonly limits: {
+    readonly memory_limit_mb: number
+    readonly cpu_quota_percent: number
+    readonly pids_limit: number
+    readonly timeout_seconds: number
+  }
+  readonly state: "running" | "ended"
+  readonly started_at: string
+  readonly ended_at: string | null
+  readonly duration_ms: number | null
+  readonly exit_status: number | null
+  readonly reason: RunReason | null
+  /** A sentence, where there is something to say. */
+  readonly detail: string | null
+  readonly usage: RunUsage
+}

@@ -1,0 +1,61 @@
+/** What sandboxes must and may do (`system/sandbox.json`), and what they can do here (`clawfs sandbox status`). */
+import { z } from "zod"
+
+/** What keeps a tool in, each on its own. */
+export const CONTROLS = [
+  "namespaces",
+  "identity",
+  "nested-namespaces",
+  "grants",
+  "seccomp",
+  "memory",
+  "cpu",
+  "pids",
+  "timeout",
+  "apparmor",
+  "ebpf",
+] as const
+export type ControlName = (typeof CONTROLS)[number]
+
+export interface Control {
+  readonly name: ControlName
+  readonly state: "enforced" | "degraded" | "absent"
+  /** What does it, or why it is not there. */
+  readonly detail: string
+  /** What would help. */
+  readonly hint?: string
+}
+
+export interface SandboxStatus {
+  readonly controls: readonly Control[]
+  /** Those of `system/sandbox.json` that are not enforced here: no tool runs then. */
+  readonly lacking: readonly ControlName[]
+  readonly running: number
+}
+
+/** Totals are for all tools at once; the maxima are what one manifest may ask for. */
+export const SandboxPolicy = z.strictObject({
+  required: z
+    .array(z.enum(CONTROLS))
+    .default(["namespaces", "nested-namespaces", "grants", "seccomp", "timeout"]),
+  maximum: z
+    .strictObject({
+      memory_limit_mb: z.int().min(4).default(2048),
+      cpu_quota_percent: z.int().min(1).max(100).default(100),
+      pids_limit: z.int().min(2).default(512),
+      timeout_seconds: z.int().min(1).default(86_400),
+      tmp_limit_mb: z.int().min(1).default(1024),
+    })
+    .prefault({}),
+  total: z
+    .strictObject({
+      memory_limit_mb: z.int().min(4).default(2048),
+      /** Of one CPU; 200 are two. */
+      cpu_quota_percent: z.int().min(1).default(100),
+      pids_limit: z.int().min(2).default(1024),
+      /** Runs at the same time. */
+      runs: z.int().min(1).max(1000).default(64),
+    })
+    .prefault({}),
+})
+export type SandboxPolicy = z.output<typeof SandboxPolicy>

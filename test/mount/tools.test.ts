@@ -1,0 +1,299 @@
+/** Tools as files: executed by anything, they run in their sandbox and end as their program did. */
+import { spawn } from "node:child_process"
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { exec, sleep, together, waitUntil } from "../helpers/exec.ts"
+import { mountClawfs, type Mount } from "../helpers/mount.ts"
+import { requirePrograms, skipIf } from "../helpers/requirements.ts"
+import {
+  hostileProgram,
+  installTool,
+  lastRecord,
+  leftovers,
+  records,
+  requireTools,
+  runTool,
+  runnerOf,
+  toolPath,
+} from "../tools/tools.ts"
+
+let mount: Mount
+beforeAll(async () => {
+  if (requireTools() !== undefined) return
+  mount = await mountClawfs({ limitSeconds: 400 })
+  await installTool(
+    mount,
+    { tool_id: "hostile", capabilities: ["process:spawn"] },
+    { path: await hostileProgram(mount) },
+  )
+})
+afterAll(async () => {
+  if (requireTools() === undefined) await mount[Symbol.asyncDispose]()
+})
+beforeEach((context) => skipIf(context, requireTools()))
+
+const script = (name: string, text: string, more: object = {}): Promise<void> =>
+  installTool(
+    mount,
+    { tool_id: name, capabilities: ["process:spawn"], ...more },
+    { script: `#!/bin/sh\n${text}` },
+  )
+
+test("stdin, stdout, stderr, arguments and the exit status are the caller's", async () => {
+  await script("echo-all", 'for a; do printf "[%s]" "$a"; done; echo "oops" >&2; cat; exit 7')
+  const { code, stdout, stderr } = await runTool(mount, "echo-all", ["a b", "", "--help", "ü"], {
+    input: "from stdin",
+  })
+  expect([code, stdout, stderr]).toEqual([7, "[a b][][--help][ü]from stdin", "oops\n"])
+  const viaCommand = await mount.clawfsAnyway([
+    "tool",
+    "run",
+    `--mount=${mount.mountpoint}`,
+    "echo-all",
+    "--json",
+    "-y",
+  ])
+  expect([viaCommand.code, viaCommand.stdout]).toEqual([7, "[--json][-y]"])
+})
+
+test("a tool stands in a pipe like any program, with megabytes through it", async () => {
+  await script("upper", "tr a-z A-Z")
+  const pipe = 'head -c 3000000 /dev/zero | tr "\\0" x | "$0" | "$0" | wc -c; echo "${PIPESTATUS[@]}"'
+  const { stdout } = await mount.exec("bash", ["-c", pipe, toolPath(mount, "upper")])
+  expect(stdout.trim()).toBe("3000000\n0 0 0 0 0")
+})
+
+test("it sees none of the caller's environment but language and terminal", async () => {
+  await script("show-env", "env", { environment: { MODE: "fast" } })
+  const { stdout } = await runTool(mount, "show-env", [], {
+    env: { SECRET: "x", TERM: "xterm", LANG: "C.UTF-8" },
+  })
+  const names = stdout.split("\n").map((line) => line.split("=")[0])
+  expect(names).toEqual(expect.arrayContaining(["MODE", "TERM", "LANG", "PATH", "HOME"]))
+  expect(stdout).not.toMatch(/SECRET|CLAWFS|NODE|VITEST/)
+})
+
+test("it sees what it is granted, under the same name, and writes only where it may", async () => {
+  const [open, closed] = [join(mount.work, "open"), join(mount.work, "closed")]
+  for (const path of [open, closed]) mkdirSync(path)
+  chmodSync(open, 0o777)
+  writeFileSync(join(closed, "note"), "read me")
+  const named = (path: string): string => path.replace(mount.mountpoint, "/clawfs")
+  const capabilities = [
+    ...["process:spawn", `filesystem:write:${named(open)}`, `filesystem:read:${named(closed)}`],
+  ]
+  await script("copy", 'cat "$1/note" > "$2/copy" && pwd && touch "$1/no"', { capabilities })
+  const { code, stdout, stderr } = await runTool(mount, "copy", [closed, open], { cwd: open })
+  expect([code, stdout.trim()]).toEqual([1, open])
+  expect(stderr).toContain("Read-only file system")
+  expect(readFileSync(join(open, "copy"), "utf8")).toBe("read me")
+  const bySpecifiedName = await runTool(mount, "copy", [named(closed), named(open)])
+  expect(bySpecifiedName.stderr).toContain("Read-only file system")
+})
+
+test("signals reach the program, a terminal's all of them", async () => {
+  const child = spawn(toolPath(mount, "hostile"), ["wait-for-signal"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  })
+  let out = ""
+  child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()))
+  await waitUntil(() => out.includes("ready"), 10_000)
+  child.kill("SIGTERM")
+  await waitUntil(() => child.exitCode !== null, 10_000)
+  expect([child.exitCode, out]).toEqual([0, "ready\n15\n"])
+})
+
+test("a script on the mount can name a tool as its interpreter", async () => {
+  await script("run-it", 'echo "tool: $1 $2"; shift; cat "$1"')
+  const file = join(mount.work, "job")
+  writeFileSync(file, `#!${toolPath(mount, "run-it")} opt\nthe job's text\n`)
+  chmodSync(file, 0o755)
+  const { code, stdout, stderr } = await mount.exec(file, ["more"])
+  expect([code, stderr]).toEqual([0, ""])
+  expect(stdout).toContain("tool: opt /run/script/job")
+  expect(stdout).toContain("the job's text")
+})
+
+test("its time over, everything of it is killed", async () => {
+  await installTool(
+    mount,
+    { tool_id: "endless", timeout_seconds: 1, capabilities: ["process:spawn"] },
+    { path: await hostileProgram(mount) },
+  )
+  for (const attack of ["ignore-signals", "spin"]) {
+    const { code, stderr } = await runTool(mount, "endless", [attack])
+    expect([code, stderr]).toEqual([124, "clawfs: endless: it took longer than 1 s and was killed\n"])
+    expect(lastRecord(mount)).toMatchObject({ reason: "TIMEOUT", exit_status: 124, state: "ended" })
+  }
+})
+
+test("a killed launcher takes its tool along", async () => {
+  const runner = runnerOf(await mount.serverPid())
+  const child = spawn(toolPath(mount, "hostile"), ["ignore-signals"], { stdio: ["ignore", "pipe", "ignore"] })
+  await new Promise((resolve) => child.stdout.once("data", resolve))
+  child.kill("SIGKILL")
+  expect(await waitUntil(() => leftovers(runner).length === 0, 10_000)).toBe(true)
+  expect(await waitUntil(() => lastRecord(mount).state === "ended", 5000)).toBe(true)
+  expect(lastRecord(mount)).toMatchObject({ reason: "CANCELLED" })
+})
+
+test("a killed server takes its tools along, and the next one completes their records", async () => {
+  const runner = runnerOf(await mount.serverPid())
+  const running = runTool(mount, "hostile", ["ignore-signals"])
+  await waitUntil(() => leftovers(runner).length > 0, 10_000)
+  await waitUntil(() => lastRecord(mount).state === "running", 10_000)
+  await mount.killServerAndWait()
+  const { code, stderr } = await running
+  expect([code, stderr]).toEqual([125, "clawfs: hostile: the daemon has ended, and the tool with it\n"])
+  const again = await runTool(mount, "hostile", ["identity"])
+  expect(again.code).toBe(0)
+  const [died] = records(mount).filter(({ reason }) => reason === "DAEMON_DIED")
+  expect(died).toMatchObject({ state: "ended", tool_id: "hostile" })
+  expect(await waitUntil(() => leftovers(runner).length === 0, 5000)).toBe(true)
+})
+
+test("a runner that dies is replaced, and its tools end with it", async () => {
+  const runner = runnerOf(await mount.serverPid())
+  const running = runTool(mount, "hostile", ["ignore-signals"])
+  await waitUntil(() => leftovers(runner).length > 0, 10_000)
+  process.kill(runner, "SIGKILL")
+  expect((await running).code).toBe(125)
+  expect((await runTool(mount, "hostile", ["identity"])).code).toBe(0)
+  expect(await waitUntil(() => leftovers(runner).length === 0, 5000)).toBe(true)
+})
+
+test("fifty at once, while the mount is served", async () => {
+  const runner = runnerOf(await mount.serverPid())
+  let slowest = 0
+  const over = new AbortController()
+  const served = (async () => {
+    while (!over.signal.aborted) {
+      const start = performance.now()
+      await exec("stat", [mount.work, join(mount.mountpoint, ".status")])
+      slowest = Math.max(slowest, performance.now() - start)
+      await sleep(20)
+    }
+  })()
+  const all = await together(Array.from({ length: 50 }, () => runTool(mount, "hostile", ["identity"])))
+  over.abort()
+  await served
+  expect(all.map(({ code, stdout }) => `${code ?? "?"} ${stdout}`)).toEqual(
+    all.map(() => "0 65534 65534 0 1\n"),
+  )
+  // Two processors start two hundred processes meanwhile: the time is theirs, but nothing hangs.
+  expect(slowest).toBeLessThan(5000)
+  expect(await waitUntil(() => leftovers(runner).length === 0, 5000)).toBe(true)
+})
+
+test("nothing stays of two hundred runs, forty of them killed at some point", async () => {
+  const runner = runnerOf(await mount.serverPid())
+  const descriptors = async (): Promise<number> =>
+    Number((await exec("sh", ["-c", `ls /proc/${runner}/fd | wc -l`])).stdout)
+  const before = await descriptors()
+  for (let round = 0; round < 40; round += 1) {
+    const children = Array.from({ length: 4 }, () => runTool(mount, "hostile", ["identity"]))
+    const victim = spawn(toolPath(mount, "hostile"), ["stay"], { stdio: "ignore" })
+    await sleep((round * 7) % 40)
+    victim.kill("SIGKILL")
+    await together(children)
+  }
+  expect(await waitUntil(() => leftovers(runner).length === 0, 10_000)).toBe(true)
+  expect(await waitUntil(async () => (await descriptors()) <= before, 5000)).toBe(true)
+})
+
+test("another user runs a tool that he can reach, and the record says who", async () => {
+  const as = ["--reuid=12345", "--regid=12345", "--clear-groups", toolPath(mount, "hostile"), "identity"]
+  // The test's directory is root's alone: a user gets there through a mount of his own elsewhere.
+  await mount.run("chmod", ["755", join(mount.mountpoint, "..")])
+  const { code, stdout } = await mount.exec("setpriv", as)
+  expect([code, stdout]).toEqual([0, "65534 65534 0 1\n"])
+  expect(lastRecord(mount).caller).toMatchObject({ uid: 12_345, gid: 12_345 })
+})
+
+test("versions stay as they were, and the one that runs can be chosen", async () => {
+  const at = (text: string, version: string): Promise<void> => script("versions", `echo ${text}`, { version })
+  const on = ["--mount", mount.mountpoint]
+  await at("one", "1.0.0")
+  await at("two", "2.0.0")
+  await expect(at("other", "2.0.0")).rejects.toThrow("versions 2.0.0 is installed, with other contents")
+  expect((await runTool(mount, "versions")).stdout).toBe("two\n")
+  await mount.clawfs(["tool", "enable", "versions", "--use", "1.0.0", ...on])
+  expect((await runTool(mount, "versions")).stdout).toBe("one\n")
+  await mount.clawfs(["tool", "disable", "versions", ...on])
+  const disabled = await runTool(mount, "versions")
+  expect([disabled.code, disabled.stderr]).toEqual([
+    126,
+    "clawfs: versions: it is disabled\nhint: clawfs tool enable versions\n",
+  ])
+  await mount.clawfs(["tool", "remove", "versions", ...on])
+  expect((await mount.clawfsAnyway(["tool", "run", `--mount=${mount.mountpoint}`, "versions"])).code).toBe(
+    127,
+  )
+  expect((await mount.clawfs(["tool", "verify", ...on])).stdout).toBe("")
+  expect((await mount.clawfs(["tool", "gc", ...on])).stdout).toBe("")
+})
+
+test("a changed binary does not run", async () => {
+  await script("pinned", "echo fine")
+  const binary = join(mount.mountpoint, "tools", "binaries", "pinned-v1.0.0")
+  expect((await mount.exec("sh", ["-c", 'echo "echo evil" >> "$0"', binary])).code).not.toBe(0)
+  expect((await mount.exec("rm", ["-f", binary])).code).not.toBe(0)
+  expect((await runTool(mount, "pinned")).stdout).toBe("fine\n")
+  await mount.run("chattr", ["-i", binary])
+  await mount.run("sh", ["-c", 'echo "echo evil" >> "$0"', binary])
+  const { code, stdout, stderr } = await runTool(mount, "pinned")
+  expect([code, stdout]).toEqual([126, ""])
+  expect(stderr).toContain("is not what was installed")
+  const verified = await mount.clawfsAnyway(["tool", "verify", "--mount", mount.mountpoint])
+  expect([verified.code, verified.stdout]).toEqual([
+    1,
+    'the binary of "pinned" 1.0.0 is not what was installed\n',
+  ])
+})
+
+test("what is required and not there keeps tools from running, and the status says so", async () => {
+  const policy = join(mount.mountpoint, "system", "sandbox.json")
+  writeFileSync(policy, JSON.stringify({ required: ["apparmor"] }))
+  const { code, stderr } = await runTool(mount, "hostile", ["identity"])
+  expect([code, stderr]).toEqual([
+    126,
+    "clawfs: hostile: this machine does not enforce what is required: apparmor\nhint: clawfs sandbox status tells why\n",
+  ])
+  expect((await mount.clawfsAnyway(["sandbox", "status", mount.mountpoint])).code).toBe(1)
+  await mount.run("rm", [policy])
+  const status = await mount.clawfs(["sandbox", "status", "--json", mount.mountpoint])
+  expect(JSON.parse(status.stdout)).toMatchObject({ lacking: [], running: 0 })
+})
+
+test("a mount is not taken away under a tool, and a tool of another mount does not keep it", async () => {
+  const running = spawn(toolPath(mount, "hostile"), ["wait-for-end"], { stdio: ["ignore", "pipe", "ignore"] })
+  await new Promise((resolve) => running.stdout.once("data", resolve))
+  const busy = await mount.clawfsAnyway(["unmount", mount.mountpoint])
+  expect([busy.code, busy.stderr]).toEqual([
+    75,
+    `clawfs: ${mount.mountpoint} is in use by 1 tool\nhint: wait for them, or use --lazy\n`,
+  ])
+  {
+    await using other = await mountClawfs()
+    await other.unmount()
+  }
+  running.kill("SIGTERM")
+  await waitUntil(() => running.exitCode !== null, 5000)
+  expect(running.exitCode).toBe(143)
+})
+
+test("a tool on a terminal reads it, knows its size, and is ended by its Ctrl-C", async (context) => {
+  skipIf(context, requirePrograms("script"))
+  await script("ask", 'read line; stty size; test -t 0 && test -t 1 && echo "tty $line"; exec sleep 100')
+  const command = `stty cols 77 rows 11; exec ${toolPath(mount, "ask")}`
+  const child = spawn("script", ["-qec", command, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"] })
+  let out = ""
+  child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()))
+  child.stdin.write("hello\n")
+  expect(await waitUntil(() => out.includes("tty hello"), 10_000)).toBe(true)
+  expect(out).toContain("11 77")
+  child.stdin.write("\x03")
+  expect(await waitUntil(() => child.exitCode !== null, 10_000)).toBe(true)
+  expect(child.exitCode).toBe(130)
+})

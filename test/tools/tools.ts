@@ -1,0 +1,145 @@
+/** Tools for tests: made, installed and run on a mount as a user would, with what their sandboxes leave behind. */
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+} from "node:fs"
+import { join } from "node:path"
+import type { RunRecord } from "../../schema/run-record.ts"
+import { run, type ExecOptions, type Finished } from "../helpers/exec.ts"
+import type { Mount } from "../helpers/mount.ts"
+import { repository } from "../helpers/programs.ts"
+import { requireFuse, requirePrograms } from "../helpers/requirements.ts"
+
+export const launcher = join(repository, "dist", "clawfs", "runner", "launcher")
+
+/** The reason why no tool can be run here, or undefined. */
+export function requireTools(): string | undefined {
+  const missing = requireFuse() ?? requirePrograms("bwrap", "cc")
+  if (missing !== undefined) return missing
+  return existsSync(launcher) ? undefined : `${launcher} is not built: run scripts/build-native.sh`
+}
+
+export interface Manifest {
+  readonly tool_id: string
+  readonly version?: string
+  readonly kind?: "native" | "script"
+  readonly [field: string]: unknown
+}
+
+/** Runs on the mount's scratch directory: a tool whose file is `file`, or has the text `script`. */
+export async function installTool(
+  mount: Mount,
+  manifest: Manifest,
+  file: { readonly path: string } | { readonly script: string },
+  ...options: string[]
+): Promise<void> {
+  const directory = join(mount.scratch, `${manifest.tool_id}-${manifest.version ?? "1.0.0"}`)
+  mkdirSync(directory, { recursive: true })
+  const entry = join(directory, "entry")
+  if ("path" in file) copyFileSync(file.path, entry)
+  else writeFileSync(entry, file.script)
+  chmodSync(entry, 0o755)
+  const kind = "path" in file ? "native" : "script"
+  const whole = { version: "1.0.0", kind, entry: "entry", ...manifest }
+  writeFileSync(join(directory, "tool.json"), JSON.stringify(whole))
+  await mount.clawfs(["tool", "install", directory, "--mount", mount.mountpoint, ...options])
+}
+
+export function toolPath(mount: Mount, name: string): string {
+  return join(mount.mountpoint, "tools", "bin", name)
+}
+
+/** Executes a tool's file, whatever its exit status. */
+export function runTool(
+  mount: Mount,
+  name: string,
+  args: readonly string[] = [],
+  options: ExecOptions = {},
+): Promise<Finished> {
+  return mount.exec(toolPath(mount, name), args, { timeoutSeconds: 60, ...options })
+}
+
+/** Compiles `test/tools/hostile.c`. */
+export async function hostileProgram(mount: Mount): Promise<string> {
+  const path = join(mount.scratch, "hostile")
+  if (!existsSync(path))
+    await run("cc", ["-static", "-O1", "-o", path, join(repository, "test", "tools", "hostile.c")])
+  return path
+}
+
+/** The records of all runs, the oldest first. */
+export function records(mount: Mount): RunRecord[] {
+  const directory = join(mount.mountpoint, "system", "runs")
+  return readdirSync(directory)
+    .filter((name) => name.endsWith(".json"))
+    .sort()
+    .map((name) => JSON.parse(readFileSync(join(directory, name), "utf8")) as RunRecord)
+}
+
+export function lastRecord(mount: Mount): RunRecord {
+  const last = records(mount).at(-1)
+  if (last === undefined) throw new Error("there is no record")
+  return last
+}
+
+/** What sandboxes of this mount's runner have left: processes, zombies included, and control groups of single runs. */
+export function leftovers(runner: number): string[] {
+  const groups = ["", "memory", "cpu", "cpuacct", "pids"].flatMap((hierarchy) => {
+    const directory = join("/sys/fs/cgroup", hierarchy)
+    return groupsOf(directory, runner).flatMap((base) => directoriesIn(base))
+  })
+  const processes = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => descendsFrom(Number(pid), runner))
+    .map((pid) => `process ${pid}`)
+  return [...groups, ...processes]
+}
+
+function groupsOf(directory: string, runner: number): string[] {
+  return directoriesIn(directory).filter((path) => path.startsWith(join(directory, `clawfs-${runner}-`)))
+}
+
+function directoriesIn(directory: string): string[] {
+  if (!existsSync(directory)) return []
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((each) => each.isDirectory())
+    .map(({ name }) => join(directory, name))
+}
+
+function parentOf(pid: number): number {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1")
+    return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[1])
+  } catch {
+    // It has just ended.
+    return 0
+  }
+}
+
+function descendsFrom(pid: number, ancestor: number): boolean {
+  for (let at = parentOf(pid); at > 1; at = parentOf(at)) if (at === ancestor) return true
+  return false
+}
+
+/** The process that runs this mount's tools. */
+export function runnerOf(server: number): number {
+  const found = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && parentOf(Number(name)) === server)
+    .find((pid) => commandLineOf(pid).includes("runner-main.js"))
+  if (found === undefined) throw new Error("no runner runs")
+  return Number(found)
+}
+
+function commandLineOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1")
+  } catch {
+    // It has just ended.
+    return ""
+  }
+}

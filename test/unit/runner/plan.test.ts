@@ -1,0 +1,90 @@
+/** A definition, a policy and a caller make a plan; a plan makes bubblewrap's options. */
+import { expect, test } from "vitest"
+import { bwrapOptions, shownAs } from "../../../clawfs/runner/bwrap.ts"
+import { planOf } from "../../../clawfs/runner/plan.ts"
+import { SandboxPolicy } from "../../../schema/sandbox.ts"
+import { ToolDefinition } from "../../../schema/tool.ts"
+
+const definition = (more: object = {}): ToolDefinition =>
+  ToolDefinition.parse({
+    tool_id: "t",
+    version: "1.0.0",
+    kind: "native",
+    binary_path: "/clawfs/tools/binaries/t-v1.0.0",
+    binary_hash: `sha256:${"0".repeat(64)}`,
+    binary_bytes: 1,
+    installed_at: "2026-01-01T00:00:00Z",
+    ...more,
+  })
+const policy = SandboxPolicy.parse({})
+
+test("of the caller's environment only language and terminal get in, and the manifest has the last word", () => {
+  const caller = [
+    "LANG=de",
+    "LC_TIME=C",
+    "TERM=xterm",
+    "LD_PRELOAD=/x",
+    "SECRET=1",
+    "LANGX=1",
+    "=x",
+    "PATH=/evil",
+    `TZ=${"x".repeat(2000)}`,
+  ]
+  const { environment } = planOf(definition({ environment: { MODE: "x", HOME: "/run" } }), policy, caller)
+  expect(environment).toEqual({
+    LANG: "de",
+    LC_TIME: "C",
+    TERM: "xterm",
+    PATH: "/usr/local/bin:/usr/bin:/bin",
+    HOME: "/run",
+    MODE: "x",
+  })
+})
+
+test("limits are clamped to the policy of now, whatever was installed", () => {
+  const small = SandboxPolicy.parse({
+    maximum: { memory_limit_mb: 100, timeout_seconds: 5 },
+    total: { pids_limit: 8, cpu_quota_percent: 50 },
+  })
+  const { limits } = planOf(
+    definition({ memory_limit_mb: 4096, cpu_quota_percent: 100, pids_limit: 64, timeout_seconds: 60 }),
+    small,
+    [],
+  )
+  expect(limits).toEqual({ memory_limit_mb: 100, cpu_quota_percent: 50, pids_limit: 8, timeout_seconds: 5 })
+})
+
+test("what can be written is bound after everything else, and then nothing is made any more", () => {
+  const capabilities = ["filesystem:write:/clawfs/workspaces/w", "filesystem:read:/clawfs/workspaces/r"]
+  const plan = planOf(definition({ capabilities }), policy, [])
+  const place = { mountpoint: "/mnt/c", toolName: "t", scriptName: undefined, directory: "/tmp" }
+  const options = bwrapOptions(
+    plan,
+    place,
+    { status: 4, block: 5, seccomp: 6 },
+    { tool: "/tmp/0", script: undefined, grants: ["/tmp/1", "/tmp/2"] },
+  )
+  const writable = options.indexOf("--bind")
+  expect(options.slice(writable)).toEqual([
+    ...["--bind", "/tmp/1", "/mnt/c/workspaces/w", "--remount-ro", "/", "--chdir", "/tmp"],
+  ])
+  expect(options.slice(writable - 3, writable)).toEqual(["--ro-bind", "/tmp/2", "/mnt/c/workspaces/r"])
+  for (const needed of [
+    "--unshare-all",
+    "--unshare-user",
+    "--disable-userns",
+    "--die-with-parent",
+    "--new-session",
+    "--clearenv",
+  ])
+    expect(options).toContain(needed)
+  expect(options[options.indexOf("--cap-drop") + 1]).toBe("ALL")
+})
+
+test("a mount point that lies where the sandbox has something else is shown as the specification names it", () => {
+  expect(
+    ["/mnt/c", "/home/u/claw", "/clawfs", "/usr/clawfs", "/proc/x", "/", "/lib64/x", "/run/tool/x"].map(
+      shownAs,
+    ),
+  ).toEqual([...["/mnt/c", "/home/u/claw", "/clawfs", "/clawfs", "/clawfs", "/clawfs", "/clawfs", "/clawfs"]])
+})
