@@ -114,11 +114,11 @@ async function ownScan(all: readonly Vector[]): Promise<Find> {
     Rows: new (dimensions: number) => { add(row: Vector): void; products(query: Vector): Float32Array }
   }
   const nearest = (await import(pathToFileURL(join(root, "dist/clawfs/search/index/nearest.js")).href)) as {
-    highest: (scores: Float32Array, count: number) => readonly number[]
+    highest: (scores: Float32Array, count: number) => readonly { readonly at: number }[]
   }
   const rows = new Rows(all[0]?.length ?? 0)
   for (const vector of all) rows.add(vector)
-  return (query) => nearest.highest(rows.products(query), COUNT)
+  return (query) => nearest.highest(rows.products(query), COUNT).map(({ at }) => at)
 }
 
 async function ownGraph(all: readonly Vector[], ef: number): Promise<Find> {
