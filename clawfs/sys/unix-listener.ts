@@ -3,20 +3,8 @@
  * neither SCM_RIGHTS nor SO_PEERCRED. Nothing here blocks; koffi's poll handles live in the event loop.
  */
 import { closeSync } from "node:fs"
-import { addressOf, bind, checked, lastErrno, pollReadable, sysFault, type PollHandle } from "./ffi.ts"
-import { recvmsg } from "./libc.ts"
-
-const socketCall = bind<[domain: number, type: number, protocol: number]>("int socket(int, int, int)")
-const bindCall = bind<[fd: number, address: Buffer, length: number]>(
-  "int bind(int, const void*, unsigned int)",
-)
-const listenCall = bind<[fd: number, backlog: number]>("int listen(int, int)")
-const accept4 = bind<[fd: number, address: null, length: null, flags: number]>(
-  "int accept4(int, void*, void*, int)",
-)
-const getsockopt = bind<[fd: number, level: number, name: number, value: Buffer, length: Buffer]>(
-  "int getsockopt(int, int, int, void*, void*)",
-)
+import { addressOf, checked, lastErrno, pollReadable, sysFault, type PollHandle } from "./ffi.ts"
+import { accept4, bindSocket, getsockopt, listen, recvmsg, socket } from "./libc.ts"
 
 const AF_UNIX = 1
 const SOCK_STREAM = 1
@@ -54,10 +42,10 @@ export class UnixListener implements Disposable {
   readonly #handle: PollHandle
 
   constructor(name: string, onClient: (fd: number) => void) {
-    this.#fd = checked("socket", socketCall(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))
+    this.#fd = checked("socket", socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))
     const path = Buffer.from(name)
     const address = Buffer.concat([Buffer.from([AF_UNIX, 0, 0]), path])
-    if (bindCall(this.#fd, address, address.length) < 0 || listenCall(this.#fd, BACKLOG) < 0) {
+    if (bindSocket(this.#fd, address, address.length) < 0 || listen(this.#fd, BACKLOG) < 0) {
       const fault = sysFault("bind")
       closeSync(this.#fd)
       throw fault
