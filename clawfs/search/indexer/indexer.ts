@@ -4,7 +4,6 @@
  * next indexer goes on and ends with the same index.
  */
 import { basename } from "node:path"
-import { present } from "../../core/assert.ts"
 import { Fault } from "../../core/fault.ts"
 import type { Log } from "../../core/log.ts"
 import type { Database, Query } from "../../store/database.ts"
@@ -48,7 +47,10 @@ interface Look {
   readonly readMs: number
   /** Bytes that were read. */
   readonly bytes: number
-  prepared: Prepared | undefined
+}
+
+interface PreparedLook extends Look {
+  readonly prepared: Prepared
 }
 
 export interface IndexerStatus {
@@ -86,7 +88,7 @@ export class Indexer {
   readonly #inFlight = new Map<number, Look>()
   #inFlightBytes = 0
   /** Prepared and not written yet, and since when. */
-  #ready: Look[] = []
+  #ready: PreparedLook[] = []
   #readyMs = 0
   #onReady: (() => void) | undefined
 
@@ -303,10 +305,7 @@ export class Indexer {
         this.#seen.put(inode, readMs)
         return bytes.length
       }
-      const look: Look = {
-        ...{ file, inode: copyOf(inode), paths, hash, readMs },
-        ...{ bytes: bytes.length, prepared: refusal },
-      }
+      const look: Look = { file, inode: copyOf(inode), paths, hash, readMs, bytes: bytes.length }
       this.#begin(look)
       if (refusal !== undefined) this.#finish(look, refusal)
       else
@@ -317,10 +316,9 @@ export class Indexer {
     } catch (thrown) {
       // A damaged file is told of by fsck, and whoever reads it gets EIO; the index goes on without it.
       if (!(thrown instanceof Fault)) throw thrown
-      const prepared = refuse("broken", thrown.message)
-      const look = { file, inode: copyOf(inode), paths, hash: UNREADABLE, readMs, bytes: 0, prepared }
+      const look: Look = { file, inode: copyOf(inode), paths, hash: UNREADABLE, readMs, bytes: 0 }
       this.#begin(look)
-      this.#finish(look, prepared)
+      this.#finish(look, refuse("broken", thrown.message))
       return 0
     }
   }
@@ -331,10 +329,9 @@ export class Indexer {
   }
 
   #finish(look: Look, prepared: Prepared): void {
-    look.prepared = prepared
     this.#inFlightBytes -= look.bytes
     if (this.#ready.length === 0) this.#readyMs = Date.now()
-    this.#ready.push(look)
+    this.#ready.push({ ...look, prepared })
     this.#onReady?.()
   }
 
@@ -349,15 +346,14 @@ export class Indexer {
     this.#pending.remove(file)
   }
 
-  #write(looks: readonly Look[]): void {
+  #write(looks: readonly PreparedLook[]): void {
     this.#writer.transact(() => {
       for (const look of looks) this.#put(look)
     })
   }
 
-  #put({ file, inode, paths, hash, readMs, prepared }: Look): void {
+  #put({ file, inode, paths, hash, readMs, prepared: result }: PreparedLook): void {
     const { size, mtime, mtimeNanos } = inode
-    const result = present(prepared, "what was found in a file")
     // A busy machine, or a bug that is mended by now: it is read again when it is looked at next, at the latest by the next indexer.
     const isFinal = !("state" in result) || !PASSING.includes(result.state)
     const indexed = { ino: file.ino, hash: isFinal ? hash : NO_HASH, size, mtime, mtimeNanos }
