@@ -3,6 +3,10 @@ import { spawnSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
+import {
+  JUNK as JUNK_RULES,
+  SECRETS as SECRET_RULES,
+} from "../../../../clawfs/search/extract/default-rules.ts"
 import { IgnoreRules } from "../../../../clawfs/search/extract/ignore-rules.ts"
 import { Random, seed } from "../../support/random.ts"
 import { temporary } from "../../support/temporary.ts"
@@ -22,6 +26,14 @@ const RULE = "left out by a .clawfsignore"
 const OFF = "switched off by an attribute"
 
 describe("defaults", () => {
+  test("each of the rules leaves out what it names", () => {
+    for (const line of `${JUNK_RULES}${SECRET_RULES}`.split("\n").filter((rule) => rule !== "")) {
+      const name = line.replace(/^!/, "").replace(/\/$/, "/file.txt").replaceAll("*", "xy")
+      const expected = line.startsWith("!") ? undefined : JUNK_RULES.includes(`\n${line}\n`) ? JUNK : SECRET
+      expect(rules().reasonFor(`a/${name}`), line).toBe(expected)
+    }
+  })
+
   test.each([
     ["notes/plan.md", undefined],
     ["node_modules/left-pad/index.js", JUNK],
