@@ -153,18 +153,6 @@ export class IndexReader implements Disposable {
     )
   }
 
-  /** The best chunks for an FTS5 expression, best first. The expression must be right: see query/expression.ts. */
-  words(expression: string, within: SelectionSql | undefined, limit: number): FoundChunk[] {
-    const inside =
-      within === undefined ? "" : `AND +rowid IN (SELECT id FROM chunk WHERE ino IN (${within.sql}))`
-    return this.#all<[number, number, number]>(
-      `SELECT f.rowid, c.ino, -f.score FROM
-        (SELECT rowid, rank AS score FROM chunk_fts WHERE chunk_fts MATCH ? ${inside} ORDER BY rank LIMIT ?) f
-        JOIN chunk c ON c.id = f.rowid ORDER BY f.score, f.rowid`,
-      ...[expression, ...(within?.parameters ?? []), limit],
-    ).map(([chunk, ino, score]) => ({ chunk, ino, score }))
-  }
-
   /** The files whose names or titles match best. */
   names(
     expression: string,
@@ -227,10 +215,13 @@ export class IndexReader implements Disposable {
     return {
       ...{ ino, state: state as DocumentState, error, extractor, kind, title, size, mtime, mtimeNanos, hash },
       ...{ isVerbatim: isVerbatim === 1, isWhole: isWhole === 1 },
-      paths: this.#all<[Buffer]>("SELECT path FROM path WHERE ino = ? ORDER BY path", ino).map(
-        ([path]) => path,
-      ),
+      paths: this.paths(ino),
     }
+  }
+
+  /** As in `document`. */
+  paths(ino: number): Buffer[] {
+    return this.#all<[Buffer]>("SELECT path FROM path WHERE ino = ? ORDER BY path", ino).map(([path]) => path)
   }
 
   /** Kinds and extractors that there are. */

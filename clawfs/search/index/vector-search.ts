@@ -16,9 +16,9 @@ import type { EmbedderRow } from "./vector-store.ts"
 export const MOST_EXACT = 25_000_000
 /** A selection with at most as many chunks is scanned by SQLite. */
 const FEW_CHUNKS = 20_000
-/** Of what the graph proposes some is gone or not selected. */
-const MORE_CANDIDATES = 2
-const MORE_SELECTED_CANDIDATES = 10
+/** Of what the graph proposes some is gone, or not selected: it is asked for so many times as much, and then for more. */
+const MORE_CANDIDATES = [1.25, 5]
+const MORE_SELECTED_CANDIDATES = [10]
 
 export interface NearestAnswer {
   readonly hits: readonly FoundChunk[]
@@ -109,14 +109,28 @@ export class VectorSearch {
     count: number,
     within: SelectionSql | undefined,
   ): Promise<FoundChunk[] | undefined> {
-    const asked = count * (within === undefined ? MORE_CANDIDATES : MORE_SELECTED_CANDIDATES)
-    const proposed = await this.#options.hnsw?.nearest(embedder, query, asked)
-    if (proposed === undefined) return undefined
-    const there = this.#reader.inodesOf(proposed, within)
-    if (there.size < count && proposed.length >= asked) return undefined
+    const there = await this.#proposed(embedder, query, count, within)
+    if (there === undefined) return undefined
     const marks = JSON.stringify([...there.keys()])
     const scores = this.#scores(embedder, query, "SELECT value FROM json_each(?)", [marks])
     return scores.slice(0, count)
+  }
+
+  /** Chunks that the graph proposes, and that are there; undefined as above. */
+  async #proposed(
+    embedder: EmbedderRow,
+    query: Float32Array,
+    count: number,
+    within: SelectionSql | undefined,
+  ): Promise<Map<number, number> | undefined> {
+    for (const more of within === undefined ? MORE_CANDIDATES : MORE_SELECTED_CANDIDATES) {
+      const asked = Math.ceil(count * more)
+      const proposed = await this.#options.hnsw?.nearest(embedder, query, asked)
+      if (proposed === undefined) return undefined
+      const there = this.#reader.inodesOf(proposed, within)
+      if (there.size >= count || proposed.length < asked) return there
+    }
+    return undefined
   }
 
   #inDatabase(

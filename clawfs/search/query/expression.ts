@@ -1,16 +1,19 @@
 /** A parsed query as FTS5 wants it. Every word is quoted, so nothing of it can be taken for syntax. */
 import type { Selection } from "../index/selection.ts"
+import type { WordQuery } from "../index/word-search.ts"
 import type { ParsedQuery } from "./parse.ts"
 
 const phrase = (words: readonly string[]): string => `"${words.join(" ")}"`
 const oneOf = (parts: readonly string[]): string => `(${parts.join(" OR ")})`
 
 /** In a chunk: phrases must occur, and any of the words or none when there are phrases. */
-export function chunkExpression({ words, compounds, phrases }: ParsedQuery): string {
+export function chunkQuery({ words, compounds, phrases }: ParsedQuery): WordQuery {
   const optional = [...words.map((word) => phrase([word])), ...compounds.map(phrase)]
   const required = `(${phrases.map(phrase).join(" AND ")})`
-  if (phrases.length === 0) return oneOf(optional)
-  return optional.length === 0 ? required : `((${required} AND ${oneOf(optional)}) OR ${required})`
+  if (phrases.length === 0) return { expression: oneOf(optional), alternatives: optional }
+  const expression =
+    optional.length === 0 ? required : `((${required} AND ${oneOf(optional)}) OR ${required})`
+  return { expression, alternatives: [] }
 }
 
 /** The query's selection with what must, and must not, occur in a file. */

@@ -62,7 +62,7 @@ export async function* grep(
 }
 
 function firstPath(reader: IndexReader, ino: number, selection: Selection | undefined): Buffer | undefined {
-  const paths = reader.document(ino)?.paths ?? []
+  const paths = reader.paths(ino)
   const below = selection?.below ?? []
   const isSelected = (path: Buffer): boolean =>
     below.length === 0 ||

@@ -1,10 +1,12 @@
 /** A query from text to ranked files: two legs, fusion, names, the best chunk a file and why. */
 import { performance } from "node:perf_hooks"
+import { setImmediate } from "node:timers/promises"
 import { Fault } from "../../core/fault.ts"
 import type { ChunkRow, DocumentRow, FoundChunk, IndexReader } from "../index/reader.ts"
 import { selectionSql, type SelectionSql } from "../index/selection.ts"
+import { bestChunks } from "../index/word-search.ts"
 import type { Applied } from "../index/writer.ts"
-import { chunkExpression, nameExpression, selectionOf } from "./expression.ts"
+import { chunkQuery, nameExpression, selectionOf } from "./expression.ts"
 import { fuse, type FusedFile, type Fusion, type Leg } from "./fuse.ts"
 import { nameScore, type NameScore } from "./names.ts"
 import { parseQuery, type ParsedQuery } from "./parse.ts"
@@ -123,24 +125,29 @@ export class Searcher {
     options: SearchOptions,
   ): Promise<Legs> {
     const visible = options.visible ?? (() => true)
-    const leg = (hits: readonly FoundChunk[]): Leg => ({
+    const leg = (hits: readonly FoundChunk[], isComplete = hits.length < count): Leg => ({
       hits: hits.filter(({ ino }) => visible(ino)),
-      isComplete: hits.length < count,
+      isComplete,
     })
-    const wantsMeaning = mode === "meaning" || (mode === "hybrid" && !parsed.isLiteral)
-    const degraded: string[] = []
-    let meaning: Leg | undefined
-    if (wantsMeaning && this.#meaning === undefined)
-      degraded.push("there is no embedder: found by words alone")
-    if (wantsMeaning && this.#meaning !== undefined) {
-      const near = await this.#meaning.nearest(parsed.text, count, within, options.signal)
-      degraded.push(...near.degraded)
-      // An empty list with an excuse is no opinion about the chunks.
-      if (near.hits.length > 0 || near.degraded.length === 0) meaning = leg(near.hits)
+    const wordsLeg = (): Leg => {
+      const { hits, isComplete } = bestChunks(this.#reader, chunkQuery(parsed), within, count)
+      return leg(hits, isComplete)
     }
-    const wantsWords = mode !== "meaning" || meaning === undefined
-    const words = wantsWords ? leg(this.#reader.words(chunkExpression(parsed), within, count)) : undefined
-    return { words, meaning, degraded }
+    if (mode === "words" || (mode === "hybrid" && parsed.isLiteral))
+      return { words: wordsLeg(), meaning: undefined, degraded: [] }
+    if (this.#meaning === undefined)
+      return {
+        ...{ words: wordsLeg(), meaning: undefined },
+        degraded: ["there is no embedder: found by words alone"],
+      }
+    const nearest = this.#meaning.nearest(parsed.text, count, within, options.signal)
+    // The other leg waits for other processes: this one looks for words meanwhile.
+    const words = mode === "hybrid" ? setImmediate().then(wordsLeg) : undefined
+    const [near, found] = await Promise.all([nearest, words])
+    const { hits, degraded } = near
+    // An empty list with an excuse is no opinion about the chunks.
+    if (hits.length > 0 || degraded.length === 0) return { words: found, meaning: leg(hits), degraded }
+    return { words: found ?? wordsLeg(), meaning: undefined, degraded }
   }
 
   #rank(

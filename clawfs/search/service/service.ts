@@ -58,7 +58,7 @@ export class SearchService implements AsyncDisposable {
       if (!paths.has(ino))
         paths.set(
           ino,
-          reader.document(ino)?.paths.find((path) => tree.readable(path)?.ino === ino),
+          reader.paths(ino).find((path) => tree.readable(path)?.ino === ino),
         )
       return paths.get(ino)
     }

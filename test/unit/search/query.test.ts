@@ -1,9 +1,10 @@
 /** The query language: what it means, and that nothing typed into it is an error of SQL. */
 import { describe, expect, test } from "vitest"
-import { chunkExpression, nameExpression } from "../../../clawfs/search/query/expression.ts"
+import { chunkQuery, nameExpression } from "../../../clawfs/search/query/expression.ts"
 import { parseQuery } from "../../../clawfs/search/query/parse.ts"
 import { snippetOf } from "../../../clawfs/search/query/snippet.ts"
 import { Searcher } from "../../../clawfs/search/query/search.ts"
+import { bestChunks } from "../../../clawfs/search/index/word-search.ts"
 import { Random } from "../../model/random.ts"
 import { TestIndex } from "./support.ts"
 
@@ -135,7 +136,7 @@ test("whatever is typed, FTS5 finds no syntax in it", () => {
       continue
     }
     searched++
-    expect(() => reader.words(chunkExpression(parsed), undefined, 5), query).not.toThrow()
+    expect(() => bestChunks(reader, chunkQuery(parsed), undefined, 5), query).not.toThrow()
     expect(() => reader.names(nameExpression(parsed), undefined, 5), query).not.toThrow()
   }
   expect(searched).toBeGreaterThan(1000)
