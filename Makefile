@@ -1,5 +1,5 @@
 # The two commands of the README come first. Both install what they need.
-.PHONY: demo test test-slow bench bench-search build clean
+.PHONY: demo test test-slow bench bench-search bench-store build clean
 
 demo: ; @scripts/setup.sh demo && scripts/demo.sh
 
@@ -10,6 +10,8 @@ test-slow: ; @scripts/setup.sh test && SLOW=1 npx --no-install vitest run --proj
 bench: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/main.js $(BENCH)
 
 bench-search: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/search/main.js $(BENCH)
+
+bench-store: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/store/main.js $(BENCH)
 
 build: ; @scripts/setup.sh demo
 

@@ -83,7 +83,7 @@ const workPrefix = "clawfs-bench-"
 /** A process id may have been given to somebody else since. */
 function isBenchmark(pid: string): boolean {
   try {
-    return /bench\/(?:search\/)?main\.js/.test(readFileSync(`/proc/${pid}/cmdline`, "latin1"))
+    return /bench\/(?:\w+\/)?main\.js/.test(readFileSync(`/proc/${pid}/cmdline`, "latin1"))
   } catch {
     return false
   }

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { numbers, run, sleep } from "../command.ts"
 import { compiled } from "../paths.ts"
 import type { Daemon } from "./daemon.ts"
-import { median, quantile, type Row } from "./rows.ts"
+import { median, quantile, type Row } from "../rows.ts"
 
 const FILES_A_SECOND = 100
 const SECONDS = 20

@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { spawnSync } from "node:child_process"
 import { run } from "../command.ts"
 import type { Daemon } from "./daemon.ts"
-import { median, type Row } from "./rows.ts"
+import { median, type Row } from "../rows.ts"
 
 const ROUNDS = 5
 /** Strings and expressions that few files have. */

@@ -4,7 +4,7 @@ import { run } from "../command.ts"
 import type { Guard } from "../mounts.ts"
 import { copyCorpus, type Corpus } from "./corpus.ts"
 import { Daemon, hasLearned, hasVectors, hasWords } from "./daemon.ts"
-import type { Row } from "./rows.ts"
+import type { Row } from "../rows.ts"
 
 const TIMEOUT_SECONDS = 1200
 

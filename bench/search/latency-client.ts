@@ -1,7 +1,7 @@
 /** Creates, reads and deletes small files at a steady pace and prints how long operations took: DIRECTORY SECONDS. */
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from "node:fs"
 import { join } from "node:path"
-import { quantile } from "./rows.ts"
+import { quantile } from "../rows.ts"
 
 const [directory = "", seconds = "10"] = process.argv.slice(2)
 const PAUSE_MS = 2

@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { run } from "../command.ts"
 import type { Daemon, IndexStatus } from "./daemon.ts"
-import { median, quantile, type Row } from "./rows.ts"
+import { median, quantile, type Row } from "../rows.ts"
 
 const QUERIES = 300
 const COMMANDS = 21

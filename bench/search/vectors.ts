@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url"
 import { run } from "../command.ts"
 import { installPeers } from "../fixtures.ts"
 import { root, source } from "../paths.ts"
-import { median, type Row } from "./rows.ts"
+import { median, type Row } from "../rows.ts"
 
 const COUNT = 10
 const QUERIES = 100

@@ -1,4 +1,4 @@
-/** Rows of the search benchmark: a figure, and the goal that it has. */
+/** Rows of a benchmark without rounds: a figure, and the goal that it has. */
 
 export interface Row {
   readonly name: string
