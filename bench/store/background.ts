@@ -14,7 +14,7 @@ const FILES = 768
 
 async function p99(place: Place): Promise<number> {
   const at = await place.fresh("latency")
-  const program = compiled("..", "search", "latency-client.js")
+  const program = compiled("search", "latency-client.js")
   const { stdout } = await at.on([process.execPath, program, at.dir, String(SECONDS)])
   return numbers(stdout).get("p99") ?? NaN
 }
