@@ -180,7 +180,12 @@ export class Segments implements Disposable {
     if (logEnd > 0 && !this.#readOnly) this.#dropBehind(logEnd)
     const ids = segmentIds(this.#directory)
     const newest = Math.max(lastSegment, ...ids, ...this.#live.keys())
-    if (newest === 0 || !ids.includes(newest) || this.#readOnly) return newest
+    if (newest === 0 || this.#readOnly) return newest
+    if (!ids.includes(newest)) {
+      // It was deleted, with nothing in it any more. The log still ends there, or it would end before what was synced.
+      if (newest === segmentOf(logEnd)) this.#tail = positionOf(logEnd)
+      return newest
+    }
     try {
       const { size } = fstatSync(this.#file(newest))
       this.#isFull = newest === segmentOf(logEnd) && size < positionOf(logEnd)

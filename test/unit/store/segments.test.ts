@@ -206,6 +206,25 @@ describe("a full segment", () => {
     expect(brokenInvariants(place.directory)).toEqual([])
   })
 
+  test("that was the newest is where the log ends, also when it is deleted and the store opened again", () => {
+    using place = temporaryStore()
+    const file = makeFile(place.store)
+    // So much that it is given up as soon as it is dead.
+    for (let at = 0; at < 12; at += 1)
+      writeFile(place.store, file, at * RECORD_MAX, Buffer.alloc(RECORD_MAX, "x"))
+    removeFile(place.store, file)
+    expect(place.store.takeDeadSegments()).toEqual([1])
+    rmSync(segmentFile(place.directory, 1))
+    const end = place.store.logEnd
+    const store = place.reopen()
+    writeFile(store, makeFile(store), 0, Buffer.from("inline"))
+    expect(store.logEnd).toBe(end)
+    writeFile(store, makeFile(store), 0, BIG)
+    expect(segmentOf(store.logEnd)).toBe(2)
+    expect(store.logEnd).toBeGreaterThan(end)
+    expect(brokenInvariants(place.directory)).toEqual([])
+  })
+
   test("stays while one byte of it is shared with another file", () => {
     using place = temporaryStore()
     const first = makeFile(place.store)
