@@ -43,6 +43,7 @@ export class Keys {
   readonly #file: Query<[number], [...FileRow, sum: Sum]>
   readonly #putFile: Query<[number, ...FileRow, sum: number]>
   readonly #copyFile: Query<[number, number, number]>
+  readonly #dropOwnFile: Query<[number]>
   readonly #dropFile: Query<[number, number, number, number, number]>
   readonly #old: Query<[number, number, number, number], [number, ...FileRow, sum: Sum]>
 
@@ -67,6 +68,7 @@ export class Keys {
       `INSERT INTO file_key (body, key, generation, file_id, wrapped, sum)
        SELECT ?, key, generation, file_id, wrapped, rekeyed(sum, body, ?) FROM file_key WHERE body = ?`,
     )
+    this.#dropOwnFile = db.query("DELETE FROM file_key WHERE body = ?")
     // An inode that has its own body says so with 0.
     this.#dropFile = db.query(
       `DELETE FROM file_key WHERE body = ?
@@ -154,6 +156,11 @@ export class Keys {
   /** A copy of a body has the same key. */
   copyFileKey(from: number, to: number): void {
     this.#copyFile.run(to, to, from)
+  }
+
+  /** The only inode with this body goes. */
+  dropOwnFileKey(body: number): void {
+    this.#dropOwnFile.run(body)
   }
 
   /** The inode `ino` with this body goes: so does the key, unless a copy has the body too. */

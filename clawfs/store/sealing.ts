@@ -150,7 +150,9 @@ export class Sealing {
   bury(inode: Inode): void {
     if (!this.isEncrypted(inode)) return
     this.forgetBody(inode.body)
-    this.#keys.dropFileKey(inode.body, inode.ino)
+    // A file that goes has its contents to itself (`Contents.removeAll`), whatever the tables still say of others.
+    if (inode.isRegular) this.#keys.dropOwnFileKey(inode.body)
+    else this.#keys.dropFileKey(inode.body, inode.ino)
   }
 
   /** Which key opens the trees that have key `id`. Throws `Fault("corrupt")` when the row is lost. */
