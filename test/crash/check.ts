@@ -3,18 +3,29 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { pathToFileURL } from "node:url"
 import type { Store } from "../../clawfs/store/store.ts"
+import { TreeFlag, type Tree } from "../../clawfs/store/trees.ts"
 import type { NodeId } from "../../clawfs/core/brand.ts"
 import { brokenInvariants } from "../unit/support/invariants.ts"
-import { DIRECTORY, digest } from "./history.ts"
+import { DIRECTORY, KEY, LIMITS, digest, limited } from "./history.ts"
 import type { Found } from "./promises.ts"
+import { unlockAll, type KeyFiles } from "./unlocking.ts"
 
-export type Opener = (directory: string) => Store
+export interface Opened {
+  readonly store: Store
+  /** By the number of a key: what `KEY` of a tree with it is. */
+  readonly keys: ReadonlyMap<number, string>
+}
 
-/** `Store.open` of the program under test: the module beside its command line. */
-export async function openerOf(cli: string): Promise<Opener> {
+export type Opener = (directory: string) => Opened
+
+/** `Store.open` of the program under test: the module beside its command line. Then all trees are unlocked. */
+export async function openerOf(cli: string, keyFiles: KeyFiles = []): Promise<Opener> {
   const path = join(dirname(cli), "..", "store", "store.js")
   const module = (await import(pathToFileURL(path).href)) as typeof import("../../clawfs/store/store.ts")
-  return (directory) => module.Store.open(directory)
+  return (directory) => {
+    const store = module.Store.open(directory)
+    return { store, keys: unlockAll(store, keyFiles) }
+  }
 }
 
 const JOURNAL_HEADER = 56
@@ -37,16 +48,29 @@ export function checkStore(
   judge: (found: Found, store: Store) => string[],
 ): string[] {
   try {
-    using store = open(directory)
-    const { found, unreadable } = contentsOf(store)
+    const opened = open(directory)
+    using store = opened.store
+    const { found, unreadable } = contentsOf(opened)
     return [...unreadable, ...brokenInvariants(directory), ...judge(found, store)]
   } catch (thrown) {
     return [`the store can't be opened: ${String(thrown)}`]
   }
 }
 
+/** What a picture has of the directory of a tree; nothing for snapshots, which have what their original had. */
+function propertiesOf(tree: Readonly<Tree> | undefined, keys: Opened["keys"]): [string, string][] {
+  if (tree === undefined || (tree.flags & TreeFlag.READ_ONLY) !== 0) return []
+  const { key, limitBytes, limitInodes } = tree
+  return [
+    ...(key === 0 ? [] : [[KEY, keys.get(key) ?? "locked"] as [string, string]]),
+    ...(limitBytes + limitInodes === 0
+      ? []
+      : [[LIMITS, limited(limitBytes, limitInodes)] as [string, string]]),
+  ]
+}
+
 /** Everything that the store holds. */
-function contentsOf(store: Store): { found: Found; unreadable: string[] } {
+function contentsOf({ store, keys }: Opened): { found: Found; unreadable: string[] } {
   const picture = new Map<string, string>()
   const inodes = new Map<string, NodeId>()
   const unreadable: string[] = []
@@ -64,6 +88,8 @@ function contentsOf(store: Store): { found: Found; unreadable: string[] } {
       const inode = store.inodes.get(ino)
       if (inode?.isDirectory === true) {
         picture.set(path, DIRECTORY)
+        for (const [name, what] of propertiesOf(store.trees.get(ino), keys))
+          picture.set(`${path}/${name}`, what)
         walk(ino, `${path}/`)
         continue
       }

@@ -10,14 +10,16 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
 import { cli, requireFuse, skipIf } from "../helpers/requirements.ts"
 import { seed } from "../helpers/reports.ts"
 import { judge, putUpAftermath, told, type Trial } from "./judges.ts"
-import type { PlanOptions } from "./plan.ts"
+import type { PlanOptions, TreeOptions } from "./draft.ts"
 import { Place, requireStrace, type Recorded } from "./record.ts"
 import type { Load, Phase } from "./session.ts"
-import { FAULTS, INTERRUPTED, SMALL, variant, type Patch } from "./variants.ts"
+import { FAULTS, INTERRUPTED, SMALL, TREE_FAULTS, variant, type Patch } from "./variants.ts"
 
 const STATES = Number(process.env["CLAWFS_TEST_CRASH_STATES"] ?? 3000)
 const LARGEST = 300_000
 const END = 1_000_000
+/** The indexer would take out of the change feed what it has read. */
+const NO_INDEX = ["--no-index"]
 
 vi.setConfig({ testTimeout: 180_000 + 50 * STATES })
 
@@ -57,10 +59,11 @@ async function recordAndJudge(
   program: string,
   phases: readonly Phase[],
   share: number,
+  more: Partial<Trial> = {},
 ): Promise<Recorded> {
   const recorded = await place.record(name.replaceAll(" ", "-"), program, phases)
   const states = Math.ceil(STATES * share)
-  await expectWhole({ name, recorded, cli: program, loads: loadsOf(phases), states })
+  await expectWhole({ name, recorded, cli: program, loads: loadsOf(phases), states, ...more })
   return recorded
 }
 
@@ -112,6 +115,49 @@ describe("after a power cut a store is as it was at one moment, with everything 
     const loads = [files("a", planOf(6, 2000, { largest: 900_000, keeps: true }))]
     const { longest } = await recordAndJudge("full size", cli, [{ loads, end: "unmount" }], 0.05)
     expect(longest).toBeGreaterThan(64 * 1024 * 1024)
+  })
+})
+
+interface TreeLoad {
+  readonly tree: Omit<TreeOptions, "prefix">
+  readonly kills?: number
+}
+
+/** What is done with a whole tree while its files change. */
+const TREE_LOADS: Readonly<Record<string, TreeLoad>> = {
+  "snapshots are made, restored and deleted, and limits are met": { tree: { snapshots: true, limits: true } },
+  "a tree is encrypted, re-keyed, locked and snapshotted": { tree: { encrypted: true, snapshots: true } },
+  "all of this goes on, and servers are killed": {
+    tree: { encrypted: true, snapshots: true, limits: true },
+    kills: 2,
+  },
+}
+const TREE_STEPS = STATES < 10_000 ? 80 : 200
+
+describe("after a power cut trees, snapshots, keys, limits and the change feed are of one moment, while", () => {
+  test.for(Object.entries(TREE_LOADS))("%s", async ([name, { tree, kills = 0 }], context) => {
+    skipIf(context, reason)
+    const offset = 20 + Object.keys(TREE_LOADS).indexOf(name)
+    const load = files("a", planOf(offset, TREE_STEPS, { kills, tree: { ...tree, prefix: "a" } }))
+    const half = TREE_STEPS / 2
+    const phases: Phase[] = [
+      { loads: [{ ...load, to: half }], end: "unmount", flags: NO_INDEX },
+      { loads: [{ ...load, from: half }], end: kills > 0 ? "kill" : "unmount", flags: NO_INDEX },
+    ]
+    const more = { hasWholeFeed: true, loads: [load] }
+    await recordAndJudge(`trees-${offset}`, changed(`trees-${offset}`, SMALL), phases, 0.02, more)
+  })
+})
+
+describe("the tester finds it when", () => {
+  test.for(Object.entries(TREE_FAULTS))("%s", async ([name, { patches, tree, finds }], context) => {
+    skipIf(context, reason)
+    const program = changed(name, [...SMALL, ...patches])
+    const loads = [files("a", planOf(30, 60, { tree: { ...tree, prefix: "a" } }))]
+    const phases: Phase[] = [{ loads, end: "unmount", flags: NO_INDEX }]
+    const recorded = await place.record(name.replaceAll(" ", "-"), program, phases)
+    const trial = { name: `fault: ${name}`, recorded, cli: program, loads, seed, states: 800, failures: 1 }
+    expect(told(await judge({ ...trial, hasWholeFeed: true })).join("\n")).toMatch(finds)
   })
 })
 

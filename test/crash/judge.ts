@@ -9,10 +9,13 @@ import { Random } from "../model/random.ts"
 import { checkStore, openerOf, putUp } from "./check.ts"
 import { choices, moments, type Choice } from "./choices.ts"
 import { Disk, type Pending } from "./disk.ts"
+import { fsck } from "../../clawfs/fsck/fsck.ts"
+import { FeedCheck } from "./feed-check.ts"
 import { Promises, compare, trackCheck } from "./promises.ts"
 import { secondLife } from "./second-life.ts"
-import { INITIAL, readRecording } from "./recording.ts"
+import { INITIAL, KEYS, readRecording } from "./recording.ts"
 import type { Load } from "./session.ts"
+import { readKeyFiles } from "./unlocking.ts"
 
 export interface JudgeOrder {
   readonly recording: string
@@ -30,6 +33,8 @@ export interface JudgeOrder {
   readonly failures: number
   /** Names that are to stay as they are, with their digests. */
   readonly fixed?: readonly (readonly [string, string])[]
+  /** Nobody read the change feed: it tells everything. */
+  readonly hasWholeFeed?: boolean
   /** Where to leave the stores that turn out broken. */
   readonly keep?: string
 }
@@ -53,14 +58,17 @@ const STATES_PER_MOMENT = 12
 const STATES_ON_AVERAGE = 9
 /** One in so many stores is used again and checked after another power cut. */
 const STATES_PER_SECOND_LIFE = 3
+/** ... and one in so many is gone through by fsck, which reads every row and compares its sum. */
+const STATES_PER_FSCK = 5
 
 const order = JSON.parse(process.argv[2] ?? "") as JudgeOrder
 const recording = readRecording(order.recording)
-const open = await openerOf(order.cli)
+const open = await openerOf(order.cli, readKeyFiles(join(order.recording, KEYS)))
 const disk = new Disk(recording, (name) => readFileSync(join(order.recording, INITIAL, name)))
 const promises = new Promises(recording.ops)
 const checks = new Map(order.loads.map((load) => [load.track, trackCheck(load)]))
 const fixed = new Map(order.fixed)
+const feed = new FeedCheck()
 const { place } = order
 const failures: Failure[] = []
 let [states, judged] = [0, 0]
@@ -82,9 +90,11 @@ function judge(moment: number, choice: Choice): void {
   states += 1
   const directory = join(place, "store")
   putUp(directory, disk.filesWith(choice.keep), states % 2 === 0)
-  const broken = checkStore(directory, open, (found) => [
+  const broken = checkStore(directory, open, (found, store) => [
     ...[...checks].flatMap(([track, check]) => check(found, promises.of(track))),
     ...compare(fixed, new Map([...found.picture].filter(([name]) => fixed.has(name)))),
+    ...(order.hasWholeFeed === true ? feed.check(store) : []),
+    ...(states % STATES_PER_FSCK === 0 ? fsckOf(directory) : []),
   ])
   if (broken.length === 0 && states % STATES_PER_SECOND_LIFE === 0)
     broken.push(...secondLife(directory, join(place, "copy"), open))
@@ -94,6 +104,11 @@ function judge(moment: number, choice: Choice): void {
     putUp(kept, disk.filesWith(choice.keep), states % 2 === 0)
   }
   failures.push({ moment, choice: choice.name, broken: broken.slice(0, 6), pending: listed(choice) })
+}
+
+function fsckOf(directory: string): string[] {
+  const { findings } = fsck({ directory, isOnline: true, repair: false })
+  return findings.map(({ kind, message }) => `fsck: ${kind}: ${message}`)
 }
 
 /** The pending operations, those that did not arrive as a whole marked. */

@@ -19,7 +19,9 @@ import { join } from "node:path"
 import { pattern } from "../model/random.ts"
 import { marker } from "./marks.ts"
 import { childrenOf, stopAndKill } from "./stop.ts"
-import { isPromise, makePlan, type PlanOptions, type Step } from "./plan.ts"
+import { isPromise, type PlanOptions, type Step } from "./draft.ts"
+import { carryOut, unlock } from "./orders.ts"
+import { makePlan } from "./plan.ts"
 
 export interface LoadOrder {
   readonly directory: string
@@ -30,17 +32,27 @@ export interface LoadOrder {
   readonly to: number
   /** Where supervisor.json tells who serves. */
   readonly store: string
+  readonly keys: string
 }
 
 const order = JSON.parse(process.argv[2] ?? "") as LoadOrder
 const mark = marker(order.marks)
 const steps = makePlan(order.plan)
 
+if (order.from > 0 && order.plan.tree?.encrypted === true) await unlock(order, keyAfter(order.from))
+
 for (const [index, step] of steps.slice(order.from, order.to).entries()) {
   const number = order.from + index + 1
   mark({ track: order.track, begun: number })
   await perform(step)
   mark({ track: order.track, done: number, durable: isPromise(step) })
+}
+
+/** The key file that opens the tree after `done` steps. */
+function keyAfter(done: number): number {
+  const last = steps.slice(0, done).findLast(({ op }) => op === "rekey" || op === "encrypt")
+  if (last?.op === "rekey") return last.to
+  return last?.op === "encrypt" ? last.key : 1
 }
 
 function perform(step: Step): void | Promise<void> {
@@ -75,6 +87,8 @@ function perform(step: Step): void | Promise<void> {
       return
     case "kill":
       return killServer()
+    default:
+      return carryOut(step, order)
   }
 }
 

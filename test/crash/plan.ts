@@ -3,95 +3,8 @@
  * the judge computes from it what the directory looked like after each step. Each step is one request that changes
  * something, so that no state lies between two of them.
  */
-import { Random } from "../model/random.ts"
-
-export type Step =
-  | { readonly op: "mkdir"; readonly path: string }
-  | { readonly op: "create"; readonly path: string }
-  /** `sync`: through a descriptor with O_DSYNC. */
-  | {
-      readonly op: "write"
-      readonly path: string
-      readonly at: number
-      readonly length: number
-      readonly seed: number
-      readonly sync: boolean
-    }
-  | { readonly op: "truncate"; readonly path: string; readonly size: number }
-  | { readonly op: "rename"; readonly path: string; readonly to: string }
-  | { readonly op: "unlink"; readonly path: string }
-  /** Of a file, or of the load's directory: "". */
-  | { readonly op: "fsync"; readonly path: string }
-  /** Long enough for a commit, and for a background flush now and then. */
-  | { readonly op: "pause"; readonly ms: number }
-  /** SIGKILL to the server. */
-  | { readonly op: "kill" }
-
-/** Once the step has returned, it and all before it must outlive a power cut. */
-export const isPromise = (step: Step): boolean => step.op === "fsync" || (step.op === "write" && step.sync)
-
-const INLINE_MAX = 16 * 1024
-const SMALL = ["s0", "s1", "s2", "s3", "s4", "s5"]
-const LARGE = ["l0", "l1", "l2", "l3"]
-
-export interface PlanOptions {
-  readonly seed: number
-  readonly steps: number
-  /** The most that a write to a large file has. */
-  readonly largest: number
-  readonly kills?: number
-  /** Begins with much that nobody syncs. */
-  readonly rush?: boolean
-  /** Large files stay, so that segments fill up. */
-  readonly keeps?: boolean
-}
-
-/** A growing list of steps, with the size of each file that they leave. */
-class Draft {
-  readonly steps: Step[] = []
-  readonly sizes = new Map<string, number>()
-  readonly random: Random
-  readonly #options: PlanOptions
-
-  constructor(options: PlanOptions) {
-    this.#options = options
-    this.random = new Random(options.seed)
-  }
-
-  add(step: Step): void {
-    this.steps.push(step)
-  }
-
-  length(name: string): number {
-    const { random } = this
-    if (SMALL.includes(name) || name === "config") return 1 + random.below(INLINE_MAX)
-    const large = INLINE_MAX + 1 + random.below(this.#options.largest - INLINE_MAX)
-    return random.chance(0.8) ? large : 1 + random.below(9000)
-  }
-
-  write(path: string, at: number, length: number, details: { seed?: number; sync?: boolean } = {}): void {
-    const seed = details.seed ?? this.random.below(1_000_000)
-    this.add({ op: "write", path, at, length, seed, sync: details.sync ?? false })
-    this.sizes.set(path, Math.max(this.sizes.get(path) ?? 0, at + length))
-  }
-
-  /** Makes the file if it is not there. */
-  create(path: string): void {
-    if (this.sizes.has(path)) return
-    this.add({ op: "create", path })
-    this.sizes.set(path, 0)
-  }
-
-  unlink(path: string): void {
-    if (this.sizes.delete(path)) this.add({ op: "unlink", path })
-  }
-
-  fsync(path: string): void {
-    this.add({ op: "fsync", path })
-  }
-}
-
-type Move = (draft: Draft) => void
+import { Draft, LARGE, SMALL, type Move, type Moves, type PlanOptions, type Step } from "./draft.ts"
+import { treeMoves } from "./tree-moves.ts"
 
 const anyName = ({ random }: Draft): string => random.pick(random.chance(0.5) ? SMALL : LARGE)
 
@@ -179,26 +92,35 @@ const pause: Move = (draft) => {
   draft.add({ op: "pause", ms: draft.random.pick([5, 20, 20, 150, 600]) })
 }
 
-const MOVES = { overwrite, sameBytes, truncate, append, replace, recreate, clear, pause }
-const WEIGHTS = {
-  overwrite: 30,
-  sameBytes: 6,
-  truncate: 8,
-  append: 10,
-  replace: 12,
-  recreate: 10,
-  clear: 6,
-  pause: 20,
+const FILE_MOVES: Moves = {
+  overwrite: [30, overwrite],
+  sameBytes: [6, sameBytes],
+  truncate: [8, truncate],
+  append: [10, append],
+  replace: [12, replace],
+  recreate: [10, recreate],
+  clear: [6, clear],
+  pause: [20, pause],
+}
+
+function movesOf({ keeps, tree }: PlanOptions): Moves {
+  return {
+    ...FILE_MOVES,
+    ...(keeps === true ? { clear: [0, clear], recreate: [0, recreate] } : {}),
+    ...(tree === undefined ? {} : treeMoves(tree)),
+  }
 }
 
 export function makePlan(options: PlanOptions): Step[] {
   const draft = new Draft(options)
   draft.add({ op: "mkdir", path: "" })
+  if (options.tree?.encrypted === true) draft.add({ op: "encrypt", key: draft.key })
   if (options.rush === true) rush(draft)
-  const weights = options.keeps === true ? { ...WEIGHTS, clear: 0, recreate: 0 } : WEIGHTS
+  const moves = Object.values(movesOf(options))
   const kills = options.kills ?? 0
   for (let killed = 0; draft.steps.length < options.steps;) {
-    MOVES[draft.random.weighted(weights)](draft)
+    const weights = Object.fromEntries(moves.map(([weight], index) => [index, weight]))
+    moves[Number(draft.random.weighted(weights))]?.[1](draft)
     if (draft.steps.length < ((killed + 1) * options.steps) / (kills + 1)) continue
     if (killed < kills) draft.add({ op: "kill" })
     killed += 1

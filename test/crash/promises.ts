@@ -1,7 +1,8 @@
 /** What the loads had been told at a moment of a recording, and whether a store keeps it. */
 import { isPartOf, picturesOf, type Picture } from "./history.ts"
 import { checkLedger } from "./ledger-check.ts"
-import { makePlan, type Step } from "./plan.ts"
+import type { Step } from "./draft.ts"
+import { makePlan } from "./plan.ts"
 import type { DiskOp } from "./recording.ts"
 import type { Load } from "./session.ts"
 
@@ -106,12 +107,14 @@ export function compare(expected: Picture, actual: Picture): string[] {
   })
 }
 
-/** The names at and below a track's directory, from there. */
+/** The names at and below a track's directory, from there, and its snapshots, as in a `Picture`. */
 function below(picture: Picture, track: string): Picture {
   const found = new Map<string, string>()
+  const snapshots = `.snapshots/${track}-`
   for (const [path, what] of picture) {
     if (path === track) found.set("", what)
     else if (path.startsWith(`${track}/`)) found.set(path.slice(track.length + 1), what)
+    else if (path.startsWith(snapshots)) found.set(`@${path.slice(".snapshots/".length)}`, what)
   }
   return found
 }

@@ -7,8 +7,9 @@ import { abortConnections, detachMounts, kill, mountsBelow, processesNaming } fr
 import { temporaryDirectory } from "../helpers/mount.ts"
 import { program } from "../helpers/programs.ts"
 import { requirePrograms } from "../helpers/requirements.ts"
-import { INITIAL, isStoreFile, writeRecording, type Size } from "./recording.ts"
+import { INITIAL, KEYS, isStoreFile, writeRecording, type Size } from "./recording.ts"
 import type { Phase, SessionOrder } from "./session.ts"
+import { makeKeyFiles } from "./unlocking.ts"
 
 /** What strace is to show: everything that changes a file, and syncs. */
 const CALLS = [
@@ -70,7 +71,9 @@ export class Place implements AsyncDisposable {
     else cpSync(from, store, { recursive: true })
     const initial = namesIn(store)
     for (const each of initial) cpSync(join(store, each), join(directory, INITIAL, each), { recursive: true })
-    const finished = await this.#trace({ cli, store, mountpoint, marks, phases }, trace)
+    const keys = join(directory, KEYS)
+    makeKeyFiles(keys)
+    const finished = await this.#trace({ cli, store, mountpoint, marks, keys, phases }, trace)
     if (finished.code !== 0) throw new Error(`the session failed: ${finished.stdout}${finished.stderr}`)
     const size = await writeRecording(directory, { trace, store, marks, initial })
     for (const path of [store, mountpoint, trace]) rmSync(path, { recursive: true, force: true })

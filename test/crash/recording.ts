@@ -34,6 +34,8 @@ export interface Recording {
 const OPS = "ops.json"
 const DATA = "data.bin"
 export const INITIAL = "initial"
+/** The key files of encrypted trees. */
+export const KEYS = "keys"
 
 /** The files that matter; the journal is void after a power cut, meta.db-shm never matters. */
 export const isStoreFile = (name: string): boolean =>

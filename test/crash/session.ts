@@ -1,7 +1,7 @@
 /**
  * What runs below strace: serves a store and lets loads work on the mount, phase by phase.
  *
- *   node build/test-programs/test/crash/session.js '{ "cli": …, "store": …, "mountpoint": …, "marks": …, "phases": […] }'
+ *   node build/test-programs/test/crash/session.js '{ "cli": …, "store": …, "mountpoint": …, "marks": …, "keys": …, "phases": […] }'
  */
 import { spawn, type ChildProcess } from "node:child_process"
 import { join } from "node:path"
@@ -9,7 +9,7 @@ import { sleep, together, waitUntil } from "../helpers/exec.ts"
 import { detachMounts, mountsBelow } from "../helpers/mountinfo.ts"
 import { program } from "../helpers/programs.ts"
 import { marker } from "./marks.ts"
-import type { PlanOptions } from "./plan.ts"
+import type { PlanOptions } from "./draft.ts"
 import { childrenOf, stopAndKill } from "./stop.ts"
 
 /** A part of a plan, or some rows of a ledger. */
@@ -25,6 +25,8 @@ export interface Phase {
   readonly loads: readonly Load[]
   /** How the mount ends: as it should, or with SIGKILL to all of its processes. */
   readonly end: "unmount" | "kill"
+  /** More words for `clawfs mount`. */
+  readonly flags?: readonly string[]
 }
 
 export interface SessionOrder {
@@ -32,6 +34,8 @@ export interface SessionOrder {
   readonly store: string
   readonly mountpoint: string
   readonly marks: string
+  /** Directory of key files. */
+  readonly keys: string
   readonly phases: readonly Phase[]
 }
 
@@ -39,8 +43,14 @@ const order = JSON.parse(process.argv[2] ?? "") as SessionOrder
 const mark = marker(order.marks)
 
 for (const phase of order.phases) {
-  const server = await serve()
-  await together(phase.loads.map(run))
+  const server = await serve(phase.flags ?? [])
+  try {
+    await together(phase.loads.map(run))
+  } catch (thrown) {
+    // strace waits for its last process
+    server.kill("SIGTERM")
+    throw thrown
+  }
   if (phase.end === "unmount") {
     await ended(server, () => server.kill("SIGTERM"))
     mark({ unmounted: true })
@@ -52,8 +62,9 @@ for (const phase of order.phases) {
   }
 }
 
-async function serve(): Promise<ChildProcess> {
-  const args = ["mount", "--foreground", "--flush", "1", "--power-save", order.store, order.mountpoint]
+async function serve(flags: readonly string[]): Promise<ChildProcess> {
+  const { store, mountpoint } = order
+  const args = ["mount", "--foreground", "--flush", "1", "--power-save", ...flags, store, mountpoint]
   const server = spawn(process.execPath, [order.cli, ...args], { stdio: "inherit", detached: true })
   const isMounted = await waitUntil(() => mountsBelow(order.mountpoint).length > 0, 20_000)
   if (!isMounted) throw new Error("clawfs mount: nothing is mounted")
@@ -69,7 +80,8 @@ async function ended(server: ChildProcess, end: () => unknown): Promise<void> {
 function run(load: Load): Promise<void> {
   const source = load.mode === undefined ? "test/crash/load.ts" : "test/crash/ledger.ts"
   const directory = join(order.mountpoint, load.track)
-  const args = { ...load, directory, marks: order.marks, store: order.store }
+  const { marks, store, keys } = order
+  const args = { ...load, directory, marks, store, keys }
   const child = spawn(process.execPath, [program(source), JSON.stringify(args)], { stdio: "inherit" })
   return new Promise((resolve, reject) => {
     child.on("exit", (code, signal) => {

@@ -5,6 +5,7 @@
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { repository } from "../helpers/programs.ts"
+import type { TreeOptions } from "./draft.ts"
 
 export interface Patch {
   /** Below `clawfs`, without the ending. */
@@ -28,6 +29,8 @@ export const SMALL: readonly Patch[] = [
   change("store/segments", "const SEGMENT_LIMIT = 64 * 1024 * 1024", "const SEGMENT_LIMIT = 384 * 1024"),
   change("store/segments", "const RETIRE_BYTES = 1024 * 1024", "const RETIRE_BYTES = 128 * 1024"),
   change("store/cleaner", "const SLACK_BYTES = 64 * 1024 * 1024", "const SLACK_BYTES = 128 * 1024"),
+  change("server/key-orders", "const SLICE = 256", "const SLICE = 2"),
+  change("server/fuse-worker", "const REMOVAL_SLICE = 256", "const REMOVAL_SLICE = 2"),
   change("server/cleaning", "const LOOK_MS = 1000", "const LOOK_MS = 20"),
   change("server/cleaning", "const PRESSING_BYTES = 256 * 1024 * 1024", "const PRESSING_BYTES = 512 * 1024"),
   change("server/cleaning", "const SLICE_BYTES = 2 * 1024 * 1024", "const SLICE_BYTES = 64 * 1024"),
@@ -62,6 +65,51 @@ export const FAULTS = {
     ),
   ],
 } as const satisfies Record<string, readonly Patch[]>
+
+export interface TreeFault {
+  readonly patches: readonly Patch[]
+  /** The load that finds it, and what the judge then says. */
+  readonly tree: Omit<TreeOptions, "prefix">
+  readonly finds: RegExp
+}
+
+/** Each breaks a promise about whole trees. */
+export const TREE_FAULTS: Readonly<Record<string, TreeFault>> = {
+  "the feed is written some commits later": {
+    patches: [
+      change(
+        "store/store",
+        "this.feed.flush(this.inodes.changedFiles());",
+        "(this.late ??= [[], [], []]).push([...this.inodes.changedFiles()]); this.feed.flush(this.late.shift());",
+      ),
+    ],
+    tree: { limits: true },
+    finds: /the feed does not say that file \d+ changed/,
+  },
+  "a re-keying forgets the old key at once": {
+    patches: [
+      change(
+        "store/tree-encryption",
+        "if (old.length === 0 && body === 0)",
+        "if (old.length === 0 || body === 0)",
+      ),
+      change("server/key-orders", "const PAUSE_MS = 10", "const PAUSE_MS = 200"),
+    ],
+    tree: { encrypted: true },
+    finds: /a file's key is of a generation that is gone/,
+  },
+  "a tree's totals are written with the next commit": {
+    patches: [
+      change(
+        "store/store",
+        "if (this.trees.flush())",
+        "if (this.counters.batch % 2 === 0 && this.trees.flush())",
+      ),
+    ],
+    tree: { limits: true },
+    finds: /tree \d+ (counts \d+ bytes|is damaged)/,
+  },
+}
 
 /** Makes a changed copy of the program with the command line `cli` in an empty directory; returns the copy's own. */
 export function variant(directory: string, cli: string, patches: readonly Patch[]): string {
