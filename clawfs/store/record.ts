@@ -111,3 +111,15 @@ export function decodeRecordHeader(bytes: Buffer): RecordHeader | undefined {
 function checksum(header: Buffer, payload: Buffer): number {
   return crc32(payload, crc32(header.subarray(0, CRC_AT)))
 }
+
+/** Lengths of the records for `[offset, offset + length)`: cut at multiples of 128 KiB. */
+export function cut(offset: number, length: number): number[] {
+  const pieces: number[] = []
+  const end = offset + length
+  for (let at = offset; at < end;) {
+    const next = Math.min(end, (Math.floor(at / RECORD_MAX) + 1) * RECORD_MAX)
+    pieces.push(next - at)
+    at = next
+  }
+  return pieces
+}

@@ -28,7 +28,7 @@ import { SEGMENT_HEADER, decodeSegmentHeader, encodeSegmentHeader } from "./log-
 import {
   NO_NONCE,
   RECORD_HEADER,
-  RECORD_MAX,
+  cut,
   encodeRecordHeader,
   verifyRecord,
   type RecordContent,
@@ -487,16 +487,4 @@ function cleanly<T>(append: () => T): T {
     const kind = errnoOfThrown(cause) === E.ENOSPC ? "no-space" : "io"
     throw new Fault(kind, describe(cause), { cause, isClean: true })
   }
-}
-
-/** Lengths of the records for `[offset, offset + length)`: cut at multiples of 128 KiB. */
-export function cut(offset: number, length: number): number[] {
-  const pieces: number[] = []
-  const end = offset + length
-  for (let at = offset; at < end;) {
-    const next = Math.min(end, (Math.floor(at / RECORD_MAX) + 1) * RECORD_MAX)
-    pieces.push(next - at)
-    at = next
-  }
-  return pieces
 }

@@ -10,8 +10,8 @@ vi.mock(import("node:fs"), async (original) => {
 
 const mixes = Number(process.env["CLAWFS_TEST_MIXES"] ?? 1000)
 
-test("a store comes whole out of a great many random mixes", { timeout: mixes * 20_000 }, () => {
-  const { problems, kills, refusals, segments } = runMixes(seed, mixes)
+test("a store comes whole out of a great many random mixes", { timeout: mixes * 20_000 }, async () => {
+  const { problems, kills, refusals, segments } = await runMixes(seed, mixes)
   expect(problems).toEqual([])
   expect(kills).toBeGreaterThan(mixes)
   expect(refusals).toBeGreaterThan(0)

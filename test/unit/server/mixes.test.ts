@@ -13,8 +13,8 @@ const mixes = Number(process.env["CLAWFS_TEST_MIXES"] ?? 24)
 test(
   "a store comes whole out of random mixes of kills, cleaning, snapshots, deleting and a full disk",
   { timeout: mixes * 20_000 },
-  () => {
-    const { problems, kills, refusals, segments } = runMixes(seed, mixes)
+  async () => {
+    const { problems, kills, refusals, segments } = await runMixes(seed, mixes)
     expect(problems).toEqual([])
     expect(kills).toBeGreaterThan(mixes)
     expect(refusals).toBeGreaterThan(0)

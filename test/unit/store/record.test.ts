@@ -5,12 +5,12 @@ import {
   NO_NONCE,
   RECORD_HEADER,
   RECORD_MAX,
+  cut,
   decodeRecordHeader,
   encodeRecordHeader,
   verifyRecord,
   type RecordHeader,
 } from "../../../clawfs/store/record.ts"
-import { cut } from "../../../clawfs/store/segments.ts"
 import { readGolden, section } from "../support/golden.ts"
 
 const golden = readGolden("record.hex")

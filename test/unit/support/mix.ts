@@ -5,6 +5,7 @@
  */
 import { readdirSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
+import { setImmediate } from "node:timers/promises"
 import { Fault } from "../../../clawfs/core/fault.ts"
 import { present } from "../../../clawfs/core/assert.ts"
 import { Removal } from "../../../clawfs/fs/removal.ts"
@@ -346,10 +347,20 @@ export interface MixResult {
   readonly problems: readonly string[]
 }
 
-/** Mixes with the seeds from `first` on, until one goes wrong. The test file must mock statfs(2): see `withSmallDisk`. */
-export function runMixes(first: number, mixes: number): MixResult {
+/** A line of progress so often. */
+const TELL_MS = 20_000
+
+/**
+ * Mixes with the seeds from `first` on, until one goes wrong; each takes some 0.4 s. Now and then it says how far it is: a
+ * run that was ended goes on with that CLAWFS_TEST_SEED. The test file must mock statfs(2): see `withSmallDisk`.
+ */
+export async function runMixes(first: number, mixes: number): Promise<MixResult> {
   let [kills, refusals, segments] = [0, 0, 0]
+  const started = performance.now()
+  let told = started
   for (let seed = first; seed < first + mixes; seed += 1) {
+    // Reports, timeouts and signals are somebody else's turn.
+    await setImmediate()
     using mix = new Mix(new Random(seed * 7919), KILLS_ONCE_IN)
     const problems: string[] = []
     for (let step = 1; step <= STEPS; step += 1) {
@@ -363,6 +374,12 @@ export function runMixes(first: number, mixes: number): MixResult {
     // The segment that is being filled is never cleaned; docs/FORMAT.md §2.
     if (rest.taken > 1.25 * rest.live + 2 * SEGMENT_BYTES)
       problems.push(`the log takes ${rest.taken} bytes, of which ${rest.live} are alive`)
+    if (performance.now() - told > TELL_MS) {
+      told = performance.now()
+      const [done, seconds] = [seed + 1 - first, (told - started) / 1000]
+      const each = (seconds / done).toFixed(2)
+      process.stderr.write(`${done} of ${mixes} mixes, ${each} s each; go on: CLAWFS_TEST_SEED=${seed + 1}\n`)
+    }
     kills += mix.kills
     refusals += mix.refusals
     segments += rest.segments
