@@ -25,6 +25,7 @@ const BACKOFF_MS = 50
 const BACKOFF_MAX_MS = 500
 const FLUSH_MS = 10_000
 const LEAVE_MS = 5_000
+const TELL_AGAIN_MS = 1_000
 /** One READ of the largest size ahead (measured: a cold sequential read is a third faster than with 128 KiB). */
 const READ_AHEAD_KIB = 1024
 
@@ -44,6 +45,10 @@ export class Supervisor {
   readonly #memory: SessionMemory
   #child: ChildProcess | undefined
   #state: SupervisorState["state"] = "starting"
+  /** When it came to be so. */
+  #since = ""
+  /** Until the state file is written. */
+  #later: NodeJS.Timeout | undefined
   #restarts = 0
   #fruitless = 0
   #answeredAtStart = 0
@@ -85,6 +90,7 @@ export class Supervisor {
       this.#setState("starting")
       this.#startServer()
     })
+    clearTimeout(this.#later)
     if (this.#isStoreThere) removeState(this.#options.server.store)
     this.#memory[Symbol.dispose]()
     for (const fd of Object.values(this.#fds)) closeSync(fd)
@@ -98,20 +104,33 @@ export class Supervisor {
 
   #setState(state: SupervisorState["state"]): void {
     this.#state = state
-    if (!this.#isStoreThere) return
+    this.#since = new Date().toISOString()
+    clearTimeout(this.#later)
+    this.#tell(true)
+  }
+
+  /** Writes the state file; later, while the store is away or its disk full, so that no older state stays in it. */
+  #tell(isFirst: boolean): void {
+    if (!this.#isTold(isFirst)) this.#later = setTimeout(() => this.#tell(false), TELL_AGAIN_MS)
+  }
+
+  #isTold(isFirst: boolean): boolean {
+    if (!this.#isStoreThere) return false
     try {
       writeState(this.#options.server.store, {
         pid: process.pid,
         started: ownStartTime(),
         mountpoint: this.#options.mount.mountpoint,
-        state,
+        state: this.#state,
         restarts: this.#restarts,
         ...(this.#lastEnd === undefined ? {} : { lastEnd: this.#lastEnd }),
-        since: new Date().toISOString(),
+        since: this.#since,
       })
+      return true
     } catch (thrown) {
       // A full disk must not stop the service; the state is for people to read.
-      this.#log.error("the state file can't be written", { reason: describe(thrown) })
+      if (isFirst) this.#log.error("the state file can't be written", { reason: describe(thrown) })
+      return false
     }
   }
 

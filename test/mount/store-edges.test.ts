@@ -65,6 +65,10 @@ test("a store that is moved away and replaced is not mixed with the one in its p
   expect(treeOf(mount.store)).toEqual(untouched)
   rmSync(mount.store, { recursive: true })
   renameSync(away, mount.store)
+  // It gave up while the store was away, where it could not say so.
+  const state = async (): Promise<string> =>
+    (await mount.clawfsAnyway(["status", mount.mountpoint])).stdout.replace(/.*^state +(\w+)$.*/ms, "$1")
+  expect(await waitUntil(async () => (await state()) === "failed", 10_000)).toBe(true)
   await mount.clawfs(["unmount", mount.mountpoint])
   await mount.mountAgain()
   expect(await readBack(mount, "before")).toBe(sum)
