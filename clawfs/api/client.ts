@@ -77,12 +77,21 @@ function exchange(
     if (signal?.aborted === true) stop()
     signal?.addEventListener("abort", stop)
     socket.on("close", () => signal?.removeEventListener("abort", stop))
-    socket.setTimeout(timeoutMs, () => fail(new Fault("timeout", "the daemon does not answer")))
+    socket.setTimeout(timeoutMs, () =>
+      fail(
+        new Fault("timeout", "the daemon does not answer", {
+          hint: "clawfs status shows how it fares, and clawfs.log in the store why",
+        }),
+      ),
+    )
     socket.on("error", (cause: NodeJS.ErrnoException) => {
       const absent = cause.code === "ENOENT" || cause.code === "ECONNREFUSED"
       fail(
         absent
-          ? new Fault("not-found", "no daemon serves this store", { cause })
+          ? new Fault("not-found", "no daemon serves this store", {
+              cause,
+              hint: "mount it, or look at clawfs status if it is",
+            })
           : new Fault("io", cause.message, { cause }),
       )
     })
@@ -94,6 +103,12 @@ function exchange(
       socket.destroy()
       resolve(received.toString("utf8", 0, end))
     })
-    socket.on("close", () => fail(new Fault("io", "the daemon closed the connection")))
+    socket.on("close", () =>
+      fail(
+        new Fault("io", "the daemon closed the connection", {
+          hint: "its server may have been replaced: see what was done, and try again",
+        }),
+      ),
+    )
   })
 }

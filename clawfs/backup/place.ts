@@ -133,7 +133,9 @@ export function findGeneration(path: string): Found {
   const generation = whole.at(-1)
   if (generation === undefined) {
     if (lock !== undefined) closeSync(lock)
-    throw new Fault("not-found", `there is no whole backup in ${path}: the first one was interrupted`)
+    throw new Fault("not-found", `there is no whole backup in ${path}: the first one was interrupted`, {
+      hint: "clawfs backup makes it again",
+    })
   }
   return { generation, lock, damaged }
 }

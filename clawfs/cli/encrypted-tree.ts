@@ -28,7 +28,10 @@ export function targetOf(given: string): Target {
     throw cause
   }
   const on = filesystemOf(path)
-  if (!isClawfs(on)) throw new Fault("invalid", `${path} is not on a ClawFS mount`)
+  if (!isClawfs(on))
+    throw new Fault("invalid", `${path} is not on a ClawFS mount`, {
+      hint: "clawfs status shows what is mounted",
+    })
   const stat = statSync(path)
   if (!stat.isDirectory()) throw new Fault("invalid", `${path} is not a directory`)
   return { path, mountpoint: on.mountpoint, store: on.source, ino: stat.ino }

@@ -110,7 +110,7 @@ function guarded<T>(store: string, verb: string, look: () => T): T {
     if (code === "EROFS") {
       throw new Fault("read-only", `the store ${store} lies on a read-only filesystem`, {
         cause,
-        hint: "make that filesystem writable: the daemon keeps its lock and log in the store, even for --read-only",
+        hint: "make that filesystem writable, or mount an overlay over it: the daemon keeps its lock and log in the store, even for --read-only",
       })
     }
     throw cause

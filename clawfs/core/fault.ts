@@ -42,6 +42,13 @@ export class Fault extends Error {
   }
 }
 
+/** An order that changes something, where nothing may be changed. */
+export function mountedReadOnly(): Fault {
+  return new Fault("read-only", "the store is mounted read-only", {
+    hint: "mount it again without --read-only",
+  })
+}
+
 /**
  * The state in memory was rebuilt before the request had changed anything: what the request had looked up is stale, and
  * it must start again.

@@ -1,6 +1,6 @@
 /** Copies of files and directories that share their contents with the original until one of both is written to. */
 import { present } from "../core/assert.ts"
-import { Fault } from "../core/fault.ts"
+import { Fault, mountedReadOnly } from "../core/fault.ts"
 import type { Stale } from "../fuse/notify.ts"
 import type { Inode } from "../store/inode.ts"
 import type { Copied } from "../store/copies.ts"
@@ -22,7 +22,7 @@ export interface Cloned {
  */
 export function clone(env: Environment, source: Buffer, target: Buffer): Cloned {
   const { store } = env
-  if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
+  if (store.readOnly) throw mountedReadOnly()
   store.requireRoom()
   const from = find(env, source)
   const { directory, name } = findPlace(env, target)

@@ -69,7 +69,9 @@ function isLimited({ limitBytes, limitInodes }: Readonly<Tree>): boolean {
 function limited(store: Store, directory: Inode): Tree {
   const tree = store.subtrees.topOf(directory)
   if (tree !== undefined && isLimited(tree)) return tree
-  throw new Fault("not-found", `${nameOf(store, directory.ino)} has no quota`)
+  throw new Fault("not-found", `${nameOf(store, directory.ino)} has no quota`, {
+    hint: "clawfs quota list shows what has one",
+  })
 }
 
 function quotaOf(store: Store, tree: Readonly<Tree>): Quota {

@@ -4,7 +4,7 @@
  */
 import { present } from "../core/assert.ts"
 import type { NodeId } from "../core/brand.ts"
-import { Fault } from "../core/fault.ts"
+import { Fault, mountedReadOnly } from "../core/fault.ts"
 import type { Stale } from "../fuse/notify.ts"
 import type { Dentry } from "../store/dentries.ts"
 import { InodeFlag, Inode } from "../store/inode.ts"
@@ -37,7 +37,7 @@ export function restore(
   { name, path, isForced }: { name: string; path: Buffer; isForced: boolean },
 ): Restored {
   const { store } = env
-  if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
+  if (store.readOnly) throw mountedReadOnly()
   store.requireRoom()
   const snapshot = findSnapshot(env, name)
   const source = sourceOf(env, snapshot, path)

@@ -1,5 +1,5 @@
 /** Snapshots that are made by the clock: each schedule keeps so many, the oldest go first. */
-import { Fault, describe } from "../core/fault.ts"
+import { Fault, describe, mountedReadOnly } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import type { Stale } from "../fuse/notify.ts"
 import type { Schedule } from "../store/schedules.ts"
@@ -18,7 +18,7 @@ export const KEEP_MAX = 10_000
 export function setSchedule(env: Environment, schedule: Omit<Schedule, "next">): Schedule {
   const { store } = env
   const { name, path, every, keep } = schedule
-  if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
+  if (store.readOnly) throw mountedReadOnly()
   if (!NAME.test(name))
     throw new Fault("invalid", "a schedule's name has up to 100 letters, digits and any of . _ + -")
   if (every < EVERY_MIN_SECONDS || every > EVERY_MAX_SECONDS)

@@ -4,7 +4,7 @@
  */
 import { ROOT_NODE, type NodeId } from "../core/brand.ts"
 import { present } from "../core/assert.ts"
-import { Fault } from "../core/fault.ts"
+import { Fault, mountedReadOnly } from "../core/fault.ts"
 import type { Stale } from "../fuse/notify.ts"
 import { S_IFDIR, type Inode } from "../store/inode.ts"
 import type { Snapshot } from "../store/snapshots.ts"
@@ -37,7 +37,7 @@ export function createSnapshot(
   { name, path, isWritable }: { name: string; path: Buffer; isWritable: boolean },
 ): Made {
   const { store } = env
-  if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
+  if (store.readOnly) throw mountedReadOnly()
   store.requireRoom()
   if (!NAME.test(name))
     throw new Fault(
@@ -45,7 +45,9 @@ export function createSnapshot(
       "a snapshot's name has up to 128 letters, digits and any of . _ : + @ -, and begins with a letter or digit",
     )
   if (store.snapshots.find(name) !== undefined)
-    throw new Fault("exists", `there is a snapshot "${name}" already`)
+    throw new Fault("exists", `there is a snapshot "${name}" already`, {
+      hint: "choose another name, or delete that one: clawfs snapshot delete NAME",
+    })
   const source = find(env, path)
   if (!source.isDirectory) throw new Fault("invalid", "only directories can be snapshotted")
   requireKnownPath(env, source)
@@ -96,7 +98,7 @@ export function requireKnownPath({ store }: Environment, source: Inode): void {
 /** Takes a snapshot's name away; what it held is removed in slices (`Removal`). */
 export function deleteSnapshot(env: Environment, name: string): Stale {
   const { store } = env
-  if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
+  if (store.readOnly) throw mountedReadOnly()
   const snapshot = findSnapshot(env, name)
   const home = present(homeOf(env), "directory of the snapshots")
   store.transactAlone(() => {

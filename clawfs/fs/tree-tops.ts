@@ -1,5 +1,5 @@
 /** Directories that somebody wants to give a property to. */
-import { Fault } from "../core/fault.ts"
+import { Fault, mountedReadOnly } from "../core/fault.ts"
 import type { Inode } from "../store/inode.ts"
 import type { Store } from "../store/store.ts"
 
@@ -13,10 +13,12 @@ export function directoryAt(store: Store, ino: number): Inode {
 
 /** The same, for a change: not on a read-only mount, and not in a snapshot. */
 export function changeable(store: Store, ino: number): Inode {
-  if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
+  if (store.readOnly) throw mountedReadOnly()
   const directory = directoryAt(store, ino)
   if (store.trees.isReadOnly(directory.tree))
-    throw new Fault("read-only", `${nameOf(store, ino)} is in a snapshot, and nothing in that changes`)
+    throw new Fault("read-only", `${nameOf(store, ino)} is in a snapshot, and nothing in that changes`, {
+      hint: "clawfs clone makes a copy that can be changed",
+    })
   return directory
 }
 

@@ -80,7 +80,8 @@ export class Scrubbing {
   /** Begins a pass, or goes on with one that was stopped. `limit`: MiB a second, 0 for none. */
   start(limit: number): void {
     if (this.#config.readOnly) throw new Fault("read-only", `${this.#config.mountpoint} is mounted read-only`)
-    if (this.#worker !== undefined) throw new Fault("busy", "a scrub is running")
+    if (this.#worker !== undefined)
+      throw new Fault("busy", "a scrub is running", { hint: "clawfs scrub status shows how far it is" })
     this.#words.fill(0)
     this.#failure = undefined
     const { store, logLevel } = this.#config

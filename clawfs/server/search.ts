@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { setTimeout as after } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import type { Handler } from "../api/server.ts"
-import { Fault, describe } from "../core/fault.ts"
+import { Fault, describe, mountedReadOnly } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import { readSearchConfig, writeSearchConfig } from "../search/config.ts"
 import type { IndexerConfig, IndexerOrder, IndexerReport, VerifyReport } from "../search/indexer/messages.ts"
@@ -157,7 +157,7 @@ export class Search implements AsyncDisposable {
 
   /** Drops the index and builds it again. */
   rebuild(): void {
-    if (this.#indexer === undefined) throw new Fault("read-only", "the store is mounted read-only")
+    if (this.#indexer === undefined) throw mountedReadOnly()
     if (!this.#indexer.sendToEnd({ kind: "rebuild" } satisfies IndexerOrder))
       throw new Fault("busy", "the indexer is just being started", { hint: "try again" })
   }
@@ -166,7 +166,7 @@ export class Search implements AsyncDisposable {
   configure(config: SearchConfig | undefined): SearchConfig {
     const directory = join(this.#store, "index")
     if (config === undefined) return readSearchConfig(directory)
-    if (this.#indexer === undefined) throw new Fault("read-only", "the store is mounted read-only")
+    if (this.#indexer === undefined) throw mountedReadOnly()
     writeSearchConfig(directory, config)
     this.#indexer.restart()
     this.#searcher.restart()

@@ -188,7 +188,10 @@ function faultOf(thrown: unknown, path: string): unknown {
   if (!(thrown instanceof Sqlite.SqliteError)) return thrown
   const { code, message } = thrown
   if (code === "SQLITE_FULL" || code === "SQLITE_IOERR_SHMSIZE")
-    return new Fault("no-space", "the disk below the store is full", { cause: thrown })
+    return new Fault("no-space", "the disk below the store is full", {
+      cause: thrown,
+      hint: "delete something in it, or make room on that disk",
+    })
   // No value of ours is too big or of the wrong type.
   const isDamage = ["SQLITE_NOTADB", "SQLITE_TOOBIG", "SQLITE_MISMATCH"].includes(code)
   if (code.startsWith("SQLITE_CORRUPT") || isDamage) {

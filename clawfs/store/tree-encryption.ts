@@ -1,6 +1,6 @@
 /** What is done to encrypted trees as a whole: making one, its key slots, re-keying. Nothing here belongs to a request. */
 import { present } from "../core/assert.ts"
-import { Fault } from "../core/fault.ts"
+import { Fault, mountedReadOnly } from "../core/fault.ts"
 import type { KeySlot } from "../../keyring/slots.ts"
 import type { TreeKey } from "../../keyring/tree-key.ts"
 import { now } from "../sys/clock.ts"
@@ -14,7 +14,7 @@ export function nextKeyId(store: Store): number {
 
 /** The directory `ino`, if it can be made the top of an encrypted tree. Throws a `Fault` with the reason otherwise. */
 export function encryptable(store: Store, ino: number): Inode {
-  if (store.readOnly) throw new Fault("read-only", "the store is mounted read-only")
+  if (store.readOnly) throw mountedReadOnly()
   const inode = store.inodes.get(ino)
   if (inode === undefined || inode.nlink === 0) throw new Fault("not-found", "the directory is gone")
   if (!inode.isDirectory) throw new Fault("invalid", "only a directory can be encrypted")
@@ -32,7 +32,8 @@ export function encryptable(store: Store, ino: number): Inode {
 export function encryptTree(store: Store, ino: number, key: TreeKey, slot: KeySlot): void {
   const inode = encryptable(store, ino)
   const { id, generation } = key.identity
-  if (id !== nextKeyId(store)) throw new Fault("busy", "another tree was encrypted meanwhile")
+  if (id !== nextKeyId(store))
+    throw new Fault("busy", "another tree was encrypted meanwhile", { hint: "try again" })
   try {
     store.transactAlone(() => {
       store.keys.put({ id, generation, checkValue: key.checkValue(), previous: undefined })
@@ -70,15 +71,20 @@ function enclose(store: Store, inode: Inode, key: number): void {
 /** Adds a slot to a key whose holder has shown it. Throws `Fault("busy")` when its number was taken meanwhile. */
 export function addSlot(store: Store, key: number, slot: KeySlot): void {
   if (store.keys.slots(key).some((each) => each.slot === slot.slot))
-    throw new Fault("busy", "another slot was added meanwhile")
+    throw new Fault("busy", "another slot was added meanwhile", { hint: "try again" })
   store.transactAlone(() => store.keys.addSlot(key, slot))
 }
 
 export function removeSlot(store: Store, key: number, slot: number): void {
   const slots = store.keys.slots(key)
-  if (!slots.some((each) => each.slot === slot)) throw new Fault("not-found", `there is no slot ${slot}`)
+  if (!slots.some((each) => each.slot === slot))
+    throw new Fault("not-found", `there is no slot ${slot}`, {
+      hint: "clawfs keys lists them",
+    })
   if (slots.length === 1)
-    throw new Fault("invalid", "the last slot can't be removed: nothing would open the tree any more")
+    throw new Fault("invalid", "the last slot can't be removed: nothing would open the tree any more", {
+      hint: "clawfs keys --add adds another one first",
+    })
   store.transactAlone(() => store.keys.dropSlot(key, slot))
 }
 
@@ -90,8 +96,12 @@ export function beginRekey(store: Store, current: TreeKey, next: TreeKey, slot: 
   const { id, generation } = next.identity
   const row = store.keys.get(id)
   if (row === undefined) throw new Fault("not-found", "the tree is gone")
-  if (row.previous !== undefined) throw new Fault("busy", "the tree is being re-keyed already")
-  if (generation !== row.generation + 1) throw new Fault("busy", "the tree was re-keyed meanwhile")
+  if (row.previous !== undefined)
+    throw new Fault("busy", "the tree is being re-keyed already", {
+      hint: "clawfs keys shows how far that is",
+    })
+  if (generation !== row.generation + 1)
+    throw new Fault("busy", "the tree was re-keyed meanwhile", { hint: "try again" })
   if (!current.isRight(row.checkValue)) throw new Fault("denied", "this is not the key of the tree")
   store.transactAlone(() => {
     const previous = next.wrapPrevious(current)

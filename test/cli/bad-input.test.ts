@@ -154,7 +154,7 @@ const badStores: Readonly<Record<string, Case>> = {
   "a store on a read-only filesystem": {
     namespace: 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"',
     args: ({ store, mnt }) => ["mount", "--read-only", store, mnt],
-    says: "exit 77\nclawfs: the store /store lies on a read-only filesystem\nhint: make that filesystem writable: the daemon keeps its lock and log in the store, even for --read-only",
+    says: "exit 77\nclawfs: the store /store lies on a read-only filesystem\nhint: make that filesystem writable, or mount an overlay over it: the daemon keeps its lock and log in the store, even for --read-only",
   },
 }
 

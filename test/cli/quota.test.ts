@@ -42,7 +42,7 @@ test("a quota is set, shown, listed, changed and removed", async () => {
     { path: b, limitBytes: 0, usedBytes: 0, limitInodes: 1, usedInodes: 1 },
   ])
   expect(said(await clawfs(["quota", "remove", a]), scene)).toBe("exit 0")
-  const none = "exit 66\nclawfs: /workspaces/a has no quota"
+  const none = "exit 66\nclawfs: /workspaces/a has no quota\nhint: clawfs quota list shows what has one"
   for (const action of ["show", "remove"]) expect(said(await clawfs(["quota", action, a]), scene)).toBe(none)
   expect((await clawfs(["unmount", mnt])).code).toBe(0)
 })

@@ -165,7 +165,7 @@ test("what can't be done is said in one sentence", async () => {
   const say = async (...args: string[]): Promise<string> => said(await clawfs(args), scene)
   expect(await say("snapshot", "create", "one", workspace)).toContain("exit 0")
   expect(await say("snapshot", "create", "one", workspace)).toBe(
-    'exit 73\nclawfs: there is a snapshot "one" already',
+    'exit 73\nclawfs: there is a snapshot "one" already\nhint: choose another name, or delete that one: clawfs snapshot delete NAME',
   )
   expect(await say("snapshot", "create", "../up", workspace)).toContain(
     "exit 65\nclawfs: a snapshot's name has",
