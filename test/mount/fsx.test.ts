@@ -40,6 +40,14 @@ test("with the writeback cache they are right as well", async (context) => {
   for (const output of outputs) expect(output).toContain("all equal")
 })
 
+test("in an encrypted tree they are right as well", async (context) => {
+  skipIf(context, requireFuse())
+  await using mount = await mountClawfs({ encrypted: true })
+  const outputs = await together([fsx(mount, 8, 8), fsx(mount, 8, 9, "--max-size", "40000")])
+  console.log(outputs.join("\n"))
+  for (const output of outputs) expect(output).toContain("all equal")
+})
+
 test("in a compressed directory they are right as well", async (context) => {
   skipIf(context, requireFuse())
   await using mount = await mountClawfs()

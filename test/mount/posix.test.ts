@@ -45,8 +45,14 @@ const onClawfs: readonly Run[] = [
   },
   { name: "an encrypted tree", flags: [], off: ["openChecks"], tables: encryptedToo, encrypted: true },
 ]
+const wholeEncrypted: Run = {
+  ...{ name: "an encrypted tree, all of it", flags: [], off: ["openChecks"] },
+  ...{ tables: everything, encrypted: true },
+}
+/** POSIX_ENCRYPTED=all: everything on an encrypted tree (test/slow/posix.test.ts). */
+const onMounts = process.env["POSIX_ENCRYPTED"] === "all" ? [wholeEncrypted] : onClawfs
 const runs =
-  directory === undefined ? onClawfs : [{ name: directory, flags: [], off: [], tables: everything }]
+  directory === undefined ? onMounts : [{ name: directory, flags: [], off: [], tables: everything }]
 
 function optionsOf({ off }: Run): SuiteOptions {
   const groups = switchedOff ?? off

@@ -6,6 +6,8 @@ import { plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
 
 const noMount = plainDirectory === undefined ? undefined : "there is no server to kill in a plain directory"
 const limitSeconds = 1700
+/** Of servers with an encrypted tree. */
+const KILLS = Number(process.env["CLAWFS_TEST_KILLS"] ?? 200)
 
 test("no operation fails and no byte is wrong over three hundred kills", async (context) => {
   skipIf(context, noMount, requireFuse())
@@ -28,4 +30,20 @@ test("with the writeback cache nothing is lost over a hundred kills", async (con
   const reports = await loadWhile(mount, { trees: 3, seconds: 900 }, () => killAgainAndAgain(mount, 100, 400))
   expect(reports).not.toEqual([])
   printLoad(reports)
+})
+
+test("no operation on an encrypted tree fails and no byte is wrong over hundreds of kills", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs({ limitSeconds, encrypted: true })
+  printLoad(await loadWhile(mount, { trees: 3, seconds: 1500 }, () => killAgainAndAgain(mount, KILLS, 400)))
+})
+
+test("nor when the server dies hundreds of times between a commit and its answer", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  const env = { CLAWFS_TEST_KILL_AFTER_COMMIT: "300" }
+  await using mount = await mountClawfs({ limitSeconds, encrypted: true, env })
+  const untilSo = async () => {
+    while ((await mount.status()).server.restarts < KILLS) await sleep(1000)
+  }
+  printLoad(await loadWhile(mount, { trees: 3, seconds: 1500 }, untilSo))
 })

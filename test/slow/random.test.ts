@@ -13,6 +13,8 @@ const modes: Record<string, MountOptions> = {
   "by default": {},
   "with the writeback cache": { flags: ["--writeback"] },
   "with opens that the server answers": { flags: ["--open-checks"] },
+  "in an encrypted tree": { encrypted: true },
+  "in an encrypted tree, with the writeback cache": { encrypted: true, flags: ["--writeback"] },
 }
 
 for (const [mode, options] of Object.entries(modes)) {
