@@ -6,6 +6,9 @@ import { Fault } from "../core/fault.ts"
 import { LEAST_MASTER_KEY_BYTES } from "./secrets/ironclaw-crypto.ts"
 
 export const MASTER_KEY_VARIABLE = "SECRETS_MASTER_KEY"
+/** Of IronClaw 1.x. */
+const REBORN_VARIABLE = "IRONCLAW_REBORN_SECRET_MASTER_KEY"
+const REBORN_FILE = ".reborn-local-dev-secrets-master-key"
 const LINE = new RegExp(`^\\s*(?:export\\s+)?${MASTER_KEY_VARIABLE}\\s*=\\s*(.*?)\\s*$`, "m")
 
 export interface MasterKeyPlaces {
@@ -19,9 +22,11 @@ export interface MasterKeyPlaces {
 /** Undefined where it is nowhere. Throws for a file that can't be read, others may read, or holds no key. */
 export function findMasterKey({ file, home, environment }: MasterKeyPlaces): Buffer | undefined {
   if (file !== undefined) return checked(textIn(file), file)
-  const variable = environment[MASTER_KEY_VARIABLE]
-  if (variable !== undefined && variable !== "") return checked(variable, MASTER_KEY_VARIABLE)
-  const own = home === undefined ? [] : [join(home, ".env"), join(home, ".master_key")]
+  for (const name of [MASTER_KEY_VARIABLE, REBORN_VARIABLE]) {
+    const variable = environment[name]
+    if (variable !== undefined && variable !== "") return checked(variable, name)
+  }
+  const own = home === undefined ? [] : [".env", ".master_key", REBORN_FILE].map((name) => join(home, name))
   for (const path of own.filter((each) => existsSync(each))) {
     const text = textIn(path)
     if (text !== "") return checked(text, path)

@@ -3,6 +3,10 @@ import { Fault } from "../core/fault.ts"
 import { readCatalog, type Catalog } from "./postgres/catalog.ts"
 import { Session } from "./postgres/session.ts"
 import type { Server } from "./postgres/url.ts"
+import { Combined } from "./combined.ts"
+import { IronclawHome } from "./home/source.ts"
+import { P14, isP14 } from "./p14/source.ts"
+import { Reborn, isReborn } from "./reborn/source.ts"
 import type { Source } from "./source.ts"
 import { IronclawV1 } from "./v1/source.ts"
 
@@ -14,6 +18,8 @@ export interface Wanted {
   readonly schema: string | undefined
   readonly run: (identity: string) => string
   readonly masterKey: Buffer | undefined
+  /** IronClaw's own directory; undefined: the database alone. */
+  readonly home?: string | undefined
 }
 
 export interface OpenSource extends AsyncDisposable {
@@ -22,17 +28,31 @@ export interface OpenSource extends AsyncDisposable {
 }
 
 /** Throws a `Fault` for a server that can't be used and for a database that is none of IronClaw's. */
-export async function openSource({ server, schema, run: runOf, masterKey }: Wanted): Promise<OpenSource> {
+export async function openSource({
+  server,
+  schema,
+  run: runOf,
+  masterKey,
+  home,
+}: Wanted): Promise<OpenSource> {
   const session = await Session.open(server)
   try {
     const catalog = await readCatalog(session, schema)
     const level = await levelOf(session, catalog)
-    const generation = generationOf(catalog, server, level)
+    const generations = await generationsOf(session, catalog, server, level)
     const identity = `postgresql:${session.cluster}:${server.database}:${catalog.schema}`
     const place = server.host.startsWith("/") ? server.host : `${server.host}:${server.port}`
-    const description = `${generation}${level === undefined ? "" : ` (V${level})`}, database ${server.database} at ${place}`
+    const version = level === undefined ? "" : ` (V${level})`
+    const description = `${generations.join(" and ")}${version}, database ${server.database} at ${place}`
     const run = runOf(identity)
-    const source = new IronclawV1({ session, catalog, run, masterKey }, identity, description)
+    const [first, ...more] = generations
+    const part = (generation: Generation): Source => {
+      const tables = tablesOf(generation, generations, catalog)
+      const context = { session, catalog: { ...catalog, tables }, run, masterKey }
+      return new SOURCES[generation](context, identity, description)
+    }
+    const others = home === undefined ? [] : [new IronclawHome(home, run)]
+    const source = new Combined(description, [part(first), ...more.map(part), ...others])
     return { source, run, [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]() }
   } catch (thrown) {
     await session[Symbol.asyncDispose]()
@@ -47,23 +67,45 @@ async function levelOf(session: Session, { tables }: Catalog): Promise<number | 
   return typeof level === "string" ? Number(level) : undefined
 }
 
-function generationOf({ tables, schema }: Catalog, { database }: Server, level: number | undefined): string {
+const SOURCES = { "ironclaw-v1": IronclawV1, "ironclaw-reborn": Reborn, p14: P14 } as const
+type Generation = keyof typeof SOURCES
+
+const ENTRIES = "root_filesystem_entries"
+
+/** Of a database with both, the entries are the newer one's, all else is the older one's. */
+function tablesOf(
+  generation: Generation,
+  all: readonly Generation[],
+  { tables }: Catalog,
+): Catalog["tables"] {
+  if (all.length === 1) return tables
+  const isNewer = generation === "ironclaw-reborn"
+  return new Map([...tables].filter(([name]) => (name === ENTRIES) === isNewer))
+}
+
+async function generationsOf(
+  session: Session,
+  catalog: Catalog,
+  { database }: Server,
+  level: number | undefined,
+): Promise<readonly [Generation, ...Generation[]]> {
   if (level !== undefined && level > NEWEST_LEVEL)
     throw new Fault(
       "unsupported",
       `the database is of a newer IronClaw (V${level}) than this version knows (V${NEWEST_LEVEL})`,
-      {
-        hint: "a newer clawfs may know it",
-      },
+      { hint: "a newer clawfs may know it" },
     )
-  if (tables.has("memory_documents")) return "ironclaw-v1"
-  if (tables.has("root_filesystem_entries"))
-    throw new Fault("unsupported", "the database is of IronClaw 1.x, which this version does not migrate")
+  const entries = isReborn(catalog) ? catalog.tables.get(ENTRIES) : undefined
+  if (catalog.tables.has("memory_documents")) {
+    // The last releases of the first generation have the table, empty.
+    const rows = entries === undefined ? [] : await session.query(`SELECT 1 FROM ${entries.sql} LIMIT 1`)
+    return rows.length === 0 ? ["ironclaw-v1"] : ["ironclaw-v1", "ironclaw-reborn"]
+  }
+  if (entries !== undefined) return ["ironclaw-reborn"]
+  if (isP14(catalog)) return ["p14"]
   throw new Fault(
     "invalid",
-    `the database ${database} is not one of IronClaw's: its schema ${schema} has no table memory_documents`,
-    {
-      hint: "is it the right database? --schema NAME names another schema",
-    },
+    `the database ${database} is not one of IronClaw's: its schema ${catalog.schema} has no table memory_documents or ${ENTRIES}`,
+    { hint: "is it the right database? --schema NAME names another schema" },
   )
 }

@@ -1,5 +1,6 @@
 /** Takes back what a run made, and nothing else: a file that was edited since stays, and so does everything that was there before. */
 import { replacedPath } from "./place.ts"
+import { RUNS } from "./run.ts"
 import type { Run } from "./run.ts"
 import type { SecretStore } from "./secrets/transfer.ts"
 
@@ -54,4 +55,5 @@ export function forget(run: Run): void {
   run.target.remove([...run.path, "replaced"], true)
   run.target.remove([...run.path, "archive"], true)
   run.target.remove(run.path, true)
+  run.target.remove(RUNS, true)
 }

@@ -70,6 +70,8 @@ export interface FoundSecret {
   /** Wiped by who took it over. */
   readonly value: Buffer | undefined
   readonly why?: string
+  /** The row is a secret and nothing else: there is no file of it. */
+  readonly isRow: boolean
   /** Milliseconds since 1970; 0: never. */
   readonly expires: number
   /** What else the source knows of it. */

@@ -73,7 +73,7 @@ function compareSecrets(work: Comparison, count: (table: string, rows: number) =
   const { secrets, store, run, source, masterKey } = work
   const kept = store?.list()
   return secrets.found.flatMap((secret) => {
-    const { value, key, table, name } = secret
+    const { value, key, table, name, isRow } = secret
     if (value === undefined) return []
     const there = kept?.get(name)
     const isSame =
@@ -81,8 +81,7 @@ function compareSecrets(work: Comparison, count: (table: string, rows: number) =
     // A value that was put since by somebody else has a version that the ledger does not know.
     const isOurs = run.ledger.secret(key)?.version === there?.latest
     if (isSame && isOurs) {
-      // Credentials of settings are in the row's file; only a row of `secrets` is a secret and nothing else.
-      if (table === "secrets") count(table, 1)
+      if (isRow) count(table, 1)
       return []
     }
     return [

@@ -3,86 +3,29 @@ import { createHash } from "node:crypto"
 import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import type { Finished } from "../helpers/exec.ts"
-import { MASTER_KEY } from "../helpers/ironclaw/crypto.ts"
-import {
-  ALICE,
-  SMALL,
-  documentsOf,
-  secretsOf,
-  strangeSecret,
-  type Size,
-} from "../helpers/ironclaw/fixture.ts"
-import { connectTo, insert, load } from "../helpers/ironclaw/load.ts"
-import { PostgresServer, requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
+import { ALICE, SMALL, documentsOf, secretsOf, strangeSecret } from "../helpers/ironclaw/fixture.ts"
+import { connectTo, insert } from "../helpers/ironclaw/load.ts"
+import { requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
 import { skipIf } from "../helpers/requirements.ts"
-import { Place, clawfs, contents, requireMounts, said, type Scene } from "./harness.ts"
-import { VaultPlace } from "./vault-place.ts"
+import { clawfs, contents, requireMounts, said } from "./harness.ts"
+import { Surroundings } from "./migrate-setting.ts"
 
-let server: PostgresServer
-let place: Place
-let vault: VaultPlace
+let around: Surroundings
 const reason = requirePostgres() ?? requireMounts()
 
 beforeEach((context) => skipIf(context, reason))
 beforeAll(async () => {
-  if (reason !== undefined) return
-  server = await PostgresServer.start()
-  place = await Place.make()
-  vault = await VaultPlace.make()
-  await vault.unlock()
+  if (reason === undefined) around = await Surroundings.make()
 }, 120_000)
 afterAll(async () => {
-  if (reason !== undefined) return
-  await server[Symbol.asyncDispose]()
-  await vault[Symbol.asyncDispose]()
-  await place[Symbol.asyncDispose]()
+  if (reason === undefined) await around[Symbol.asyncDispose]()
 })
-
-/** A database with the fixture, and a mount. */
-class Setting implements AsyncDisposable {
-  readonly scene: Scene
-  readonly database: string
-  constructor(scene: Scene, database: string) {
-    this.scene = scene
-    this.database = database
-  }
-  static async make(size: Partial<Size> = {}): Promise<Setting> {
-    const database = await server.database()
-    await load(server.url(database), { ...SMALL, ...size })
-    const scene = place.set()
-    expect((await clawfs(["mount", "--no-index", scene.store, scene.mnt])).code).toBe(0)
-    return new Setting(scene, database)
-  }
-  get url(): string {
-    return server.url(this.database)
-  }
-  run(
-    action: string,
-    args: readonly string[] = [],
-    env: Readonly<Record<string, string>> = {},
-  ): Promise<Finished> {
-    const words = ["migrate", action, ...(["postgres", "plan", "verify"].includes(action) ? [this.url] : [])]
-    const options = ["--mount", this.scene.mnt, "--vault", vault.directory]
-    return clawfs([...words, ...args, ...options], { env: { SECRETS_MASTER_KEY: MASTER_KEY, ...env } })
-  }
-  path(...names: string[]): string {
-    return join(this.scene.mnt, ...names)
-  }
-  async sql(text: string): Promise<void> {
-    await using client = await connectTo(this.url)
-    await client.query(text)
-  }
-  async [Symbol.asyncDispose](): Promise<void> {
-    await clawfs(["unmount", this.scene.mnt])
-  }
-}
 
 const sha256 = (bytes: Buffer | string): string => createHash("sha256").update(bytes).digest("hex")
 
 describe("a database of IronClaw 0.29", () => {
   test("is planned, migrated, verified, migrated again and rolled back", async () => {
-    await using setting = await Setting.make()
+    await using setting = await around.setting()
     const before = contents(setting.scene.mnt)
     const planned = await setting.run("plan", ["--json"])
     expect(said(planned)).toMatch(/^exit 0/)
@@ -132,7 +75,11 @@ describe("a database of IronClaw 0.29", () => {
     })
 
     for (const { user, name, value } of secretsOf(SMALL).slice(2)) {
-      const got = await vault.run(["get", `${user}.${name.replaceAll("_", "-")}`, ...vault.passphrase])
+      const got = await around.vault.run([
+        "get",
+        `${user}.${name.replaceAll("_", "-")}`,
+        ...around.vault.passphrase,
+      ])
       expect(got.stdout).toBe(value)
     }
     const moved = readFileSync(
@@ -152,8 +99,20 @@ describe("a database of IronClaw 0.29", () => {
 
     expect(said(await setting.run("rollback", [plan.run]))).toMatch(/^exit 0/)
     expect(Object.keys(contents(setting.scene.mnt))).toEqual(Object.keys(before))
-    expect((await vault.run(["list"])).stdout).toBe("")
+    expect((await around.vault.run(["list"])).stdout).toBe("")
   })
+})
+
+test("a migration that is killed again and again ends with the same bytes", async () => {
+  await using undisturbed = await around.setting({ documents: 40, messages: 100 })
+  expect((await undisturbed.run("postgres")).code).toBe(0)
+  await using setting = await around.mounted(undisturbed.database)
+  let kills = 0
+  for (let afterMs = 400; !(await setting.killed(afterMs)); afterMs += 150) kills += 1
+  expect(kills).toBeGreaterThan(1)
+  expect((await setting.run("postgres")).code).toBe(0)
+  expect((await setting.run("verify")).code).toBe(0)
+  expect(contents(setting.scene.mnt)).toEqual(contents(undisturbed.scene.mnt))
 })
 
 function filesBelow(directory: string): string[] {
@@ -165,7 +124,7 @@ function filesBelow(directory: string): string[] {
 
 describe("what a user did on the mount", () => {
   test("stays when the source changes too, unless --theirs", async () => {
-    await using setting = await Setting.make({ hazards: false, secrets: 0, documents: 3 })
+    await using setting = await around.setting({ hazards: false, secrets: 0, documents: 3 })
     await setting.run("postgres")
     const memory = setting.path("workspaces", ALICE, "MEMORY.md")
     const daily = setting.path("workspaces", ALICE, "daily", "2026-01-02.md")
@@ -190,7 +149,7 @@ describe("what a user did on the mount", () => {
 
 describe("bad input", () => {
   test("a wrong or missing master key stops before anything is written", async () => {
-    await using setting = await Setting.make({ hazards: false, documents: 2 })
+    await using setting = await around.setting({ hazards: false, documents: 2 })
     const before = contents(setting.scene.mnt)
     const wrong = await setting.run("postgres", [], { SECRETS_MASTER_KEY: "f".repeat(64) })
     expect(said(wrong)).toMatch(/^exit 77\nclawfs: 5 secrets can't be decrypted \(alice\/service_0_api_key, /)
@@ -206,18 +165,22 @@ describe("bad input", () => {
   })
 
   test("is said in one sentence", async () => {
-    await using setting = await Setting.make({ hazards: false, documents: 1, secrets: 0 })
+    await using setting = await around.setting({ hazards: false, documents: 1, secrets: 0 })
     const ask = async (url: string): Promise<string> => said(await clawfs(["migrate", "plan", url]))
     expect(await ask("postgresql://x@127.0.0.1:1/x")).toMatch(
       /^exit 66\nclawfs: no PostgreSQL server answers/,
     )
-    expect(await ask(server.url("nothing"))).toMatch(/^exit 66\nclawfs: the server has no database "nothing"/)
-    expect(await ask(server.url("postgres"))).toMatch(/^exit 65\nclawfs: .* is not one of IronClaw's/)
+    expect(await ask(around.server.url("nothing"))).toMatch(
+      /^exit 66\nclawfs: the server has no database "nothing"/,
+    )
+    expect(await ask(around.server.url("postgres"))).toMatch(/^exit 65\nclawfs: .* is not one of IronClaw's/)
     expect(await ask("mysql://x")).toMatch(/^exit 65\nclawfs: this is no URL/)
     await setting.sql("INSERT INTO refinery_schema_history VALUES (99, 'future')")
     expect(said(await setting.run("plan"))).toMatch(/^exit 69\nclawfs: .*newer IronClaw \(V99\)/)
     await setting.sql("DELETE FROM refinery_schema_history WHERE version = 99; CREATE ROLE poor LOGIN")
-    expect(await ask(server.url(setting.database, "poor"))).toMatch(/^exit 77\nclawfs: the role may not read/)
+    expect(await ask(around.server.url(setting.database, "poor"))).toMatch(
+      /^exit 77\nclawfs: the role may not read/,
+    )
     expect(said(await clawfs(["migrate", "postgres", setting.url, "--mount", setting.scene.path]))).toMatch(
       /^exit 66/,
     )

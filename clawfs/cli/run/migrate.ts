@@ -67,6 +67,7 @@ async function opened(
     server,
     schema: values.schema,
     masterKey,
+    home: values["ironclaw-home"],
     run: (identity) => given ?? runNameOf(identity),
   })
 }

@@ -98,7 +98,7 @@ export function transfer(
   ledger: Ledger,
   { masterKey, identity, theirs }: { masterKey: Buffer | undefined; identity: string; theirs: boolean },
 ): Transferred {
-  const present = store.list()
+  const present = new Map(store.list())
   const echoKey = randomBytes(KEY_BYTES)
   const conflicts: Loss[] = []
   let [made, unchanged] = [0, 0]
@@ -121,6 +121,7 @@ export function transfer(
     if (!sameBytes(echo, hmac(echoKey, value)))
       throw new Fault("corrupt", `the vault does not give ${name} back as it was put`)
     ledger.add({ secret: key, name, version })
+    present.set(name, { latest: version, description: options.description })
     made += 1
   }
   return { made, unchanged, conflicts }

@@ -37,6 +37,7 @@ export async function* secretRows(context: Context): AsyncGenerator<FoundSecret>
       },
       ...opened(context.masterKey, salt, blob),
       expires: expires === undefined ? 0 : expiryOf(expires),
+      isRow: true,
       about: {
         provider: row.text("provider"),
         usage_count: row.text("usage_count"),

@@ -113,6 +113,7 @@ export async function* settingSecrets(context: Context): AsyncGenerator<FoundSec
           ...{ key: `${place.table}/${place.id(row)}#${dotted}`, table: place.table, name, expires: 0 },
           ...{ user: row.word("user_id"), original: dotted, value: Buffer.from(value) },
           about: {},
+          isRow: false,
         }
 }
 
