@@ -25,6 +25,8 @@ export interface Wanted {
 export interface OpenSource extends AsyncDisposable {
   readonly source: Source
   readonly run: string
+  /** Changes when any transaction of the server has written something: nothing has changed while it is the same. */
+  readonly moment: string
 }
 
 /** Throws a `Fault` for a server that can't be used and for a database that is none of IronClaw's. */
@@ -53,7 +55,8 @@ export async function openSource({
     }
     const others = home === undefined ? [] : [new IronclawHome(home, run)]
     const source = new Combined(description, [part(first), ...more.map(part), ...others])
-    return { source, run, [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]() }
+    const [[moment] = []] = await session.query("SELECT txid_current_snapshot()::text")
+    return { source, run, moment: moment ?? "", [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]() }
   } catch (thrown) {
     await session[Symbol.asyncDispose]()
     throw thrown

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto"
 import { constants, fchmodSync, fstatSync, fsyncSync, readSync, writeSync, type Stats } from "node:fs"
 import { E } from "../core/errno.ts"
-import { Fault, SysFault } from "../core/fault.ts"
+import { Fault, SysFault, describe, kindOfThrown } from "../core/fault.ts"
 import {
   O_PATH,
   makeDirectoryAt,
@@ -44,6 +44,7 @@ export interface NewFile {
 export class Target implements Disposable {
   readonly mountpoint: string
   readonly #root: Descriptor
+  readonly #chunk = Buffer.alloc(CHUNK)
   /** The directory that was used last: files come directory by directory. */
   #last: { readonly path: string; readonly directory: Descriptor } | undefined
 
@@ -76,7 +77,7 @@ export class Target implements Disposable {
     using file = this.#openFile(path)
     if (file === undefined) return undefined
     const hash = createHash("sha256")
-    const chunk = Buffer.alloc(CHUNK)
+    const chunk = this.#chunk
     for (let bytes = 0; ;) {
       const count = readSync(file.fd, chunk, 0, CHUNK, bytes)
       if (count === 0) return { sha256: hash.digest("hex"), bytes }
@@ -285,10 +286,25 @@ async function filled(file: Descriptor, content: AsyncIterable<Buffer>): Promise
   let bytes = 0
   for await (const piece of gathered(content)) {
     hash.update(piece)
-    for (let at = 0; at < piece.length;) at += writeSync(file.fd, piece, at)
+    writeAll(file, piece)
     bytes += piece.length
   }
   return { sha256: hash.digest("hex"), bytes }
+}
+
+function writeAll(file: Descriptor, piece: Buffer): void {
+  try {
+    for (let at = 0; at < piece.length;) at += writeSync(file.fd, piece, at)
+  } catch (cause) {
+    const kind = kindOfThrown(cause)
+    if (kind === "bug") throw cause
+    // Node has no name for EDQUOT.
+    const why = kind === "no-space" ? "there is no room left" : describe(cause)
+    throw new Fault(kind, `a file can't be written: ${why}`, {
+      cause,
+      hint: kind === "no-space" ? "make room, then run the same command again: it goes on" : undefined,
+    })
+  }
 }
 
 /** Short pieces together: a write is a request to the daemon. */

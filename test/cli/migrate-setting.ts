@@ -1,5 +1,5 @@
 /** A PostgreSQL, a vault and mounts for tests of `clawfs migrate`. */
-import { spawn } from "node:child_process"
+import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -83,15 +83,19 @@ export class Setting implements AsyncDisposable {
     return clawfs(this.#words(action, args), { env: { SECRETS_MASTER_KEY: MASTER_KEY, ...env } })
   }
 
+  /** Migrates in the background; `ended` is the exit status. */
+  start(args: readonly string[]): { readonly child: ChildProcess; readonly ended: Promise<number | null> } {
+    const env = { ...process.env, SECRETS_MASTER_KEY: MASTER_KEY }
+    const child = spawn(process.execPath, [bin, ...this.#words("postgres", args)], { env, stdio: "ignore" })
+    return { child, ended: once(child, "exit").then(([code]) => code as number | null) }
+  }
+
   /** Migrates, and kills the command after a time; returns whether it had ended before. */
   async killed(afterMs: number): Promise<boolean> {
-    const env = { ...process.env, SECRETS_MASTER_KEY: MASTER_KEY }
-    const child = spawn(process.execPath, [bin, ...this.#words("postgres", [])], { env, stdio: "ignore" })
-    const ended = once(child, "exit") as Promise<[code: number | null]>
+    const { child, ended } = this.start([])
     await Promise.race([ended, sleep(afterMs)])
     child.kill("SIGKILL")
-    const [code] = await ended
-    return code !== null
+    return (await ended) !== null
   }
 
   path(...names: string[]): string {

@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ALICE, SMALL, documentsOf, secretsOf, strangeSecret } from "../helpers/ironclaw/fixture.ts"
 import { connectTo, insert } from "../helpers/ironclaw/load.ts"
+import { waitUntil } from "../helpers/exec.ts"
 import { requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
 import { skipIf } from "../helpers/requirements.ts"
 import { clawfs, contents, requireMounts, said } from "./harness.ts"
@@ -82,6 +83,13 @@ describe("a database of IronClaw 0.29", () => {
       ])
       expect(got.stdout).toBe(value)
     }
+    // A program gets a migrated secret, and nobody else sees it.
+    const { name = "", value = "" } = secretsOf(SMALL)[2] ?? {}
+    const secret = `${ALICE}.${name.replaceAll("_", "-")}`
+    await around.vault.run(["grant", secret, "--verb", "exec", ...around.vault.passphrase])
+    const script = 'printf %s "$KEY" | sha256sum'
+    const used = await around.vault.run(["exec", "--env", `KEY=${secret}`, "--", "/bin/sh", "-c", script])
+    expect(used.stdout).toContain(sha256(value))
     const moved = readFileSync(
       setting.path("system/settings", ALICE, "channels.gateway_auth_token.json"),
       "utf8",
@@ -99,8 +107,47 @@ describe("a database of IronClaw 0.29", () => {
 
     expect(said(await setting.run("rollback", [plan.run]))).toMatch(/^exit 0/)
     expect(Object.keys(contents(setting.scene.mnt))).toEqual(Object.keys(before))
-    expect((await around.vault.run(["list"])).stdout).toBe("")
+    const { stdout } = await around.vault.run(["list", "--json"])
+    expect((JSON.parse(stdout) as { removed: number }[]).filter(({ removed }) => removed === 0)).toEqual([])
   })
+})
+
+test("--follow brings changes over until it is told to stop, then compares", async () => {
+  await using setting = await around.setting({ hazards: false, documents: 3, secrets: 0 })
+  const following = setting.start(["--follow", "--every", "0.2"])
+  const memory = setting.path("workspaces", ALICE, "MEMORY.md")
+  const isThere = (text: string) => (): boolean =>
+    existsSync(memory) && readFileSync(memory, "utf8").endsWith(text)
+  expect(await waitUntil(isThere("\n"), 20_000)).toBe(true)
+  await setting.sql("UPDATE memory_documents SET content = content || 'and more'")
+  expect(await waitUntil(isThere("and more"), 20_000)).toBe(true)
+  await setting.sql("UPDATE memory_documents SET content = content || ' to the end'")
+  following.child.kill("SIGTERM")
+  expect(await following.ended).toBe(0)
+  expect(isThere(" to the end")()).toBe(true)
+})
+
+test("a full disk stops it, nothing is half there, and with room it goes on", async () => {
+  await using setting = await around.setting({ documents: 60, secrets: 0 })
+  const quota = (...args: string[]): ReturnType<typeof clawfs> => clawfs(["quota", ...args])
+  expect((await quota("set", setting.path("workspaces"), "--bytes", "64K")).code).toBe(0)
+  expect(said(await setting.run("postgres"))).toMatch(/^exit 74\n/)
+  expect(filesBelow(setting.scene.mnt).filter((path) => path.includes(".clawfs-migrate-"))).toEqual([])
+  expect((await quota("set", setting.path("workspaces"), "--bytes", "100M")).code).toBe(0)
+  expect((await setting.run("postgres")).code).toBe(0)
+  expect((await setting.run("verify")).code).toBe(0)
+})
+
+test("a server that is lost in the middle is said so, and the next run goes on", async () => {
+  await using setting = await around.setting({ hazards: false, documents: 400, secrets: 0 })
+  const cut = setting.start([])
+  expect(await waitUntil(() => existsSync(setting.path("workspaces", ALICE)), 20_000)).toBe(true)
+  await setting.sql(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'clawfs migrate'",
+  )
+  expect([0, 74]).toContain(await cut.ended)
+  expect((await setting.run("postgres")).code).toBe(0)
+  expect((await setting.run("verify")).code).toBe(0)
 })
 
 test("a migration that is killed again and again ends with the same bytes", async () => {

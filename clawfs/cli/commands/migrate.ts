@@ -21,11 +21,17 @@ const options = {
     type: "string",
     value: "DIR",
     completes: "directory",
-    help: "IronClaw's own directory, ~/.ironclaw: its master key is looked for there too",
+    help: "IronClaw's own directory, ~/.ironclaw: its tools, skills and configuration go over too",
   },
   vault: { type: "string", value: "DIR", completes: "directory", help: "the vault's directory" },
   "skip-undecryptable": { type: "boolean", help: "leave secrets behind that can't be decrypted" },
   theirs: { type: "boolean", help: "where both sides changed, the database wins" },
+  follow: { type: "boolean", help: "postgres: go on until a signal, then compare everything" },
+  every: {
+    type: "string",
+    value: "SECONDS",
+    help: "postgres --follow: look for changes so often; default 5",
+  },
   strict: { type: "boolean", help: "a table that nobody knows counts as a loss" },
   json: { type: "boolean", help: "print one JSON object" },
 } as const
@@ -39,9 +45,9 @@ export const migrate = command({
   summary: "bring an IronClaw database over, and prove that nothing is missing",
   usage: "[options] postgres|plan|verify URL | [options] rollback RUN | [options] status [RUN]",
   description: `
-Reads an IronClaw store in PostgreSQL (releases 0.1 to 0.29) and makes files of it: workspaces,
-conversations, jobs, routines, settings, tools, people; the rest is archived. The database is read in
-one read-only transaction and never changed. Secrets go from IronClaw's encryption into the vault
+Reads an IronClaw store in PostgreSQL (releases 0.1 to 0.29, and 1.x) and makes files of it:
+workspaces, conversations, jobs, routines, settings, tools, people; the rest is archived. The database is
+read in one read-only transaction and never changed. Secrets go from IronClaw's encryption into the vault
 (clawfs vault unlock), and so do credentials that stand in settings as plain text.
 
   postgres URL  migrates; killed or run again, it goes on and does what is left
@@ -53,6 +59,9 @@ one read-only transaction and never changed. Secrets go from IronClaw's encrypti
 URL is postgresql://USER@HOST:PORT/DATABASE, with libpq's parameters (sslmode, sslrootcert, host).
 The password comes from PGPASSWORD, ~/.pgpass or --password-file. The master key comes from
 --master-key-file, SECRETS_MASTER_KEY or --ironclaw-home. Neither is ever an argument.
+
+With --follow it looks for changes every few seconds until SIGINT or SIGTERM, then migrates once more and
+verifies: stop IronClaw, then send the signal.
 
 What a user wrote or edited on the mount is never overwritten unless --theirs says so. docs/MIGRATE.md
 tells where everything goes.`,

@@ -1,4 +1,6 @@
 /** The work of `clawfs migrate`: which action, and what it needs. */
+import { once } from "node:events"
+import { setTimeout as sleep } from "node:timers/promises"
 import { apply } from "../../migrate/apply.ts"
 import { findMasterKey } from "../../migrate/master-key.ts"
 import { openSource, type OpenSource } from "../../migrate/open.ts"
@@ -16,6 +18,7 @@ import { UsageError } from "../command.ts"
 import { MIGRATE_ACTIONS, type MigrateInvocation } from "../commands/migrate.ts"
 import { ExitCode } from "../exit-code.ts"
 import { mountHere } from "../mount-here.ts"
+import { seconds } from "../numbers.ts"
 import { ProgressLine } from "../progress.ts"
 import { vaultDirectory } from "../vault/place.ts"
 import { vaultStore } from "../vault/secret-store.ts"
@@ -24,6 +27,9 @@ import { listNames } from "./migrate-runs.ts"
 
 type Action = (typeof MIGRATE_ACTIONS)[number]
 
+/** How often the database is asked whether it has changed. */
+const DEFAULT_SECONDS = 5
+const MOST_SECONDS = 86_400
 const NEEDS_URL: readonly Action[] = ["postgres", "plan", "verify"]
 
 export async function runMigrate(invocation: MigrateInvocation): Promise<ExitCode> {
@@ -32,6 +38,8 @@ export async function runMigrate(invocation: MigrateInvocation): Promise<ExitCod
   if (!(MIGRATE_ACTIONS as readonly string[]).includes(name))
     throw unknownAction("migrate", name, MIGRATE_ACTIONS)
   const action = name as Action
+  if (action !== "postgres" && (values.follow ?? values.every) !== undefined)
+    throw new UsageError("migrate: --follow and --every are for postgres")
   if (what === undefined && action !== "status")
     throw new UsageError(`migrate ${name}: ${NEEDS_URL.includes(action) ? "URL" : "RUN"} is missing`)
   if (action === "rollback") return takeBack(invocation, what ?? "")
@@ -40,11 +48,40 @@ export async function runMigrate(invocation: MigrateInvocation): Promise<ExitCod
     ...{ file: values["master-key-file"], home: values["ironclaw-home"], environment: process.env },
   })
   try {
+    if (values.follow === true) return await follow(invocation, what ?? "", masterKey)
     await using source = await opened(invocation, what ?? "", masterKey)
     return await withSource(action, invocation, source, masterKey)
   } finally {
     if (masterKey !== undefined) wipe(masterKey)
   }
+}
+
+/** Migrates again whenever the database has changed, until a signal comes; then once more, and verifies. */
+async function follow(
+  invocation: MigrateInvocation,
+  url: string,
+  masterKey: Buffer | undefined,
+): Promise<ExitCode> {
+  const every = seconds("migrate", "--every", invocation.values.every, MOST_SECONDS) ?? DEFAULT_SECONDS
+  const stop = new AbortController()
+  // A second signal ends the process as usual: it can be killed anywhere.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort())
+  let moment: string | undefined
+  while (!stop.signal.aborted) {
+    await using source = await opened(invocation, url, masterKey)
+    if (source.moment !== moment) await withSource("postgres", invocation, source, masterKey)
+    moment = source.moment
+    await Promise.race([sleep(every * 1000, undefined, { ref: true }), aborted(stop.signal)])
+  }
+  invocation.terminal.note("the last pass, then everything is compared")
+  await using source = await opened(invocation, url, masterKey)
+  const code = await withSource("postgres", invocation, source, masterKey)
+  const verified = await withSource("verify", invocation, source, masterKey)
+  return code === ExitCode.OK ? verified : code
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, "abort")
 }
 
 async function opened(
@@ -110,10 +147,10 @@ async function withSource(
   }
   const applied = await apply(work)
   progress.clear()
-  const seconds = (performance.now() - started) / 1000
+  const taken = (performance.now() - started) / 1000
   showApplied(
     applied,
-    { run: name, seconds, strange: strange.map(({ table }) => table) },
+    { run: name, seconds: taken, strange: strange.map(({ table }) => table) },
     terminal,
     values.json === true,
   )
