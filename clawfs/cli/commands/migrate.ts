@@ -21,7 +21,7 @@ const options = {
     type: "string",
     value: "DIR",
     completes: "directory",
-    help: "IronClaw's own directory, ~/.ironclaw: its tools, skills and configuration go over too",
+    help: "IronClaw's own directory: its tools, skills and configuration too",
   },
   vault: { type: "string", value: "DIR", completes: "directory", help: "the vault's directory" },
   "skip-undecryptable": { type: "boolean", help: "leave secrets behind that can't be decrypted" },

@@ -196,7 +196,7 @@ function isJson(text: string): boolean {
   }
 }
 
-/** Each variable with a value: any of them may be a key. */
+/** Each variable with a value, as each of them may be a key. */
 function environmentOf(path: string): Rewritten {
   const found: FoundSecret[] = []
   const lines = readFileSync(path, "utf8")

@@ -1,4 +1,4 @@
-/** Finds strings in JSON text by where they stand, without building what it describes: any depth, any number. */
+/** Finds strings in JSON text by where they stand, without building what it describes, however deep that is. */
 
 export interface JsonString {
   /** Names and numbers on the way to it. */
