@@ -43,7 +43,7 @@ export const MIGRATE_ACTIONS = ["postgres", "plan", "verify", "rollback", "statu
 export const migrate = command({
   name: "migrate",
   summary: "bring an IronClaw database over, and prove that nothing is missing",
-  usage: "[options] postgres|plan|verify URL | [options] rollback RUN | [options] status [RUN]",
+  usage: "[options] postgres|plan|verify URL | rollback RUN | status [RUN]",
   description: `
 Reads an IronClaw store in PostgreSQL (releases 0.1 to 0.29, and 1.x) and makes files of it:
 workspaces, conversations, jobs, routines, settings, tools, people; the rest is archived. The database is
