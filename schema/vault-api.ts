@@ -14,6 +14,8 @@ const descriptor = z.int().nonnegative().max(15)
 const person = z.strictObject({ kind: z.union([z.literal(2), z.literal(3), z.literal(4)]), fd: descriptor })
 export type PersonText = z.infer<typeof person>
 
+const hash = z.string().regex(/^[0-9a-f]{64}$/)
+
 const metadata = {
   description: z.string().max(4096).optional(),
   tags: z.array(z.string().max(255)).max(64).optional(),
@@ -21,12 +23,14 @@ const metadata = {
   rotateDays: number.max(36_500).optional(),
   keep: number.max(100).optional(),
 }
-const hash = z.string().regex(/^[0-9a-f]{64}$/)
-
 export const VAULT_PARAMS = {
   status: z.strictObject({}),
   lock: z.strictObject({}),
-  put: z.strictObject({ name, fd: descriptor, must: z.enum(["exist", "be new"]).optional(), ...metadata }),
+  put: z.strictObject({
+    ...{ name, fd: descriptor, must: z.enum(["exist", "be new"]).optional(), ...metadata },
+    /** A key: the answer has the HMAC-SHA256 of what was stored, as it is when it is read back. */
+    echo: hash.optional(),
+  }),
   describe: z.strictObject({ name, ...metadata }),
   get: z.strictObject({ name, version: number.optional(), fd: descriptor, proof: person.optional() }),
   list: z.strictObject({}),

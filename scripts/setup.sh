@@ -46,6 +46,8 @@ needs() {
     test)
       tss device swtpm pcap
       library libsodium.so.23 libsodium23
+      # A server that tests start and stop by themselves, in a directory of their own.
+      compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || echo '- postgresql'
       printf '%s\n' 'swtpm swtpm' 'tpm2_pcrread tpm2-tools'
       printf '%s\n' 'rsync rsync' 'strace strace' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs'
       ;;

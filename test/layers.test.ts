@@ -34,6 +34,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/api": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/mcp": ["clawfs/core", "clawfs/sys", "clawfs/api", "schema"],
+  "clawfs/migrate": ["clawfs/core", "clawfs/sys", "keyring", "schema"],
   "clawfs/tools": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/runner": ["clawfs/core", "clawfs/sys", "clawfs/tools", "schema"],
   "clawfs/server": [
@@ -60,7 +61,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
       "clawfs/search/extract",
       "clawfs/server",
     ],
-    ...["clawfs/supervisor", "clawfs/mcp", "clawfs/tools", "clawfs/runner"],
+    ...["clawfs/supervisor", "clawfs/mcp", "clawfs/migrate", "clawfs/tools", "clawfs/runner"],
     ...["keyring", "vault", "vault/service", "schema", "migrations"],
   ],
 }
@@ -73,6 +74,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   unpdf: ["clawfs/search/extract/pdf.ts"],
   fflate: ["clawfs/search/extract/zip.ts"],
   ignore: ["clawfs/search/extract/ignore-rules.ts"],
+  pg: ["clawfs/migrate/postgres/session.ts"],
+  "@noble/hashes/blake3.js": ["clawfs/migrate/v1/tools.ts"],
   usearch: ["clawfs/search/index/hnsw-graph.ts"],
   "sqlite-vec": ["clawfs/search/index/vector-distance.ts"],
   "@modelcontextprotocol/sdk/server/mcp.js": ["clawfs/mcp/server.ts"],

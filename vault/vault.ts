@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto"
 import { Fault } from "../clawfs/core/fault.ts"
+import { hmac } from "../keyring/primitives.ts"
 import { ProtectorKind } from "../keyring/protector.ts"
 import { makeFixed, sealFor, type PersonSecret } from "../keyring/secret-protector.ts"
 import { SecretStack } from "../keyring/secret-stack.ts"
@@ -140,6 +141,20 @@ export class Vault implements Disposable {
       this.#secrets.put(this.#keys, entry)
       this.#prune(entry, now)
       return version
+    })
+  }
+
+  /**
+   * HMAC-SHA256 under `key` of a version, decrypted from the database: shows who has just put it that it arrived. Not for
+   * anybody else, who could try values with it.
+   */
+  echo(name: string, version: number, key: Buffer): Buffer {
+    const { id } = this.#present(name, {})
+    const size = this.#versions.sizeOf(id, version)
+    if (size === undefined) throw damaged("a version of a secret")
+    return this.#values.borrow(size, (room) => {
+      this.#versions.open(this.#keys, id, version, room)
+      return hmac(key, room)
     })
   }
 

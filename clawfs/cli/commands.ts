@@ -21,6 +21,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   rekey: async () => (await import("./commands/rekey.ts")).rekey,
   keys: async () => (await import("./commands/keys.ts")).keys,
   vault: async () => (await import("./commands/vault.ts")).vault,
+  migrate: async () => (await import("./commands/migrate.ts")).migrate,
   gc: async () => (await import("./commands/gc.ts")).gc,
   fsck: async () => (await import("./commands/fsck.ts")).fsck,
   scrub: async () => (await import("./commands/scrub.ts")).scrub,

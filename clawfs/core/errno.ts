@@ -45,6 +45,7 @@ export const E = {
   ENOSYS: os.ENOSYS,
   ENOTEMPTY: os.ENOTEMPTY,
   ENODATA: os.ENODATA,
+  ELOOP: os.ELOOP,
   EPROTO: os.EPROTO,
   EOPNOTSUPP: os.EOPNOTSUPP,
   ENOTCONN: os.ENOTCONN,
@@ -82,6 +83,7 @@ export type ErrnoName =
   | "ENOSYS"
   | "ENOTEMPTY"
   | "ENODATA"
+  | "ELOOP"
   | "EPROTO"
   | "EOPNOTSUPP"
   | "ENOTCONN"

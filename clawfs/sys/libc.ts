@@ -90,6 +90,8 @@ export const setsockopt = bind<[fd: number, level: number, name: number, value: 
 export const closeRangeCall = bind<[number: number, first: number, last: number, flags: number]>(
   "long syscall(long, unsigned int, unsigned int, unsigned int)",
 )
+/** futimens(3); two struct timespec: access, modification */
+export const futimens = bind<[fd: number, times: Buffer]>("int futimens(int, const void*)")
 /** pipe2(2) */
 export const pipe2 = bind<[pair: Buffer, flags: number]>("int pipe2(void*, int)")
 /** prctl(2), setrlimit(2) */

@@ -163,11 +163,13 @@ export class Methods {
     }
   }
 
-  #put({ params: { name, fd, ...options }, fds, subject }: Call<VaultParams<"put">>): object {
-    return this.#vault.values.borrow(MOST_VALUE_BYTES + 1, (room) => {
+  #put({ params: { name, fd, echo, ...options }, fds, subject }: Call<VaultParams<"put">>): object {
+    const version = this.#vault.values.borrow(MOST_VALUE_BYTES + 1, (room) => {
       const length = readAllInto(descriptorOf(fds, fd), room, "the value")
-      return { version: this.#vault.put(subject(), name, room.subarray(0, length), options) }
+      return this.#vault.put(subject(), name, room.subarray(0, length), options)
     })
+    if (echo === undefined) return { version }
+    return { version, echo: this.#vault.echo(name, version, Buffer.from(echo, "hex")).toString("hex") }
   }
 
   #get({ params: { name, version, fd, proof }, fds, isOwner, subject }: Call<VaultParams<"get">>): object {

@@ -1,0 +1,197 @@
+/** The work of `clawfs migrate`: which action, and what it needs. */
+import { once } from "node:events"
+import { setTimeout as sleep } from "node:timers/promises"
+import { apply } from "../../migrate/apply.ts"
+import { findMasterKey } from "../../migrate/master-key.ts"
+import { openSource, type OpenSource } from "../../migrate/open.ts"
+import { plan } from "../../migrate/plan.ts"
+import { hasPassword, readUrl } from "../../migrate/postgres/url.ts"
+import { forget, rollback } from "../../migrate/rollback.ts"
+import { RUNS, Run, checkRunName, runNameOf } from "../../migrate/run.ts"
+import { Secrets } from "../../migrate/secrets/transfer.ts"
+import { verify } from "../../migrate/verify.ts"
+import { readOwn } from "../../../keyring/key-file.ts"
+import { wipe } from "../../../keyring/secret.ts"
+import { Fault } from "../../core/fault.ts"
+import { unknownAction } from "../action.ts"
+import { UsageError } from "../command.ts"
+import { MIGRATE_ACTIONS, type MigrateInvocation } from "../commands/migrate.ts"
+import { ExitCode } from "../exit-code.ts"
+import { mountHere } from "../mount-here.ts"
+import { seconds } from "../numbers.ts"
+import { ProgressLine } from "../progress.ts"
+import { vaultDirectory } from "../vault/place.ts"
+import { vaultStore } from "../vault/secret-store.ts"
+import { showApplied, showPlan, showRolledBack, showRun, showVerified } from "./migrate-show.ts"
+import { listNames } from "./migrate-runs.ts"
+
+type Action = (typeof MIGRATE_ACTIONS)[number]
+
+/** How often the database is asked whether it has changed. */
+const DEFAULT_SECONDS = 5
+const MOST_SECONDS = 86_400
+const NEEDS_URL: readonly Action[] = ["postgres", "plan", "verify"]
+
+export async function runMigrate(invocation: MigrateInvocation): Promise<ExitCode> {
+  const { operands, values } = invocation
+  const [name = "", what] = operands
+  if (!(MIGRATE_ACTIONS as readonly string[]).includes(name))
+    throw unknownAction("migrate", name, MIGRATE_ACTIONS)
+  const action = name as Action
+  if (action !== "postgres" && (values.follow ?? values.every) !== undefined)
+    throw new UsageError("migrate: --follow and --every are for postgres")
+  if (what === undefined && action !== "status")
+    throw new UsageError(`migrate ${name}: ${NEEDS_URL.includes(action) ? "URL" : "RUN"} is missing`)
+  if (action === "rollback") return takeBack(invocation, what ?? "")
+  if (action === "status") return status(invocation, what)
+  const masterKey = findMasterKey({
+    ...{ file: values["master-key-file"], home: values["ironclaw-home"], environment: process.env },
+  })
+  try {
+    if (values.follow === true) return await follow(invocation, what ?? "", masterKey)
+    await using source = await opened(invocation, what ?? "", masterKey)
+    return await withSource(action, invocation, source, masterKey)
+  } finally {
+    if (masterKey !== undefined) wipe(masterKey)
+  }
+}
+
+/** Migrates again whenever the database has changed, until a signal comes; then once more, and verifies. */
+async function follow(
+  invocation: MigrateInvocation,
+  url: string,
+  masterKey: Buffer | undefined,
+): Promise<ExitCode> {
+  const every = seconds("migrate", "--every", invocation.values.every, MOST_SECONDS) ?? DEFAULT_SECONDS
+  const stop = new AbortController()
+  // A second signal ends the process as usual: it can be killed anywhere.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort())
+  let moment: string | undefined
+  while (!stop.signal.aborted) {
+    await using source = await opened(invocation, url, masterKey)
+    if (source.moment !== moment) await withSource("postgres", invocation, source, masterKey)
+    moment = source.moment
+    await Promise.race([sleep(every * 1000, undefined, { ref: true }), aborted(stop.signal)])
+  }
+  invocation.terminal.note("the last pass, then everything is compared")
+  await using source = await opened(invocation, url, masterKey)
+  const code = await withSource("postgres", invocation, source, masterKey)
+  const verified = await withSource("verify", invocation, source, masterKey)
+  return code === ExitCode.OK ? verified : code
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, "abort")
+}
+
+async function opened(
+  { values, terminal }: MigrateInvocation,
+  url: string,
+  masterKey: Buffer | undefined,
+): Promise<OpenSource> {
+  const file = values["password-file"]
+  const password =
+    file === undefined
+      ? undefined
+      : readOwn(file, "password file")
+          .toString()
+          .replace(/\r?\n$/, "")
+  if (hasPassword(url))
+    terminal.note("the password in the URL can be seen by other users; PGPASSWORD or ~/.pgpass hides it")
+  const server = readUrl(url, process.env, password)
+  const given = values.run === undefined ? undefined : checkRunName(values.run)
+  return await openSource({
+    server,
+    schema: values.schema,
+    masterKey,
+    home: values["ironclaw-home"],
+    run: (identity) => given ?? runNameOf(identity),
+  })
+}
+
+async function withSource(
+  action: Action,
+  invocation: MigrateInvocation,
+  { source, run: name }: OpenSource,
+  masterKey: Buffer | undefined,
+): Promise<ExitCode> {
+  const { values, terminal } = invocation
+  using secrets = await Secrets.collect(source.secrets())
+  if (action === "plan") {
+    const planned = await plan(source, secrets, Date.now())
+    showPlan(planned, name, terminal, values.json === true)
+    return planned.secrets.lost.length === 0 ? ExitCode.OK : ExitCode.NO
+  }
+  if (values["skip-undecryptable"] !== true && action === "postgres")
+    secrets.requireAll(masterKey !== undefined)
+  const store = secrets.found.some(({ value }) => value !== undefined)
+    ? vaultStore(vaultDirectory(values.vault))
+    : undefined
+  // A vault that is locked or missing shows before anything is written.
+  store?.list()
+  using run = new Run(mountHere(values.mount).mountpoint, name)
+  const theirs = values.theirs === true
+  const started = performance.now()
+  using progress = new ProgressLine(terminal, action === "verify" ? "verifying" : "migrating")
+  const onProgress = (table: string, done: number, total: number): void =>
+    progress.show(rated(table, done, total, started), done, total)
+  const work = { source, run, secrets, store, masterKey, theirs, onProgress }
+  const strange = (await source.tables()).filter(({ disposition }) => disposition === "unknown")
+  const isStrange = values.strict === true && strange.length > 0
+  if (action === "verify") {
+    if (run.header() === undefined) throw noRun(name)
+    const verified = await verify(work)
+    progress.clear()
+    showVerified(verified, name, terminal, values.json === true)
+    return verified.losses.length === 0 && !isStrange ? ExitCode.OK : ExitCode.NO
+  }
+  const applied = await apply(work)
+  progress.clear()
+  const taken = (performance.now() - started) / 1000
+  showApplied(
+    applied,
+    { run: name, seconds: taken, strange: strange.map(({ table }) => table) },
+    terminal,
+    values.json === true,
+  )
+  return applied.losses.length === 0 && !isStrange ? ExitCode.OK : ExitCode.NO
+}
+
+/** What is being done, how fast, and how long it still takes. */
+function rated(table: string, done: number, total: number, started: number): string {
+  const seconds = (performance.now() - started) / 1000
+  const rate = done / Math.max(seconds, 0.001)
+  const left = rate > 0 ? Math.ceil(Math.max(0, total - done) / rate) : 0
+  return `${table}, ${Math.round(rate)} rows/s, ${left} s left`
+}
+
+function noRun(name: string): Fault {
+  return new Fault("not-found", `there is no run ${name}`, { hint: "clawfs migrate status lists them" })
+}
+
+function takeBack({ values, terminal }: MigrateInvocation, name: string): ExitCode {
+  using run = new Run(mountHere(values.mount).mountpoint, name)
+  if (run.header() === undefined) throw noRun(name)
+  const hasSecrets = [...run.ledger.lines()].some((line) => "secret" in line)
+  const done = rollback(run, hasSecrets ? vaultStore(vaultDirectory(values.vault)) : undefined)
+  if (done.kept.length === 0) forget(run)
+  showRolledBack(done, name, terminal, values.json === true)
+  return done.kept.length === 0 ? ExitCode.OK : ExitCode.NO
+}
+
+function status({ values, terminal }: MigrateInvocation, name: string | undefined): ExitCode {
+  const { mountpoint } = mountHere(values.mount)
+  const names = name === undefined ? listNames(mountpoint, RUNS) : [checkRunName(name)]
+  if (names.length === 0) terminal.note("nothing was migrated yet")
+  const shown = names.map((each) => {
+    using run = new Run(mountpoint, each)
+    const header = run.header()
+    if (header === undefined) throw noRun(each)
+    return showRun(run, header)
+  })
+  if (values.json === true) terminal.out(JSON.stringify(shown, undefined, 2))
+  else
+    for (const { run, source, files, secrets, conflicts } of shown)
+      terminal.out(`${run}  ${source}  ${files} files, ${secrets} secrets, ${conflicts} conflicts`)
+  return ExitCode.OK
+}

@@ -1,0 +1,151 @@
+/** Brings one item to its place: makes, updates or leaves it, and never takes away what somebody else wrote. */
+import type { FileLine } from "./ledger.ts"
+import { marked, shortHash } from "./names.ts"
+import type { Run } from "./run.ts"
+import type { Item } from "./source.ts"
+import { Displaced, Diverted, digestOf, type Digest } from "./target.ts"
+
+export type Outcome = "made" | "updated" | "unchanged" | "conflict"
+
+export interface Placing {
+  readonly outcome: Outcome
+  readonly path: string
+  readonly bytes: number
+  /** Of a conflict. */
+  readonly why?: string
+}
+
+/** `theirs`: the source's side wins over what a user wrote, which is kept in the run's directory. */
+export interface Options {
+  readonly theirs: boolean
+}
+
+const MOST_NAMES = 4
+
+export async function place(run: Run, item: Item, options: Options): Promise<Placing> {
+  const known = run.ledger.file(item.key)
+  try {
+    if (known !== undefined && known.state !== "conflict") return await again(run, item, known, options)
+    return await first(run, item, options)
+  } catch (thrown) {
+    if (!(thrown instanceof Diverted)) throw thrown
+    return conflict(run, item, item.path, thrown.message)
+  }
+}
+
+/** An item that was placed before. */
+async function again(run: Run, item: Item, known: FileLine, options: Options): Promise<Placing> {
+  const path = known.path.split("/")
+  const [wanted, there] = [await digestOf(item.content()), run.target.digest(path)]
+  const { bytes } = wanted
+  if (there?.sha256 === wanted.sha256) {
+    run.ledger.add({ ...known, ...wanted })
+    return { outcome: "unchanged", path: known.path, bytes }
+  }
+  if (there?.sha256 === known.sha256) return { ...(await write(run, item, path, "made")), outcome: "updated" }
+  if (options.theirs) return await replace(run, item, path, "updated")
+  return {
+    outcome: "conflict",
+    path: known.path,
+    bytes,
+    why: there === undefined ? "it was removed" : "it was edited",
+  }
+}
+
+async function first(run: Run, item: Item, options: Options): Promise<Placing> {
+  let path = item.path
+  for (let tries = 0; ; tries += 1) {
+    const isLast = tries >= MOST_NAMES
+    const stat = run.target.stat(path)
+    const owner = stat?.isFile() === true ? ownerOf(run, path) : undefined
+    if (stat === undefined || owner === item.key) {
+      const written = await attempt(run, item, path, isLast)
+      if (written !== undefined) return written
+      path = displaced(item)
+    } else if (isLast || (owner === undefined && !stat.isDirectory())) {
+      return await foreign(run, item, path, options)
+    } else {
+      // Another row has the name, or it is a directory: this one gets a name of its own.
+      path = stat.isDirectory() ? displaced(item) : duplicate(item)
+    }
+  }
+}
+
+/** Undefined where a directory on the way is a file. */
+async function attempt(
+  run: Run,
+  item: Item,
+  path: readonly string[],
+  isLast: boolean,
+): Promise<Placing | undefined> {
+  try {
+    return await write(run, item, path, "made")
+  } catch (thrown) {
+    if (!(thrown instanceof Displaced) || isLast) throw thrown
+    return undefined
+  }
+}
+
+/** The item of this run that a file is; undefined for what somebody else made. */
+function ownerOf(run: Run, path: readonly string[]): string | undefined {
+  if (run.target.attribute(path, "src.run") !== run.name) return undefined
+  return `${run.target.attribute(path, "src.table") ?? ""}/${run.target.attribute(path, "src.pk") ?? ""}`
+}
+
+async function foreign(run: Run, item: Item, path: readonly string[], options: Options): Promise<Placing> {
+  const [wanted, there] = [await digestOf(item.content()), run.target.digest(path)]
+  if (there?.sha256 === wanted.sha256) {
+    run.ledger.add({ key: item.key, path: path.join("/"), state: "same", ...wanted })
+    return { outcome: "unchanged", path: path.join("/"), bytes: wanted.bytes }
+  }
+  if (options.theirs && there !== undefined) return await replace(run, item, path, "made")
+  return conflict(run, item, path, "something else has its name")
+}
+
+function conflict(run: Run, item: Item, path: readonly string[], why: string): Placing {
+  const shown = path.join("/")
+  run.ledger.add({ key: item.key, path: shown, state: "conflict", sha256: "", bytes: 0 })
+  return { outcome: "conflict", path: shown, bytes: 0, why }
+}
+
+/** Where a file that the run took the place of is kept. */
+export function replacedPath(run: Run, path: readonly string[]): string[] {
+  return [...run.path, "replaced", shortHash(path.join("/"))]
+}
+
+async function replace(run: Run, item: Item, path: readonly string[], outcome: Outcome): Promise<Placing> {
+  if (run.target.stat(path) !== undefined) {
+    // The line comes first: a rollback must know what to put back.
+    run.ledger.add({ key: item.key, path: path.join("/"), state: "replaced", sha256: "", bytes: 0 })
+    run.target.move(path, replacedPath(run, path))
+  }
+  return { ...(await write(run, item, path, "replaced")), outcome }
+}
+
+async function write(
+  run: Run,
+  item: Item,
+  path: readonly string[],
+  state: "made" | "replaced",
+): Promise<Placing> {
+  const [, table = "", id = ""] = /^([^/]*)\/(.*)$/s.exec(item.key) ?? []
+  const { original } = item
+  const attributes = {
+    ...item.attributes,
+    ...{ "src.run": run.name, "src.table": table, "src.pk": id },
+    ...(original === undefined ? {} : { "src.path": original }),
+  }
+  const file = { path, mode: item.mode, modified: item.modified, attributes }
+  const digest: Digest = await run.target.write(file, item.content(), () => true)
+  run.ledger.add({ key: item.key, path: path.join("/"), state, ...digest })
+  return { outcome: "made", path: path.join("/"), bytes: digest.bytes }
+}
+
+function duplicate(item: Item): string[] {
+  const above = item.path.slice(0, -1)
+  return [...above, marked(item.path.at(-1) ?? "", `dup-${shortHash(item.key).slice(0, 8)}`)]
+}
+
+function displaced(item: Item): string[] {
+  return [...item.path.slice(0, 2), ".clawfs", "displaced", shortHash(item.key)]
+}

@@ -1,0 +1,35 @@
+/** What the parts of a source share. */
+import type { Catalog, Table } from "../postgres/catalog.ts"
+import { MOST_PATH_BYTES, encodePath, shortHash } from "../names.ts"
+import type { Session } from "../postgres/session.ts"
+
+export interface Context {
+  readonly session: Session
+  readonly catalog: Catalog
+  /** Name of the run: archives lie in `system/migrations/RUN`. */
+  readonly run: string
+  /** IronClaw's master key, as text; undefined: it was not found. */
+  readonly masterKey: Buffer | undefined
+}
+
+/** The table, if it is there with these columns. */
+export function tableWith({ catalog }: Context, name: string, needs: readonly string[]): Table | undefined {
+  const table = catalog.tables.get(name)
+  const has = (column: string): boolean => table?.columns.some((each) => each.name === column) === true
+  return needs.every(has) ? table : undefined
+}
+
+export function hasColumn(table: Table, name: string): boolean {
+  return table.columns.some((each) => each.name === name)
+}
+
+export function archivePath({ run }: Context, name: string): string[] {
+  return ["system", "migrations", run, "archive", name]
+}
+
+/** `path` below `base`; where that is too long for the system, a place that its hash names. */
+export function placeBelow(base: readonly string[], path: string): string[] {
+  const whole = [...base, ...encodePath(path)]
+  if (Buffer.byteLength(whole.join("/")) <= MOST_PATH_BYTES) return whole
+  return [...base, ".clawfs", "displaced", shortHash(path)]
+}

@@ -1,0 +1,128 @@
+/** The tables that a mapping describes (`tables.ts`), and the archive for all others. */
+import { encodeId } from "../names.ts"
+import type { Table } from "../postgres/catalog.ts"
+import { TableRows, type Reading, type Row } from "../postgres/table-rows.ts"
+import type { Item } from "../source.ts"
+import { archivePath, tableWith, type Context } from "./context.ts"
+import { JOINS, MAPPINGS, type LineFiles, type Mapping, type RowFiles } from "./tables.ts"
+
+export const LINE_END = Buffer.from("\n")
+const MODE = 0o644
+const PRIVATE_MODE = 0o600
+
+/** The table of a mapping; undefined where it, a column, or what it is joined with is missing. */
+export function mappedTable(context: Context, mapping: Mapping): Table | undefined {
+  const join = mapping.kind === "lines" ? mapping.join : undefined
+  if (
+    join !== undefined &&
+    tableWith(context, join, mapping.kind === "lines" ? (mapping.joinNeeds ?? []) : []) === undefined
+  )
+    return undefined
+  return tableWith(context, mapping.table, mapping.needs)
+}
+
+export async function* mappedItems(context: Context): AsyncGenerator<Item> {
+  for (const mapping of MAPPINGS) {
+    const table = mappedTable(context, mapping)
+    if (table === undefined) continue
+    if (mapping.kind === "files") yield* rowFiles(context, table, mapping)
+    else yield* lineFiles(context, table, mapping)
+  }
+}
+
+/** What identifies a row: its primary key, or where it lies. */
+export function keyOf(table: Table, row: Row, fallback: number): string {
+  const parts = table.primaryKey.map((name) => encodeId(row.word(name)))
+  return `${table.name}/${parts.length === 0 ? `row-${fallback}` : parts.join(",")}`
+}
+
+/** The order of the primary key, in bytes. */
+export function orderOf(context: Context, table: Table): string | undefined {
+  if (table.primaryKey.length === 0) return undefined
+  const texts = new Set(["text", "character varying", "character"])
+  return table.primaryKey
+    .map((name) => {
+      const type = table.columns.find((column) => column.name === name)?.type.replace(/\(.*/, "") ?? ""
+      return `t.${context.session.identifier(name)}${texts.has(type) ? ' COLLATE "C"' : ""}`
+    })
+    .join(", ")
+}
+
+async function* rowFiles(context: Context, table: Table, mapping: RowFiles): AsyncGenerator<Item> {
+  const order = orderOf(context, table)
+  const reading = order === undefined ? {} : { order }
+  let count = 0
+  for await (const row of new TableRows(context.session, table, reading).read()) {
+    yield {
+      ...{
+        key: keyOf(table, row, count),
+        table: table.name,
+        rows: 1,
+        mode: mapping.mode ?? MODE,
+        attributes: {},
+      },
+      path: mapping.path((column) => row.text(column)),
+      modified: mapping.modified === undefined ? undefined : row.text(mapping.modified),
+      content: async function* () {
+        yield* row.json()
+        yield LINE_END
+      },
+    }
+    count += 1
+  }
+}
+
+async function* lineFiles(context: Context, table: Table, mapping: LineFiles): AsyncGenerator<Item> {
+  const { session, catalog } = context
+  const { group, order } = mapping
+  const joined = mapping.join === undefined ? undefined : catalog.tables.get(mapping.join)
+  const join = joined === undefined ? "" : (JOINS[joined.name]?.(joined.sql) ?? "")
+  const keyed = group.map((sql, at) => `(${sql})::text AS k${at}`)
+  const by = group.length === 0 ? "" : `GROUP BY ${group.join(", ")}`
+  const sorted = group.length === 0 ? "" : `ORDER BY ${group.map((_, at) => `k${at} COLLATE "C"`).join(", ")}`
+  const counts = `SELECT ${[...keyed, "count(*)::text AS n"].join(", ")} FROM ${table.sql} t ${join} ${by}`
+  for await (const values of session.rows(`SELECT * FROM (${counts}) g ${sorted}`)) {
+    const rows = Number(values.at(-1))
+    if (rows === 0) continue
+    const keys = values.slice(0, -1)
+    const conditions = keys.map((value, at) => {
+      const sql = group[at] ?? ""
+      return value === null ? `(${sql}) IS NULL` : `${sql} = ${session.literal(value)}`
+    })
+    const reading: Reading = {
+      join,
+      order,
+      ...(keys.length === 0 ? {} : { where: conditions.join(" AND ") }),
+    }
+    yield {
+      key: `${table.name}/${keys.map((value) => (value === null ? "" : encodeId(value))).join(",") || "all"}`,
+      ...{ table: table.name, rows, mode: mapping.mode ?? MODE, attributes: {} },
+      path: mapping.path(keys.map((value) => value ?? undefined)),
+      content: () => lines(context, table, reading),
+    }
+  }
+}
+
+async function* lines(context: Context, table: Table, reading: Reading): AsyncGenerator<Buffer> {
+  for await (const row of new TableRows(context.session, table, reading).read()) {
+    yield* row.json()
+    yield LINE_END
+  }
+}
+
+/** A table as it is: JSON lines, for its owner alone, as nobody knows what is in it. */
+export async function archiveItem(context: Context, table: Table): Promise<Item> {
+  const [[count] = []] = await context.session.query(`SELECT count(*)::text FROM ${table.sql} t`)
+  const order = orderOf(context, table) ?? "t.ctid"
+  return {
+    ...{
+      key: `${table.name}/archive`,
+      table: table.name,
+      rows: Number(count),
+      mode: PRIVATE_MODE,
+      attributes: {},
+    },
+    path: archivePath(context, `${encodeId(table.name)}.jsonl`),
+    content: () => lines(context, table, { order }),
+  }
+}

@@ -1,0 +1,75 @@
+/** Migrations within the test's process, into any directory whose filesystem has extended attributes. */
+import { createHmac } from "node:crypto"
+import { apply, type Applied } from "../../../clawfs/migrate/apply.ts"
+import { openSource } from "../../../clawfs/migrate/open.ts"
+import { plan, type Plan } from "../../../clawfs/migrate/plan.ts"
+import { readUrl } from "../../../clawfs/migrate/postgres/url.ts"
+import { Run } from "../../../clawfs/migrate/run.ts"
+import { Secrets, type Kept, type SecretStore } from "../../../clawfs/migrate/secrets/transfer.ts"
+import { verify, type Verified } from "../../../clawfs/migrate/verify.ts"
+import { MASTER_KEY } from "./crypto.ts"
+
+/** A vault in memory. */
+export class MemoryStore implements SecretStore {
+  readonly kept = new Map<string, Kept & { readonly value: Buffer; readonly expires: number }>()
+
+  list(): ReadonlyMap<string, Kept> {
+    return this.kept
+  }
+  put(
+    name: string,
+    value: Buffer,
+    { description, expires }: { description: string; expires: number },
+    key: Buffer,
+  ): { version: number; echo: Buffer } {
+    const version = (this.kept.get(name)?.latest ?? 0) + 1
+    this.kept.set(name, { latest: version, description, value: Buffer.from(value), expires })
+    return { version, echo: createHmac("sha256", key).update(value).digest() }
+  }
+  remove(name: string): void {
+    this.kept.delete(name)
+  }
+}
+
+export interface Migration {
+  readonly url: string
+  readonly directory: string
+  readonly store?: SecretStore
+  readonly theirs?: boolean
+  /** IronClaw's own directory. */
+  readonly home?: string
+}
+
+const NAME = "test"
+
+export function migrate(migration: Migration): Promise<Applied> {
+  return withSource(migration, (work) => apply(work))
+}
+
+export function compare(migration: Migration): Promise<Verified> {
+  return withSource(migration, (work) => verify(work))
+}
+
+export function planOf(migration: Migration): Promise<Plan> {
+  return withSource(migration, ({ source, secrets }) => plan(source, secrets, Date.parse("2026-06-01")))
+}
+
+async function withSource<T>(
+  { url, directory, store = new MemoryStore(), theirs = false, home }: Migration,
+  work: (work: Parameters<typeof apply>[0]) => Promise<T>,
+): Promise<T> {
+  const masterKey = Buffer.from(MASTER_KEY)
+  const server = readUrl(url, {})
+  await using open = await openSource({ server, schema: undefined, masterKey, run: () => NAME, home })
+  using secrets = await Secrets.collect(open.source.secrets())
+  using run = new Run(directory, open.run)
+  return await work({
+    source: open.source,
+    run,
+    secrets,
+    store,
+    masterKey,
+    theirs,
+    onProgress: () => undefined,
+  })
+}
