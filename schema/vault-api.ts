@@ -23,6 +23,11 @@ const metadata = {
 }
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 
+const signKind = z.enum(["ed25519", "ecdsa-p256", "hmac-sha256", "jwt", "aws-sigv4", "ssh", "sshsig"])
+/** REGION/SERVICE */
+const word = z.string().regex(/^[a-z0-9*-]{1,63}\/[a-z0-9*-]{1,63}$/)
+const awsWord = z.string().regex(/^[a-z0-9-]{1,63}$/)
+
 export const VAULT_PARAMS = {
   status: z.strictObject({}),
   lock: z.strictObject({}),
@@ -48,11 +53,19 @@ export const VAULT_PARAMS = {
   grant: z.strictObject({
     proof: person,
     name,
-    verb: z.enum(["exec", "reveal"]),
+    verb: z.enum(["exec", "sign", "reveal"]),
     uid: number.optional(),
     caller: hash.optional(),
     program: hash.optional(),
     args: z.array(z.string().max(4096)).max(64).optional(),
+    sign: z
+      .strictObject({
+        kinds: z.array(signKind).min(1).max(16).optional(),
+        scopes: z.array(word).min(1).max(64).optional(),
+        audience: z.array(z.string().min(1).max(255)).min(1).max(64).optional(),
+        lifetime: number.optional(),
+      })
+      .optional(),
     uses: number.optional(),
     until: number,
   }),
@@ -77,6 +90,31 @@ export const VAULT_PARAMS = {
     stderr: descriptor,
   }),
   revoke: z.strictObject({ id: number }),
+  generate: z.strictObject({ name, kind: z.enum(["ed25519", "ecdsa-p256"]), ...metadata }),
+  sign: z.strictObject({
+    name,
+    kind: signKind,
+    /** What is signed: bytes, or the claims of a token. */
+    fd: descriptor,
+    algorithm: z.enum(["HS256", "ES256", "EdDSA"]).optional(),
+    keyId: z.string().max(255).optional(),
+    aws: z
+      .strictObject({
+        method: z.string().regex(/^[A-Z]{1,16}$/),
+        url: z.string().max(8192),
+        headers: z.record(z.string().max(255), z.string().max(4096)).optional(),
+        payloadHash: z
+          .string()
+          .regex(/^([0-9a-f]{64}|UNSIGNED-PAYLOAD)$/)
+          .optional(),
+        region: awsWord,
+        service: awsWord,
+      })
+      .optional(),
+    /** ssh, sshsig: the key that is asked for, as SSH writes it, base64. */
+    publicKey: z.string().max(1024).optional(),
+  }),
+  "public-key": z.strictObject({ name }),
 } as const
 
 export type VaultMethod = keyof typeof VAULT_PARAMS

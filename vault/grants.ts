@@ -8,9 +8,29 @@ import { bound } from "./bound.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
 
-/** exec: a program gets the value, its output is watched · reveal: the value itself is given out */
-export const VERBS = ["exec", "reveal"] as const
-export type Verb = (typeof VERBS)[number]
+/** exec: a program gets the value, its output is watched · sign: the vault signs with it · reveal: the value itself is given out */
+export type Verb = "exec" | "sign" | "reveal"
+
+/** What may be signed; every part that is given limits. */
+export interface SignLimits {
+  /** Of `SIGN_KINDS` (`sign/kinds.ts`). */
+  readonly kinds?: readonly string[] | undefined
+  /** aws-sigv4: these REGION/SERVICE, where * stands for any. */
+  readonly scopes?: readonly string[] | undefined
+  /** jwt: `aud` names one of these, and nobody else. */
+  readonly audience?: readonly string[] | undefined
+  /** jwt: `exp` is given, and at most so many seconds away. */
+  readonly lifetime?: number | undefined
+}
+
+/** What is to be signed, as far as it can be limited. */
+export interface SignUse {
+  readonly kind: string
+  readonly scope?: string
+  readonly audience?: readonly string[]
+  /** Seconds from now. */
+  readonly lifetime?: number | undefined
+}
 
 export interface Grant {
   /** The secret's id, hexadecimal. */
@@ -24,6 +44,7 @@ export interface Grant {
   readonly program?: string | undefined
   /** exec: its arguments must begin with these. */
   readonly args?: readonly string[] | undefined
+  readonly sign?: SignLimits | undefined
   /** Uses left; undefined: no limit. */
   readonly uses?: number | undefined
   /** Milliseconds since 1970; 0: for ever. */
@@ -41,6 +62,7 @@ export interface Use {
   readonly subject: Subject
   readonly program?: string | undefined
   readonly args?: readonly string[] | undefined
+  readonly sign?: SignUse | undefined
 }
 
 export class Grants {
@@ -79,14 +101,19 @@ export class Grants {
     return of.length
   }
 
+  /** A grant that allows the use. Throws `Fault("denied")` where none does. */
+  find(keys: VaultKeys, use: Use, now: number): GrantEntry {
+    const grant = this.all(keys).find((each) => allows(each, use, now))
+    if (grant === undefined) throw new Fault("denied", "no grant allows this")
+    return grant
+  }
+
   /**
    * Finds a grant that allows the use, and takes one use off it; the caller is in a transaction. Throws `Fault("denied")`,
    * which does not say what is missing.
    */
   take(keys: VaultKeys, use: Use, now: number): number {
-    const grant = this.all(keys).find((each) => allows(each, use, now))
-    if (grant === undefined) throw new Fault("denied", "no grant allows this")
-    const { id, ...rest } = grant
+    const { id, ...rest } = this.find(keys, use, now)
     if (rest.uses !== undefined) this.#set.run(seal(keys, id, { ...rest, uses: rest.uses - 1 }), id)
     return id
   }
@@ -98,7 +125,7 @@ export class Grants {
 }
 
 export function allows(grant: Grant, use: Use, now: number): boolean {
-  const { secret, verb, uid, caller, program, args, uses, until } = grant
+  const { secret, verb, uid, caller, program, args, sign, uses, until } = grant
   return (
     secret === use.secret.toString("hex") &&
     verb === use.verb &&
@@ -106,8 +133,33 @@ export function allows(grant: Grant, use: Use, now: number): boolean {
     (caller === undefined || caller === use.subject.hash) &&
     (program === undefined || program === use.program) &&
     (args === undefined || args.every((arg, at) => use.args?.[at] === arg)) &&
+    (sign === undefined || allowsSigning(sign, use.sign)) &&
     (uses === undefined || uses > 0) &&
     (until === 0 || now < until)
+  )
+}
+
+function allowsSigning({ kinds, scopes, audience, lifetime }: SignLimits, use: SignUse | undefined): boolean {
+  if (use === undefined) return false
+  return (
+    (kinds === undefined || kinds.includes(use.kind)) &&
+    (scopes === undefined || scopes.some((scope) => isScope(scope, use.scope))) &&
+    (audience === undefined || isAmong(use.audience, audience)) &&
+    (lifetime === undefined || (use.lifetime !== undefined && use.lifetime <= lifetime))
+  )
+}
+
+/** Whether something is named, and nothing but what may be. */
+function isAmong(named: readonly string[] | undefined, allowed: readonly string[]): boolean {
+  return named !== undefined && named.length > 0 && named.every((each) => allowed.includes(each))
+}
+
+function isScope(allowed: string, scope: string | undefined): boolean {
+  const [wanted, asked] = [allowed.split("/"), scope?.split("/") ?? []]
+  return (
+    asked.length === 2 &&
+    wanted.length === 2 &&
+    wanted.every((part, at) => part === "*" || part === asked[at])
   )
 }
 

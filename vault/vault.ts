@@ -158,7 +158,16 @@ export class Vault implements Disposable {
   use<T>(
     subject: Subject,
     event: string,
-    { name, version }: { readonly name: string; readonly version?: number | undefined },
+    {
+      name,
+      version,
+      detail,
+    }: {
+      readonly name: string
+      readonly version?: number | undefined
+      /** More for the audit: neither values nor names. */
+      readonly detail?: Readonly<Record<string, unknown>>
+    },
     work: (value: Buffer) => T,
     allow?: (entry: SecretEntry) => void,
   ): T {
@@ -167,6 +176,7 @@ export class Vault implements Disposable {
         event,
         subject,
         (about) => {
+          if (detail !== undefined) about.detail = detail
           const entry = this.#present(name, about)
           allow?.(entry)
           if (isExpired(entry.metadata, Date.now()))

@@ -19,6 +19,7 @@ import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
 import { Runner, type Executed, type WithValue } from "./exec.ts"
 import { sealedCopy } from "./program.ts"
+import { Signer } from "./sign.ts"
 import { Proofs, withPerson } from "./proofs.ts"
 
 /** One request. */
@@ -37,7 +38,9 @@ export interface Call<P> {
 type Handlers = { readonly [M in VaultMethod]: (call: Call<VaultParams<M>>) => unknown }
 
 /** What everybody may ask; what is behind them is decided by grants. */
-export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>(["status", "get", "exec"])
+export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>([
+  ...["status", "get", "exec", "sign", "public-key"],
+] as VaultMethod[])
 
 /** Variables that say what code is loaded, or how the shell reads its script. */
 const RESERVED = /^(LD_.*|PATH|IFS|ENV|BASH_.*|SHELLOPTS|PS4|NODE_OPTIONS|PYTHON.*|PERL.*|RUBY.*|GCONV_PATH)$/
@@ -50,6 +53,7 @@ export class Methods {
   readonly #grants: Grants
   readonly #proofs: Proofs
   readonly #runner: Runner
+  readonly #signer: Signer
   readonly #stop: () => void
   readonly #since = Date.now()
 
@@ -59,6 +63,7 @@ export class Methods {
     this.#grants = new Grants(db)
     this.#proofs = new Proofs(db, vault)
     this.#runner = new Runner(vault)
+    this.#signer = new Signer(vault, this.#grants)
     this.#stop = stop
   }
 
@@ -119,6 +124,13 @@ export class Methods {
     },
     grants: () => this.#listGrants(),
     exec: (call) => this.#exec(call),
+    generate: ({ params, subject }) => this.#signer.generate(params, subject()),
+    sign: ({ params, fds, isOwner, subject }) =>
+      concealing(isOwner, () =>
+        this.#signer.sign(params, descriptorOf(fds, params.fd), subject({ withHash: this.#asksForHash() })),
+      ),
+    "public-key": ({ params, isOwner, subject }) =>
+      concealing(isOwner, () => this.#signer.publicKey(params.name, subject(), isOwner)),
     revoke: ({ params: { id }, subject }) =>
       this.#vault.audited("revoke", subject(), (about) => {
         about.detail = { grant: id }
@@ -178,8 +190,8 @@ export class Methods {
     const allow = (id: Buffer): void => {
       if (!isProven) this.take(id, "reveal", asking)
     }
-    try {
-      return this.#vault.use(
+    return concealing(isOwner, () =>
+      this.#vault.use(
         asking,
         "get",
         { name, version },
@@ -188,10 +200,8 @@ export class Methods {
           return { bytes: value.length }
         },
         ({ id }) => allow(id),
-      )
-    } catch (thrown) {
-      throw isOwner ? thrown : concealed(thrown)
-    }
+      ),
+    )
   }
 
   /** Runs a program with secrets. The grant may name the program by its hash: then a sealed copy of it runs. */
@@ -305,6 +315,14 @@ function descriptorOf(fds: readonly number[], at: number): number {
 export function concealed(thrown: unknown): unknown {
   const tells = thrown instanceof Fault && (thrown.kind === "not-found" || thrown.kind === "denied")
   return tells ? new Fault("denied", NO_GRANT, { cause: thrown }) : thrown
+}
+
+function concealing<T>(isOwner: boolean, work: () => T): T {
+  try {
+    return work()
+  } catch (thrown) {
+    throw isOwner ? thrown : concealed(thrown)
+  }
 }
 
 /** A protector for people: nothing of what it protects. */

@@ -9,7 +9,7 @@ import { UsageError } from "../command.ts"
 import { ExitCode } from "../exit-code.ts"
 import { Attachments, callVault } from "../vault/client.ts"
 import { newPerson, pinOf, presentPerson } from "../vault/people.ts"
-import { moment, shownTime, wholeNumber } from "../vault/times.ts"
+import { duration, moment, shownTime, wholeNumber } from "../vault/times.ts"
 import { pcrsOf, protectorLine } from "./vault-life.ts"
 import type { VaultAction } from "../vault/action.ts"
 
@@ -137,14 +137,19 @@ function programHash(option: string, path: string): string {
 
 export function grant({ directory, values, operands, terminal }: VaultAction): ExitCode {
   const { verb, uid, caller, program, args, uses, until } = values
-  if (verb !== "reveal" && verb !== "exec") throw new UsageError("vault grant: --verb takes exec or reveal")
-  if (verb === "reveal" && (program ?? args) !== undefined)
+  if (verb !== "reveal" && verb !== "exec" && verb !== "sign")
+    throw new UsageError("vault grant: --verb takes exec, sign or reveal")
+  if (verb !== "exec" && (program ?? args) !== undefined)
     throw new UsageError("vault grant: --program and --args are for --verb exec")
+  const sign = signLimits(values)
+  if (verb !== "sign" && sign !== undefined)
+    throw new UsageError("vault grant: --as, --scope, --audience and --lifetime are for --verb sign")
   const limits = {
     ...(uid === undefined ? {} : { uid: wholeNumber("--uid", uid, 2 ** 32 - 2) }),
     ...(caller === undefined ? {} : { caller: programHash("--caller", caller) }),
     ...(program === undefined ? {} : { program: programHash("--program", program) }),
     ...(args === undefined ? {} : { args: args.split(" ").filter((word) => word !== "") }),
+    ...(sign === undefined ? {} : { sign }),
     ...(uses === undefined ? {} : { uses: wholeNumber("--uses", uses, 1e9) }),
     until: moment("--until", until ?? DAY, 1),
   }
@@ -156,6 +161,33 @@ export function grant({ directory, values, operands, terminal }: VaultAction): E
   return ExitCode.OK
 }
 
+interface SignLimits {
+  readonly kinds?: readonly string[]
+  readonly scopes?: readonly string[]
+  readonly audience?: readonly string[]
+  readonly lifetime?: number
+}
+
+/** What the options say of it; undefined when they say nothing. */
+function signLimits({ as, scope, audience, lifetime }: VaultAction["values"]): SignLimits | undefined {
+  if ((as ?? scope ?? audience ?? lifetime) === undefined) return undefined
+  return {
+    ...(as === undefined ? {} : { kinds: as.split(",") }),
+    ...(scope === undefined ? {} : { scopes: scope.split(",") }),
+    ...(audience === undefined ? {} : { audience: audience.split(",") }),
+    ...(lifetime === undefined ? {} : { lifetime: duration("--lifetime", lifetime) }),
+  }
+}
+
+function shownLimits({ kinds, scopes, audience, lifetime }: SignLimits): string[] {
+  return [
+    ...(kinds === undefined ? [] : [kinds.join(" or ")]),
+    ...(scopes === undefined ? [] : [`for ${scopes.join(" or ")}`]),
+    ...(audience === undefined ? [] : [`to ${audience.join(" or ")}`]),
+    ...(lifetime === undefined ? [] : [`at most ${lifetime} s`]),
+  ]
+}
+
 interface ShownGrant {
   readonly id: number
   readonly name: string
@@ -164,6 +196,7 @@ interface ShownGrant {
   readonly caller?: string
   readonly program?: string
   readonly args?: readonly string[]
+  readonly sign?: SignLimits
   readonly uses?: number
   readonly until: number
 }
@@ -176,12 +209,13 @@ export function grants({ directory, values, terminal }: VaultAction): ExitCode {
   return ExitCode.OK
 }
 
-function grantLine({ id, name, verb, uid, caller, program, args, uses, until }: ShownGrant): string {
+function grantLine({ id, name, verb, uid, caller, program, args, sign, uses, until }: ShownGrant): string {
   const limits = [
     uid === undefined ? "any user" : `uid ${uid}`,
     ...(caller === undefined ? [] : [`caller ${caller.slice(0, 12)}`]),
     ...(program === undefined ? [] : [`program ${program.slice(0, 12)}`]),
     ...(args === undefined ? [] : [`arguments ${args.join(" ")} ...`]),
+    ...(sign === undefined ? [] : shownLimits(sign)),
     ...(uses === undefined ? [] : [`${uses} uses left`]),
     until === 0 ? "for ever" : `until ${shownTime(until)}`,
   ]
