@@ -3,6 +3,7 @@
  * descriptors that are passed along.
  */
 import { z } from "zod"
+import { Endpoint } from "./endpoint.ts"
 
 export const VAULT_SOCKET = "vault.sock"
 
@@ -27,6 +28,18 @@ const signKind = z.enum(["ed25519", "ecdsa-p256", "hmac-sha256", "jwt", "aws-sig
 /** REGION/SERVICE */
 const word = z.string().regex(/^[a-z0-9*-]{1,63}\/[a-z0-9*-]{1,63}$/)
 const awsWord = z.string().regex(/^[a-z0-9-]{1,63}$/)
+
+/** What the proxy is asked for, by whom. */
+const wanted = {
+  subject: z.strictObject({
+    ...{ uid: number, pid: number, program: z.string().max(4096).optional() },
+    hash: hash.optional(),
+  }),
+  provider: z.string().max(8192).optional(),
+  host: z.string().max(300).optional(),
+  method: z.string().max(16),
+  path: z.string().max(8192),
+}
 
 export const VAULT_PARAMS = {
   status: z.strictObject({}),
@@ -53,7 +66,7 @@ export const VAULT_PARAMS = {
   grant: z.strictObject({
     proof: person,
     name,
-    verb: z.enum(["exec", "sign", "reveal"]),
+    verb: z.enum(["exec", "inject", "sign", "reveal"]),
     uid: number.optional(),
     caller: hash.optional(),
     program: hash.optional(),
@@ -66,6 +79,7 @@ export const VAULT_PARAMS = {
         lifetime: number.optional(),
       })
       .optional(),
+    endpoint: Endpoint.optional(),
     uses: number.optional(),
     until: number,
   }),
@@ -115,6 +129,14 @@ export const VAULT_PARAMS = {
     publicKey: z.string().max(1024).optional(),
   }),
   "public-key": z.strictObject({ name }),
+  "proxy.start": z.strictObject({ port: number.max(65_535).optional() }),
+  "proxy.stop": z.strictObject({}),
+  "proxy.token": z.strictObject({}),
+  // For the proxy's process alone.
+  "inject.look": z.strictObject({ token: z.string().max(255).optional() }),
+  "inject.plan": z.strictObject(wanted),
+  inject: z.strictObject({ ...wanted, grant: number, address: z.string().max(64), fd: descriptor }),
+  "inject.leak": z.strictObject({ ...wanted, grant: number, count: number }),
 } as const
 
 export type VaultMethod = keyof typeof VAULT_PARAMS

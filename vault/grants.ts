@@ -1,5 +1,6 @@
 /** Grants: who may use which secret for what, how often and until when. Encrypted and bound to the vault and their number. */
 import { Fault } from "../clawfs/core/fault.ts"
+import type { EndpointText } from "../schema/endpoint.ts"
 import type { Query } from "../clawfs/store/database.ts"
 import { BLOB_OVERHEAD } from "../keyring/primitives.ts"
 import { newSecret } from "../keyring/secret.ts"
@@ -8,8 +9,8 @@ import { bound } from "./bound.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
 
-/** exec: a program gets the value, its output is watched · sign: the vault signs with it · reveal: the value itself is given out */
-export type Verb = "exec" | "sign" | "reveal"
+/** exec: a program gets the value, its output is watched · inject: the proxy puts it into requests · sign: the vault signs with it · reveal: the value itself is given out */
+export type Verb = "exec" | "inject" | "sign" | "reveal"
 
 /** What may be signed; every part that is given limits. */
 export interface SignLimits {
@@ -45,6 +46,8 @@ export interface Grant {
   /** exec: its arguments must begin with these. */
   readonly args?: readonly string[] | undefined
   readonly sign?: SignLimits | undefined
+  /** inject: where to. */
+  readonly endpoint?: EndpointText | undefined
   /** Uses left; undefined: no limit. */
   readonly uses?: number | undefined
   /** Milliseconds since 1970; 0: for ever. */
@@ -113,9 +116,17 @@ export class Grants {
    * which does not say what is missing.
    */
   take(keys: VaultKeys, use: Use, now: number): number {
-    const { id, ...rest } = this.find(keys, use, now)
-    if (rest.uses !== undefined) this.#set.run(seal(keys, id, { ...rest, uses: rest.uses - 1 }), id)
+    const { id } = this.find(keys, use, now)
+    this.spend(keys, id)
     return id
+  }
+
+  /** Takes one use off a grant; the caller is in a transaction. */
+  spend(keys: VaultKeys, id: number): void {
+    const grant = this.all(keys).find((each) => each.id === id)
+    if (grant?.uses === undefined) return
+    const { id: _, ...rest } = grant
+    this.#set.run(seal(keys, id, { ...rest, uses: grant.uses - 1 }), id)
   }
 
   /** Everything under the next root key; the caller is in a transaction. */
@@ -124,18 +135,26 @@ export class Grants {
   }
 }
 
-export function allows(grant: Grant, use: Use, now: number): boolean {
-  const { secret, verb, uid, caller, program, args, sign, uses, until } = grant
+/** Whether a grant is for this verb and who asks, and neither used up nor over. */
+export function allowsSubject(grant: Grant, asked: Verb, subject: Subject, now: number): boolean {
+  const { verb, uid, caller, uses, until } = grant
   return (
-    secret === use.secret.toString("hex") &&
-    verb === use.verb &&
-    (uid === undefined || uid === use.subject.uid) &&
-    (caller === undefined || caller === use.subject.hash) &&
-    (program === undefined || program === use.program) &&
-    (args === undefined || args.every((arg, at) => use.args?.[at] === arg)) &&
-    (sign === undefined || allowsSigning(sign, use.sign)) &&
+    verb === asked &&
+    (uid === undefined || uid === subject.uid) &&
+    (caller === undefined || caller === subject.hash) &&
     (uses === undefined || uses > 0) &&
     (until === 0 || now < until)
+  )
+}
+
+export function allows(grant: Grant, use: Use, now: number): boolean {
+  const { secret, program, args, sign } = grant
+  return (
+    secret === use.secret.toString("hex") &&
+    allowsSubject(grant, use.verb, use.subject, now) &&
+    (program === undefined || program === use.program) &&
+    (args === undefined || args.every((arg, at) => use.args?.[at] === arg)) &&
+    (sign === undefined || allowsSigning(sign, use.sign))
   )
 }
 

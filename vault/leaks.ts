@@ -192,3 +192,13 @@ export class LeakFilter {
     return passed
   }
 }
+
+/** A text without the leaks in it. */
+export function redacted(
+  scanner: LeakScanner,
+  text: string,
+): { readonly text: string; readonly count: number } {
+  const filter = new LeakFilter(scanner)
+  const clean = Buffer.concat([filter.push(Buffer.from(text, "latin1")), filter.end()]).toString("latin1")
+  return { text: clean, count: filter.count }
+}

@@ -212,6 +212,12 @@ export class Vault implements Disposable {
     return this.#secrets.find(this.#keys, name)
   }
 
+  /** Of a secret that is in use. */
+  nameOf(id: string): string | undefined {
+    const metadata = this.#secrets.byId(this.#keys, Buffer.from(id, "hex"))?.metadata
+    return metadata?.removed === 0 ? metadata.name : undefined
+  }
+
   history(name: string): VersionInfo[] {
     return this.#versions.list(this.#present(name, {}).id)
   }

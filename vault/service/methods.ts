@@ -11,6 +11,7 @@ import { readTpmFixed } from "../../keyring/tpm-protector.ts"
 import type { PersonText, VaultMethod, VaultParams } from "../../schema/vault-api.ts"
 import type { Subject } from "../audit.ts"
 import type { VaultDatabase } from "../database.ts"
+import type { ProxyReport } from "../proxy/order.ts"
 import { Grants, type Verb } from "../grants.ts"
 import { dueAt } from "../metadata.ts"
 import type { ProtectorRow } from "../protectors.ts"
@@ -18,6 +19,8 @@ import { readState } from "../state.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
 import { Runner, type Executed, type WithValue } from "./exec.ts"
+import { Injector, checkEndpoint } from "./inject.ts"
+import { ProxyProcess } from "./proxy-process.ts"
 import { sealedCopy } from "./program.ts"
 import { Signer } from "./sign.ts"
 import { Proofs, withPerson } from "./proofs.ts"
@@ -39,7 +42,7 @@ type Handlers = { readonly [M in VaultMethod]: (call: Call<VaultParams<M>>) => u
 
 /** What everybody may ask; what is behind them is decided by grants. */
 export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>([
-  ...["status", "get", "exec", "sign", "public-key"],
+  ...["status", "get", "exec", "sign", "public-key", "proxy.token"],
 ] as VaultMethod[])
 
 /** Variables that say what code is loaded, or how the shell reads its script. */
@@ -54,16 +57,21 @@ export class Methods {
   readonly #proofs: Proofs
   readonly #runner: Runner
   readonly #signer: Signer
+  readonly #injector: Injector
+  readonly #proxy = new ProxyProcess()
+  readonly #directory: string
   readonly #stop: () => void
   readonly #since = Date.now()
 
-  constructor(db: VaultDatabase, vault: Vault, stop: () => void) {
+  constructor(db: VaultDatabase, vault: Vault, stop: () => void, directory = "") {
     this.#db = db
     this.#vault = vault
     this.#grants = new Grants(db)
     this.#proofs = new Proofs(db, vault)
     this.#runner = new Runner(vault)
     this.#signer = new Signer(vault, this.#grants)
+    this.#injector = new Injector(vault, this.#grants)
+    this.#directory = directory
     this.#stop = stop
   }
 
@@ -110,6 +118,9 @@ export class Methods {
       this.#vault.removeProtector(subject(), number)
     },
     grant: ({ params: { proof, name, ...grant }, fds, subject }) => {
+      if ((grant.verb === "inject") !== (grant.endpoint !== undefined))
+        throw new Fault("invalid", "an endpoint belongs to a grant to inject, and only there")
+      if (grant.endpoint !== undefined) checkEndpoint(grant.endpoint)
       this.#prove(proof, fds)
       return this.#vault.audited("grant", subject(), (about) => {
         const entry = this.#vault.find(name)
@@ -131,6 +142,39 @@ export class Methods {
       ),
     "public-key": ({ params, isOwner, subject }) =>
       concealing(isOwner, () => this.#signer.publicKey(params.name, subject(), isOwner)),
+    "proxy.start": ({ params: { port }, subject }) => {
+      this.#vault.audited("proxy-start", subject(), (about) => void (about.detail = { port }))
+      return this.#proxy.start({ directory: this.#directory, port })
+    },
+    "proxy.stop": async ({ subject }) => {
+      this.#vault.audited("proxy-stop", subject(), () => undefined)
+      await this.#proxy.stop()
+    },
+    "proxy.token": ({ subject }) => ({
+      token: this.#injector.newToken(subject().uid),
+      ...this.#whereProxyIs(),
+    }),
+    "inject.look": ({ params: { token }, subject }) => {
+      this.#requireProxy(subject())
+      const uid = token === undefined ? undefined : this.#injector.uidOf(token)
+      return { asksForHash: this.#asksForHash(), ...(uid === undefined ? {} : { uid }) }
+    },
+    "inject.plan": ({ params, subject }) => {
+      this.#requireProxy(subject())
+      return this.#injector.plan(params)
+    },
+    inject: ({ params: { grant, address, fd, ...wanted }, fds, subject }) => {
+      this.#requireProxy(subject())
+      const out = descriptorOf(fds, fd)
+      return this.#injector.use(wanted, { grant, address }, (value, version) => {
+        writeAllFrom(out, value, "the value")
+        return { bytes: value.length, version }
+      })
+    },
+    "inject.leak": ({ params: { grant, count, ...wanted }, subject }) => {
+      this.#requireProxy(subject())
+      this.#injector.leaked(wanted, grant, count)
+    },
     revoke: ({ params: { id }, subject }) =>
       this.#vault.audited("revoke", subject(), (about) => {
         about.detail = { grant: id }
@@ -147,6 +191,17 @@ export class Methods {
   /** The vault was used. */
   touch(): void {
     this.#vault.keys.held.touch()
+  }
+
+  /** The kernel says who connected, and this process's child can't have given its number to another while it lives. */
+  #requireProxy({ pid }: Subject): void {
+    if (pid !== this.#proxy.pid) throw new Fault("denied", "this is for the vault's own proxy")
+  }
+
+  #whereProxyIs(): Partial<ProxyReport> {
+    if (this.#proxy.where === undefined)
+      throw new Fault("not-found", "the proxy does not run", { hint: "clawfs vault proxy start" })
+    return this.#proxy.where
   }
 
   #prove(proof: PersonText, fds: readonly number[]): void {
@@ -255,8 +310,9 @@ export class Methods {
   }
 
   /** Programs that run with secrets end with the vault. */
-  stopPrograms(): void {
+  async stopPrograms(): Promise<void> {
     this.#runner.stop()
+    await this.#proxy.stop()
   }
 
   #asksForHash(): boolean {

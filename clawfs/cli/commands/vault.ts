@@ -60,7 +60,7 @@ const options = {
   verb: {
     type: "string",
     value: "VERB",
-    completes: ["exec", "sign", "reveal"],
+    completes: ["exec", "inject", "sign", "reveal"],
     help: "grant: what it allows",
   },
   uid: { type: "string", value: "UID", help: "grant: to the processes of this user; all unless given" },
@@ -90,6 +90,12 @@ const options = {
     help: "sign-with: of the signature; base64 unless given",
   },
   socket: { type: "string", value: "PATH", help: "ssh-agent: where it listens" },
+  endpoint: {
+    type: "string",
+    value: "FILE",
+    help: "grant inject: a JSON file that says where to, and where the secret stands in requests",
+  },
+  port: { type: "string", value: "N", help: "proxy start: listen on this port of the loopback too; 0: any" },
   uses: { type: "string", value: "N", help: "grant: so many times; without a limit unless given" },
   fd: {
     type: "string",
@@ -109,7 +115,7 @@ export type VaultInvocation = Invocation<typeof options>
 export const VAULT_ACTIONS = [
   ...["init", "status", "unlock", "lock", "put", "get", "describe", "list", "history", "rm", "destroy"],
   ...["rotate", "audit", "protector", "adopt", "grant", "grants", "revoke", "exec"],
-  ...["keygen", "public-key", "sign-with", "ssh-agent"],
+  ...["keygen", "public-key", "sign-with", "ssh-agent", "proxy"],
 ] as const
 
 export const vault = command({
@@ -148,6 +154,9 @@ locked. docs/VAULT.md has the whole picture.
   revoke N           takes one back
   exec -- PROGRAM    runs a program with secrets that grants allow it; its output passes a filter that
                      takes out values and their usual encodings. It sees the values, you do not
+  proxy start        an egress proxy: it puts secrets into requests that grants allow (--verb inject), which
+                     then go to their server by TLS; answers pass the filter
+  proxy token        a token for clients that connect to its port; proxy stop: ends it
   keygen NAME        makes a key that is never outside of the vault; prints its public part
   public-key NAME    that of a key in the vault, for authorized_keys
   sign-with NAME     signs what stdin says with a key or password that stays in the vault (--as): bytes,
@@ -173,6 +182,9 @@ clawfs vault get openai-api-key --passphrase-file ~/.pass | wc -c
 clawfs vault grant openai-api-key --verb reveal --uid 1001 --uses 1 --until 10m
 clawfs vault grant openai-api-key --verb exec --program /usr/bin/curl --uid 1001
 clawfs vault exec --env KEY=openai-api-key -- /usr/bin/curl https://example.org
+clawfs vault grant openai-api-key --verb inject --endpoint openai.json --uid 1001 --until 30d
+clawfs vault proxy start --port 8377
+curl --unix-socket /var/lib/clawfs-vault/proxy.sock http://vault/openai/models
 clawfs vault keygen deploy-key --as ed25519
 clawfs vault grant deploy-key --verb sign --as ssh --uid 1001 --until 7d
 clawfs vault ssh-agent deploy-key -- git push

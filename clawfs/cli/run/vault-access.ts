@@ -11,6 +11,7 @@ import { Attachments, callVault } from "../vault/client.ts"
 import { newPerson, pinOf, presentPerson } from "../vault/people.ts"
 import { duration, moment, shownTime, wholeNumber } from "../vault/times.ts"
 import { pcrsOf, protectorLine } from "./vault-life.ts"
+import { readEndpoint } from "./vault-proxy.ts"
 import type { VaultAction } from "../vault/action.ts"
 
 const DAY = "24h"
@@ -136,9 +137,11 @@ function programHash(option: string, path: string): string {
 }
 
 export function grant({ directory, values, operands, terminal }: VaultAction): ExitCode {
-  const { verb, uid, caller, program, args, uses, until } = values
-  if (verb !== "reveal" && verb !== "exec" && verb !== "sign")
-    throw new UsageError("vault grant: --verb takes exec, sign or reveal")
+  const { verb, uid, caller, program, args, uses, until, endpoint } = values
+  if (verb !== "reveal" && verb !== "exec" && verb !== "sign" && verb !== "inject")
+    throw new UsageError("vault grant: --verb takes exec, inject, sign or reveal")
+  if ((verb === "inject") !== (endpoint !== undefined))
+    throw new UsageError("vault grant: --verb inject needs --endpoint, and nothing else takes it")
   if (verb !== "exec" && (program ?? args) !== undefined)
     throw new UsageError("vault grant: --program and --args are for --verb exec")
   const sign = signLimits(values)
@@ -150,6 +153,7 @@ export function grant({ directory, values, operands, terminal }: VaultAction): E
     ...(program === undefined ? {} : { program: programHash("--program", program) }),
     ...(args === undefined ? {} : { args: args.split(" ").filter((word) => word !== "") }),
     ...(sign === undefined ? {} : { sign }),
+    ...(endpoint === undefined ? {} : { endpoint: readEndpoint(endpoint) }),
     ...(uses === undefined ? {} : { uses: wholeNumber("--uses", uses, 1e9) }),
     until: moment("--until", until ?? DAY, 1),
   }
@@ -197,6 +201,7 @@ interface ShownGrant {
   readonly program?: string
   readonly args?: readonly string[]
   readonly sign?: SignLimits
+  readonly endpoint?: { readonly provider_id: string; readonly base_url: string }
   readonly uses?: number
   readonly until: number
 }
@@ -209,13 +214,26 @@ export function grants({ directory, values, terminal }: VaultAction): ExitCode {
   return ExitCode.OK
 }
 
-function grantLine({ id, name, verb, uid, caller, program, args, sign, uses, until }: ShownGrant): string {
+function grantLine({
+  id,
+  name,
+  verb,
+  uid,
+  caller,
+  program,
+  args,
+  sign,
+  endpoint,
+  uses,
+  until,
+}: ShownGrant): string {
   const limits = [
     uid === undefined ? "any user" : `uid ${uid}`,
     ...(caller === undefined ? [] : [`caller ${caller.slice(0, 12)}`]),
     ...(program === undefined ? [] : [`program ${program.slice(0, 12)}`]),
     ...(args === undefined ? [] : [`arguments ${args.join(" ")} ...`]),
     ...(sign === undefined ? [] : shownLimits(sign)),
+    ...(endpoint === undefined ? [] : [`as ${endpoint.provider_id} to ${endpoint.base_url}`]),
     ...(uses === undefined ? [] : [`${uses} uses left`]),
     until === 0 ? "for ever" : `until ${shownTime(until)}`,
   ]
