@@ -44,7 +44,10 @@ const wanted = {
 export const VAULT_PARAMS = {
   status: z.strictObject({}),
   lock: z.strictObject({}),
-  put: z.strictObject({ name, fd: descriptor, must: z.enum(["exist", "be new"]).optional(), ...metadata }),
+  put: z.strictObject({
+    ...{ name, fd: descriptor, must: z.enum(["exist", "be new"]).optional() },
+    ...{ canary: z.literal(true).optional(), ...metadata },
+  }),
   describe: z.strictObject({ name, ...metadata }),
   get: z.strictObject({ name, version: number.optional(), fd: descriptor, proof: person.optional() }),
   list: z.strictObject({}),
@@ -103,7 +106,7 @@ export const VAULT_PARAMS = {
     stdout: descriptor,
     stderr: descriptor,
   }),
-  revoke: z.strictObject({ id: number }),
+  revoke: z.strictObject({ id: number, proof: person.optional() }),
   generate: z.strictObject({ name, kind: z.enum(["ed25519", "ecdsa-p256"]), ...metadata }),
   sign: z.strictObject({
     name,

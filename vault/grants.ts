@@ -11,6 +11,8 @@ import { damaged, type VaultKeys } from "./keys.ts"
 
 /** exec: a program gets the value, its output is watched · inject: the proxy puts it into requests · sign: the vault signs with it · reveal: the value itself is given out */
 export type Verb = "exec" | "inject" | "sign" | "reveal"
+/** No grant, but the end of all that a user has: he asked for a canary. */
+const FREEZE = "freeze"
 
 /** What may be signed; every part that is given limits. */
 export interface SignLimits {
@@ -36,7 +38,7 @@ export interface SignUse {
 export interface Grant {
   /** The secret's id, hexadecimal. */
   readonly secret: string
-  readonly verb: Verb
+  readonly verb: Verb | typeof FREEZE
   /** Whose processes; undefined: anybody's. */
   readonly uid?: number | undefined
   /** SHA-256 of the file that the asking process runs, hexadecimal; undefined: of every process. */
@@ -99,14 +101,30 @@ export class Grants {
 
   /** All that were given for a secret. Returns how many. */
   removeFor(keys: VaultKeys, secret: Buffer): number {
-    const of = this.all(keys).filter((grant) => grant.secret === secret.toString("hex"))
+    const of = this.all(keys).filter(
+      ({ secret: id, verb }) => id === secret.toString("hex") && verb !== FREEZE,
+    )
     for (const { id } of of) this.#delete.run(id)
     return of.length
   }
 
+  /** Ends all grants of a user, those for everybody too; false when that is so already. The caller is in a transaction. */
+  freeze(keys: VaultKeys, uid: number, canary: Buffer): boolean {
+    if (isFrozen(this.all(keys), { uid, pid: 0 })) return false
+    const secret = canary.toString("hex")
+    this.add(keys, { ...{ secret, verb: FREEZE, uid, until: 0, created: Date.now() } })
+    return true
+  }
+
+  /** Whether revoking it would give a user his grants back. */
+  isFreeze(keys: VaultKeys, id: number): boolean {
+    return this.all(keys).some((grant) => grant.id === id && grant.verb === FREEZE)
+  }
+
   /** A grant that allows the use. Throws `Fault("denied")` where none does. */
   find(keys: VaultKeys, use: Use, now: number): GrantEntry {
-    const grant = this.all(keys).find((each) => allows(each, use, now))
+    const all = this.all(keys)
+    const grant = isFrozen(all, use.subject) ? undefined : all.find((each) => allows(each, use, now))
     if (grant === undefined) throw new Fault("denied", "no grant allows this")
     return grant
   }
@@ -133,6 +151,10 @@ export class Grants {
   reseal(keys: VaultKeys, next: VaultKeys): void {
     for (const { id, ...grant } of this.all(keys)) this.#set.run(seal(next, id, grant), id)
   }
+}
+
+export function isFrozen(grants: readonly Grant[], { uid }: Subject): boolean {
+  return grants.some((grant) => grant.verb === FREEZE && grant.uid === uid)
 }
 
 /** Whether a grant is for this verb and who asks, and neither used up nor over. */

@@ -39,6 +39,8 @@ export interface PutOptions {
   readonly expires?: number | undefined
   readonly rotateDays?: number | undefined
   readonly keep?: number | undefined
+  /** A decoy from now on. */
+  readonly canary?: true | undefined
   /** It must be there already, or must not. */
   readonly must?: "exist" | "be new" | undefined
 }
@@ -400,7 +402,7 @@ function newMetadata(name: string, now: number): Metadata {
 }
 
 function withOptions(metadata: Metadata, options: PutOptions): Metadata {
-  const { description, tags, expires, rotateDays, keep } = options
+  const { description, tags, expires, rotateDays, keep, canary } = options
   return {
     ...metadata,
     description: checkDescription(description ?? metadata.description),
@@ -408,5 +410,6 @@ function withOptions(metadata: Metadata, options: PutOptions): Metadata {
     expires: expires ?? metadata.expires,
     rotateDays: rotateDays ?? metadata.rotateDays,
     keep: keep ?? metadata.keep,
+    ...(canary === undefined ? {} : { canary }),
   }
 }

@@ -130,6 +130,7 @@ export class ProxyServer {
     response.on("error", () => response.destroy())
     this.#inFlight += 1
     try {
+      if (request.httpVersion !== "1.1") throw new Fault("invalid", "the proxy speaks HTTP/1.1")
       if (request.headers.upgrade !== undefined) throw new Fault("invalid", "the proxy does not upgrade")
       if (this.#inFlight > MOST_IN_FLIGHT) throw new Fault("locked", "too many requests at a time")
       const { subject, tokenHeaders } = identify(request)

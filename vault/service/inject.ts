@@ -4,8 +4,9 @@
  */
 import { createHash, randomBytes } from "node:crypto"
 import { Fault } from "../../clawfs/core/fault.ts"
+import type { Subject } from "../audit.ts"
 import type { EndpointText } from "../../schema/endpoint.ts"
-import { allowsSubject, type GrantEntry, type Grants } from "../grants.ts"
+import { allowsSubject, isFrozen, type GrantEntry, type Grants } from "../grants.ts"
 import { baseOf, isListed, pathWithin } from "../proxy/base.ts"
 import type { Plan, Wanted } from "../proxy/link.ts"
 import { Rates } from "../rates.ts"
@@ -17,6 +18,8 @@ const TIMEOUT_MS = 30_000
 const SHOWN_PATH = 256
 const TOKENS_PER_USER = 16
 
+export type Guard = (names: readonly string[], subject: Subject) => void
+
 export class Injector {
   readonly #vault: Vault
   readonly #grants: Grants
@@ -24,9 +27,13 @@ export class Injector {
   /** SHA-256 of a token → whose it is. */
   readonly #tokens = new Map<string, number>()
 
-  constructor(vault: Vault, grants: Grants) {
+  readonly #guard: Guard
+
+  /** `guard` is told which secret is about to be used, by whom. */
+  constructor(vault: Vault, grants: Grants, guard: Guard = () => undefined) {
     this.#vault = vault
     this.#grants = grants
+    this.#guard = guard
   }
 
   /** A token for clients that can't be told by the kernel; good until the vault is locked. */
@@ -44,6 +51,8 @@ export class Injector {
 
   /** How a request is to be forwarded. A refusal is a row of the audit, and throws `Fault("denied")`. */
   plan(wanted: Wanted): Plan {
+    const first = this.#find(wanted)
+    if (first !== undefined) this.#guard([this.#vault.nameOf(first.grant.secret) ?? ""], wanted.subject)
     const found = this.#find(wanted)
     if (found === undefined)
       return this.#vault.audited("inject", wanted.subject, (about) => {
@@ -68,7 +77,9 @@ export class Injector {
     id?: number,
   ): { grant: GrantEntry; endpoint: EndpointText; path: string } | undefined {
     const now = Date.now()
-    for (const grant of this.#grants.all(this.#vault.keys)) {
+    const all = this.#grants.all(this.#vault.keys)
+    if (isFrozen(all, wanted.subject)) return undefined
+    for (const grant of all) {
       const { endpoint } = grant
       if (endpoint === undefined || (id !== undefined && grant.id !== id)) continue
       if (!allowsSubject(grant, "inject", wanted.subject, now)) continue

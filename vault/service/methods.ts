@@ -70,7 +70,7 @@ export class Methods {
     this.#proofs = new Proofs(db, vault)
     this.#runner = new Runner(vault)
     this.#signer = new Signer(vault, this.#grants)
-    this.#injector = new Injector(vault, this.#grants)
+    this.#injector = new Injector(vault, this.#grants, (names, subject) => this.#guard(names, subject))
     this.#directory = directory
     this.#stop = stop
   }
@@ -137,11 +137,17 @@ export class Methods {
     exec: (call) => this.#exec(call),
     generate: ({ params, subject }) => this.#signer.generate(params, subject()),
     sign: ({ params, fds, isOwner, subject }) =>
-      concealing(isOwner, () =>
-        this.#signer.sign(params, descriptorOf(fds, params.fd), subject({ withHash: this.#asksForHash() })),
-      ),
+      concealing(isOwner, () => {
+        const asking = subject({ withHash: this.#asksForHash() })
+        this.#guard([params.name], asking)
+        return this.#signer.sign(params, descriptorOf(fds, params.fd), asking)
+      }),
     "public-key": ({ params, isOwner, subject }) =>
-      concealing(isOwner, () => this.#signer.publicKey(params.name, subject(), isOwner)),
+      concealing(isOwner, () => {
+        const asking = subject({ withHash: !isOwner && this.#asksForHash() })
+        if (!isOwner) this.#guard([params.name], asking)
+        return this.#signer.publicKey(params.name, asking, isOwner)
+      }),
     "proxy.start": ({ params: { port }, subject }) => {
       this.#vault.audited("proxy-start", subject(), (about) => void (about.detail = { port }))
       return this.#proxy.start({ directory: this.#directory, port })
@@ -175,11 +181,17 @@ export class Methods {
       this.#requireProxy(subject())
       this.#injector.leaked(wanted, grant, count)
     },
-    revoke: ({ params: { id }, subject }) =>
+    revoke: ({ params: { id, proof }, fds, subject }) => {
+      if (this.#grants.isFreeze(this.#vault.keys, id)) {
+        if (proof === undefined)
+          throw new Fault("denied", "to give a user his grants back needs the passphrase")
+        this.#prove(proof, fds)
+      }
       this.#vault.audited("revoke", subject(), (about) => {
         about.detail = { grant: id }
         this.#grants.remove(id)
-      }),
+      })
+    },
   }
 
   /** Throws `Fault("locked")` when the kernel has forgotten the root key, and this process is about to end. */
@@ -241,6 +253,7 @@ export class Methods {
     const isProven = isOwner && proof !== undefined
     if (isProven) this.#prove(proof, fds)
     const asking = subject({ withHash: !isProven && this.#asksForHash() })
+    if (!isProven) this.#guard([name], asking)
     const out = descriptorOf(fds, fd)
     const allow = (id: Buffer): void => {
       if (!isProven) this.take(id, "reveal", asking)
@@ -268,6 +281,10 @@ export class Methods {
     const misused = [...names].find((variable) => RESERVED.test(variable))
     if (misused !== undefined) throw new Fault("invalid", `${misused} is no variable for a secret`)
     if (names.size !== uses.length) throw new Fault("invalid", "two secrets want the same variable")
+    this.#guard(
+      uses.map(({ name }) => name),
+      asking,
+    )
     const sealed = this.#namesProgram(
       uses.map(({ name }) => name),
       asking.uid,
@@ -317,6 +334,18 @@ export class Methods {
 
   #asksForHash(): boolean {
     return this.#grants.all(this.#vault.keys).some(({ caller }) => caller !== undefined)
+  }
+
+  /** Who asks for a canary loses all grants, before he is told that none allows this. */
+  #guard(names: readonly string[], subject: Subject): void {
+    for (const name of names) {
+      const entry = this.#vault.find(name)
+      if (entry?.metadata.canary !== true || entry.metadata.removed !== 0) continue
+      this.#vault.audited("canary", subject, (about) => {
+        about.secret = entry.id
+        about.detail = { frozen: this.#grants.freeze(this.#vault.keys, subject.uid, entry.id) }
+      })
+    }
   }
 
   /** Takes a use off a grant; the caller is in the use's transaction. */

@@ -7,7 +7,7 @@ import { Fault } from "../../clawfs/core/fault.ts"
 import { signWith } from "../../clawfs/sys/signatures.ts"
 import { hmac } from "../../keyring/primitives.ts"
 import type { VaultParams } from "../../schema/vault-api.ts"
-import type { Grants, SignUse } from "../grants.ts"
+import { allowsSubject, isFrozen, type Grants, type SignUse } from "../grants.ts"
 import type { Subject } from "../audit.ts"
 import { signAws } from "../sign/aws.ts"
 import { compactJws, jwtHeader, readClaims } from "../sign/jwt.ts"
@@ -93,14 +93,12 @@ export class Signer {
         }),
       ({ id }) => {
         if (isOwner) return
-        const granted = this.#grants
-          .all(this.#vault.keys)
-          .some(
-            ({ secret, verb, uid, until }) =>
-              secret === id.toString("hex") &&
-              verb === "sign" &&
-              (uid === undefined || uid === subject.uid) &&
-              (until === 0 || Date.now() < until),
+        const all = this.#grants.all(this.#vault.keys)
+        const granted =
+          !isFrozen(all, subject) &&
+          all.some(
+            (grant) =>
+              grant.secret === id.toString("hex") && allowsSubject(grant, "sign", subject, Date.now()),
           )
         if (!granted) throw new Fault("denied", "no grant allows this")
       },

@@ -32,6 +32,7 @@ const options = {
   "from-fd": { type: "string", value: "N", help: "put: read the value from descriptor N, not from stdin" },
   raw: { type: "boolean", help: "put: keep a newline at the end of the value" },
   new: { type: "boolean", help: "put: only if there is no such secret" },
+  canary: { type: "boolean", help: "put: a decoy; who asks for it loses all grants" },
   description: { type: "string", value: "TEXT", help: "put, describe: what it is for" },
   tags: { type: "string", value: "LIST", help: "put, describe: words to find it by, with commas" },
   expires: {

@@ -2,13 +2,14 @@
 import { ProtectorKind } from "../../../keyring/protector.ts"
 import { randomSecret } from "../../../keyring/secret.ts"
 import { DEFAULT_TCTI } from "../../../keyring/tpm.ts"
+import type { PersonSecret } from "../../../keyring/secret-protector.ts"
 import { wordsOf } from "../../../keyring/words.ts"
 import { hashOf } from "../../../vault/service/caller.ts"
 import { Fault } from "../../core/fault.ts"
 import { UsageError } from "../command.ts"
 import { ExitCode } from "../exit-code.ts"
 import { Attachments, callVault } from "../vault/client.ts"
-import { newPerson, pinOf, presentPerson } from "../vault/people.ts"
+import { givenPerson, newPerson, pinOf, presentPerson } from "../vault/people.ts"
 import { duration, moment, shownTime, wholeNumber } from "../vault/times.ts"
 import { pcrsOf, protectorLine } from "./vault-life.ts"
 import { readEndpoint } from "./vault-proxy.ts"
@@ -237,10 +238,27 @@ function grantLine({
     ...(uses === undefined ? [] : [`${uses} uses left`]),
     until === 0 ? "for ever" : `until ${shownTime(until)}`,
   ]
+  if (verb === "freeze")
+    return `${String(id).padStart(4)}  ${name}  frozen: uid ${uid ?? ""} asked for this canary`
   return `${String(id).padStart(4)}  ${name}  ${verb}  ${limits.join(", ")}`
 }
 
-export function revoke({ directory, operands }: VaultAction): ExitCode {
-  callVault(directory, "revoke", { id: wholeNumber("revoke", operands[0] ?? "", 1e9) })
+export function revoke({ directory, values, operands }: VaultAction): ExitCode {
+  const id = wholeNumber("revoke", operands[0] ?? "", 1e9)
+  using given = givenPerson(values)
+  try {
+    revokeWith(directory, id, given)
+  } catch (thrown) {
+    if (!(thrown instanceof Fault && thrown.kind === "denied" && given === undefined)) throw thrown
+    // A canary was asked for, and this gives the grants back.
+    using present = presentPerson(values)
+    revokeWith(directory, id, present)
+  }
   return ExitCode.OK
+}
+
+function revokeWith(directory: string, id: number, person: PersonSecret | undefined): void {
+  using attached = new Attachments()
+  const proof = person === undefined ? {} : { proof: attached.person(person) }
+  callVault(directory, "revoke", { id, ...proof }, attached.fds)
 }
