@@ -1,4 +1,4 @@
-/** What the vault's socket offers, asked in this process, as any user: without the socket. */
+/** What the vault's socket offers, asked in this process, by whichever user, without the socket. */
 import { closeSync, readSync, writeSync } from "node:fs"
 import { checked } from "../../clawfs/sys/ffi.ts"
 import { pipe2 } from "../../clawfs/sys/libc.ts"

@@ -3,7 +3,7 @@ import type { FaultKind } from "../../clawfs/core/fault.ts"
 
 export interface ProxyOrder {
   readonly directory: string
-  /** Of the loopback; 0: any free one; undefined: none. */
+  /** Of the loopback; 0: one that is free; undefined: none. */
   readonly port?: number | undefined
 }
 

@@ -96,7 +96,11 @@ const options = {
     value: "FILE",
     help: "grant inject: a JSON file that says where to, and where the secret stands in requests",
   },
-  port: { type: "string", value: "N", help: "proxy start: listen on this port of the loopback too; 0: any" },
+  port: {
+    type: "string",
+    value: "N",
+    help: "proxy start: listen on this port of the loopback too; 0: one that is free",
+  },
   uses: { type: "string", value: "N", help: "grant: so many times; without a limit unless given" },
   fd: {
     type: "string",
@@ -155,14 +159,15 @@ locked. docs/VAULT.md has the whole picture.
   revoke N           takes one back
   exec -- PROGRAM    runs a program with secrets that grants allow it; its output passes a filter that
                      takes out values and their usual encodings. It sees the values, you do not
-  proxy start        an egress proxy: it puts secrets into requests that grants allow (--verb inject), which
-                     then go to their server by TLS; answers pass the filter
+  proxy start        an egress proxy: it puts secrets into requests that grants allow (--verb inject),
+                     which then go to their server by TLS; answers pass the filter
   proxy token        a token for clients that connect to its port; proxy stop: ends it
   keygen NAME        makes a key that is never outside of the vault; prints its public part
   public-key NAME    that of a key in the vault, for authorized_keys
   sign-with NAME     signs what stdin says with a key or password that stays in the vault (--as): bytes,
                      the claims of a JWT, or a request to AWS (docs/VAULT.md)
-  ssh-agent NAMES    an SSH agent whose keys stay in the vault, with commas; runs a PROGRAM, or until a signal
+  ssh-agent NAMES    an SSH agent whose keys stay in the vault, names with commas; for a PROGRAM, or
+                     until a signal
 
 Without --vault, the vault is the one that CLAWFS_VAULT names, or /var/lib/clawfs-vault for root and
 ~/.local/share/clawfs-vault for others. Values, passphrases and PINs are never arguments.`,

@@ -42,7 +42,7 @@ function longHash(input: Buffer, length: number): Buffer {
   return Buffer.concat([...parts, hash.subarray(0, left)])
 }
 
-type Block = BigUint64Array<ArrayBufferLike>
+type Block = BigUint64Array
 
 function toBlock(bytes: Buffer): Block {
   return BigUint64Array.from({ length: BLOCK }, (_, at) => bytes.readBigUInt64LE(8 * at))

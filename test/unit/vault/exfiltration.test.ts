@@ -199,7 +199,7 @@ describe("requests that are framed in more than one way", () => {
   ])("%s: refused, nothing is sent", async (_name, bytes) => {
     await using proxy = await TestProxy.start()
     proxy.allow(VALUE)
-    const answer = await proxy.raw(`${bytes}`)
+    const answer = await proxy.raw(bytes)
     expect(answer === "" || /^HTTP\/1\.1 4\d\d /.test(answer), answer).toBe(true)
     expect(proxy.upstream.requests).toEqual([])
   })

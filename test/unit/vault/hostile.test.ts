@@ -105,7 +105,7 @@ test("a bind mount over the granted program's path is another program", async (c
   }
 })
 
-test("a message of before is a request as any other: it is counted, and what was revoked stays so", () => {
+test("a message of before is a request like all others: it is counted, and what was revoked stays so", () => {
   using vault = new TestMethods()
   vault.put("key", "k".repeat(32))
   vault.grant("key", "sign", { uses: 1 })

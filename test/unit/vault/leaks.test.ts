@@ -155,20 +155,19 @@ test("a thousand secrets are looked for at a speed that is shown, and never byte
   expect(megabytes).toBeGreaterThan(10)
 })
 
-test("a form is found at each alignment, of each length from the shortest, next to its like", () => {
-  for (let length = WINDOW; length < 20; length += 1) {
+test.each(Array.from({ length: 12 }, (_, i) => WINDOW + i))(
+  "a form of %i bytes is found at each alignment, next to its like",
+  (length) => {
     const value = randomBytes(length)
     const scanner = scannerFor({ key: value })
     for (let before = 0; before < 9; before += 1)
-      for (let after = 0; after < 5; after += 1) {
-        const bytes = Buffer.concat([randomBytes(before), value, value, randomBytes(after)])
-        for (const offset of [0, 1, 2, 3]) {
-          const moved = Buffer.concat([Buffer.alloc(offset), bytes]).subarray(offset)
-          expect(scanner.scan(moved).map(({ at }) => at)).toEqual([before, before + length])
-        }
+      for (const [offset, after] of [0, 1, 2, 3].flatMap((each) => [0, 1, 2, 3, 4].map((n) => [each, n]))) {
+        const bytes = Buffer.concat([randomBytes(before), value, value, randomBytes(after ?? 0)])
+        const moved = Buffer.concat([Buffer.alloc(offset ?? 0), bytes]).subarray(offset)
+        expect(scanner.scan(moved).map(({ at }) => at)).toEqual([before, before + length])
       }
-  }
-})
+  },
+)
 
 test("lines are passed on at once; what may begin a value is held back", () => {
   const value = Buffer.from("sk-proj-0123456789abcdef")

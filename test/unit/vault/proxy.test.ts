@@ -182,7 +182,7 @@ describe("the allow list", () => {
     expect(proxy.upstream.requests).toHaveLength(6)
   })
 
-  test("by the host, as any proxy is asked", async () => {
+  test("by the host, as other proxies are asked", async () => {
     await using proxy = await TestProxy.start()
     const { port } = proxy.upstream
     proxy.allow(VALUE)
