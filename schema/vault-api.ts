@@ -3,6 +3,7 @@
  * descriptors that are passed along.
  */
 import { z } from "zod"
+import { Endpoint } from "./endpoint.ts"
 
 export const VAULT_SOCKET = "vault.sock"
 
@@ -23,11 +24,31 @@ const metadata = {
   rotateDays: number.max(36_500).optional(),
   keep: number.max(100).optional(),
 }
+const hash = z.string().regex(/^[0-9a-f]{64}$/)
+
+const signKind = z.enum(["ed25519", "ecdsa-p256", "hmac-sha256", "jwt", "aws-sigv4", "ssh", "sshsig"])
+/** REGION/SERVICE */
+const word = z.string().regex(/^[a-z0-9*-]{1,63}\/[a-z0-9*-]{1,63}$/)
+const awsWord = z.string().regex(/^[a-z0-9-]{1,63}$/)
+
+/** What the proxy is asked for, by whom. */
+const wanted = {
+  subject: z.strictObject({
+    ...{ uid: number, pid: number, program: z.string().max(4096).optional() },
+    hash: hash.optional(),
+  }),
+  provider: z.string().max(8192).optional(),
+  host: z.string().max(300).optional(),
+  method: z.string().max(16),
+  path: z.string().max(8192),
+}
+
 export const VAULT_PARAMS = {
   status: z.strictObject({}),
   lock: z.strictObject({}),
   put: z.strictObject({
-    ...{ name, fd: descriptor, must: z.enum(["exist", "be new"]).optional(), ...metadata },
+    ...{ name, fd: descriptor, must: z.enum(["exist", "be new"]).optional() },
+    ...{ canary: z.literal(true).optional(), ...metadata },
     /** A key: the answer has the HMAC-SHA256 of what was stored, as it is when it is read back. */
     echo: hash.optional(),
   }),
@@ -52,11 +73,20 @@ export const VAULT_PARAMS = {
   grant: z.strictObject({
     proof: person,
     name,
-    verb: z.enum(["exec", "reveal"]),
+    verb: z.enum(["exec", "inject", "sign", "reveal"]),
     uid: number.optional(),
     caller: hash.optional(),
     program: hash.optional(),
     args: z.array(z.string().max(4096)).max(64).optional(),
+    sign: z
+      .strictObject({
+        kinds: z.array(signKind).min(1).max(16).optional(),
+        scopes: z.array(word).min(1).max(64).optional(),
+        audience: z.array(z.string().min(1).max(255)).min(1).max(64).optional(),
+        lifetime: number.optional(),
+      })
+      .optional(),
+    endpoint: Endpoint.optional(),
     uses: number.optional(),
     until: number,
   }),
@@ -80,7 +110,40 @@ export const VAULT_PARAMS = {
     stdout: descriptor,
     stderr: descriptor,
   }),
-  revoke: z.strictObject({ id: number }),
+  revoke: z.strictObject({ id: number, proof: person.optional() }),
+  generate: z.strictObject({ name, kind: z.enum(["ed25519", "ecdsa-p256"]), ...metadata }),
+  sign: z.strictObject({
+    name,
+    kind: signKind,
+    /** What is signed: bytes, or the claims of a token. */
+    fd: descriptor,
+    algorithm: z.enum(["HS256", "ES256", "EdDSA"]).optional(),
+    keyId: z.string().max(255).optional(),
+    aws: z
+      .strictObject({
+        method: z.string().regex(/^[A-Z]{1,16}$/),
+        url: z.string().max(8192),
+        headers: z.record(z.string().max(255), z.string().max(4096)).optional(),
+        payloadHash: z
+          .string()
+          .regex(/^([0-9a-f]{64}|UNSIGNED-PAYLOAD)$/)
+          .optional(),
+        region: awsWord,
+        service: awsWord,
+      })
+      .optional(),
+    /** ssh, sshsig: the key that is asked for, as SSH writes it, base64. */
+    publicKey: z.string().max(1024).optional(),
+  }),
+  "public-key": z.strictObject({ name }),
+  "proxy.start": z.strictObject({ port: number.max(65_535).optional() }),
+  "proxy.stop": z.strictObject({}),
+  "proxy.token": z.strictObject({}),
+  // For the proxy's process alone.
+  "inject.look": z.strictObject({ token: z.string().max(255).optional() }),
+  "inject.plan": z.strictObject(wanted),
+  inject: z.strictObject({ ...wanted, grant: number, address: z.string().max(64), fd: descriptor }),
+  "inject.leak": z.strictObject({ ...wanted, grant: number, count: number }),
 } as const
 
 export type VaultMethod = keyof typeof VAULT_PARAMS

@@ -14,8 +14,12 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   keyring: ["clawfs/core", "clawfs/sys"],
   "clawfs/fuse": ["clawfs/core", "clawfs/sys"],
   "clawfs/store": ["clawfs/core", "clawfs/sys", "keyring", "schema", "migrations"],
-  vault: ["clawfs/core", "clawfs/sys", "clawfs/store", "keyring", "migrations"],
-  "vault/service": ["clawfs/core", "clawfs/sys", "keyring", "schema", "vault"],
+  vault: ["clawfs/core", "clawfs/sys", "clawfs/store", "keyring", "schema", "migrations"],
+  "vault/service/caller.ts": ["clawfs/core", "clawfs/sys", "vault"],
+  "vault/proxy": ["clawfs/core", "clawfs/sys", "keyring", "schema", "vault", "vault/service/caller.ts"],
+  "vault/service": [
+    ...["clawfs/core", "clawfs/sys", "keyring", "schema", "vault", "vault/proxy", "vault/service/caller.ts"],
+  ],
   "clawfs/search/document.ts": [],
   "clawfs/search/extract": ["clawfs/core", "clawfs/sys", "clawfs/search/document.ts"],
   "clawfs/search/chunk": ["clawfs/core", "clawfs/search/document.ts", "clawfs/search/extract"],
@@ -62,7 +66,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
       "clawfs/server",
     ],
     ...["clawfs/supervisor", "clawfs/mcp", "clawfs/migrate", "clawfs/tools", "clawfs/runner"],
-    ...["keyring", "vault", "vault/service", "schema", "migrations"],
+    ...["keyring", "vault", "vault/service", "vault/service/caller.ts", "schema", "migrations"],
   ],
 }
 

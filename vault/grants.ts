@@ -1,5 +1,6 @@
 /** Grants: who may use which secret for what, how often and until when. Encrypted and bound to the vault and their number. */
 import { Fault } from "../clawfs/core/fault.ts"
+import type { EndpointText } from "../schema/endpoint.ts"
 import type { Query } from "../clawfs/store/database.ts"
 import { BLOB_OVERHEAD } from "../keyring/primitives.ts"
 import { newSecret } from "../keyring/secret.ts"
@@ -8,14 +9,36 @@ import { bound } from "./bound.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
 
-/** exec: a program gets the value, its output is watched · reveal: the value itself is given out */
-export const VERBS = ["exec", "reveal"] as const
-export type Verb = (typeof VERBS)[number]
+/** exec: a program gets the value, its output is watched · inject: the proxy puts it into requests · sign: the vault signs with it · reveal: the value itself is given out */
+export type Verb = "exec" | "inject" | "sign" | "reveal"
+/** No grant, but the end of all that a user has: he asked for a canary. */
+const FREEZE = "freeze"
+
+/** What may be signed; every part that is given limits. */
+export interface SignLimits {
+  /** Of `SIGN_KINDS` (`sign/kinds.ts`). */
+  readonly kinds?: readonly string[] | undefined
+  /** aws-sigv4: these REGION/SERVICE, where * stands for any. */
+  readonly scopes?: readonly string[] | undefined
+  /** jwt: `aud` names one of these, and nobody else. */
+  readonly audience?: readonly string[] | undefined
+  /** jwt: `exp` is given, and at most so many seconds away. */
+  readonly lifetime?: number | undefined
+}
+
+/** What is to be signed, as far as it can be limited. */
+export interface SignUse {
+  readonly kind: string
+  readonly scope?: string
+  readonly audience?: readonly string[]
+  /** Seconds from now. */
+  readonly lifetime?: number | undefined
+}
 
 export interface Grant {
   /** The secret's id, hexadecimal. */
   readonly secret: string
-  readonly verb: Verb
+  readonly verb: Verb | typeof FREEZE
   /** Whose processes; undefined: anybody's. */
   readonly uid?: number | undefined
   /** SHA-256 of the file that the asking process runs, hexadecimal; undefined: of every process. */
@@ -24,6 +47,9 @@ export interface Grant {
   readonly program?: string | undefined
   /** exec: its arguments must begin with these. */
   readonly args?: readonly string[] | undefined
+  readonly sign?: SignLimits | undefined
+  /** inject: where to. */
+  readonly endpoint?: EndpointText | undefined
   /** Uses left; undefined: no limit. */
   readonly uses?: number | undefined
   /** Milliseconds since 1970; 0: for ever. */
@@ -41,6 +67,7 @@ export interface Use {
   readonly subject: Subject
   readonly program?: string | undefined
   readonly args?: readonly string[] | undefined
+  readonly sign?: SignUse | undefined
 }
 
 export class Grants {
@@ -74,9 +101,32 @@ export class Grants {
 
   /** All that were given for a secret. Returns how many. */
   removeFor(keys: VaultKeys, secret: Buffer): number {
-    const of = this.all(keys).filter((grant) => grant.secret === secret.toString("hex"))
+    const of = this.all(keys).filter(
+      ({ secret: id, verb }) => id === secret.toString("hex") && verb !== FREEZE,
+    )
     for (const { id } of of) this.#delete.run(id)
     return of.length
+  }
+
+  /** Ends all grants of a user, those for everybody too; false when that is so already. The caller is in a transaction. */
+  freeze(keys: VaultKeys, uid: number, canary: Buffer): boolean {
+    if (isFrozen(this.all(keys), { uid, pid: 0 })) return false
+    const secret = canary.toString("hex")
+    this.add(keys, { ...{ secret, verb: FREEZE, uid, until: 0, created: Date.now() } })
+    return true
+  }
+
+  /** Whether revoking it would give a user his grants back. */
+  isFreeze(keys: VaultKeys, id: number): boolean {
+    return this.all(keys).some((grant) => grant.id === id && grant.verb === FREEZE)
+  }
+
+  /** A grant that allows the use. Throws `Fault("denied")` where none does. */
+  find(keys: VaultKeys, use: Use, now: number): GrantEntry {
+    const all = this.all(keys)
+    const grant = isFrozen(all, use.subject) ? undefined : all.find((each) => allows(each, use, now))
+    if (grant === undefined) throw new Fault("denied", "no grant allows this")
+    return grant
   }
 
   /**
@@ -84,11 +134,17 @@ export class Grants {
    * which does not say what is missing.
    */
   take(keys: VaultKeys, use: Use, now: number): number {
-    const grant = this.all(keys).find((each) => allows(each, use, now))
-    if (grant === undefined) throw new Fault("denied", "no grant allows this")
-    const { id, ...rest } = grant
-    if (rest.uses !== undefined) this.#set.run(seal(keys, id, { ...rest, uses: rest.uses - 1 }), id)
+    const { id } = this.find(keys, use, now)
+    this.spend(keys, id)
     return id
+  }
+
+  /** Takes one use off a grant; the caller is in a transaction. */
+  spend(keys: VaultKeys, id: number): void {
+    const grant = this.all(keys).find((each) => each.id === id)
+    if (grant?.uses === undefined) return
+    const { id: _, ...rest } = grant
+    this.#set.run(seal(keys, id, { ...rest, uses: grant.uses - 1 }), id)
   }
 
   /** Everything under the next root key; the caller is in a transaction. */
@@ -97,17 +153,54 @@ export class Grants {
   }
 }
 
-export function allows(grant: Grant, use: Use, now: number): boolean {
-  const { secret, verb, uid, caller, program, args, uses, until } = grant
+export function isFrozen(grants: readonly Grant[], { uid }: Subject): boolean {
+  return grants.some((grant) => grant.verb === FREEZE && grant.uid === uid)
+}
+
+/** Whether a grant is for this verb and who asks, and neither used up nor over. */
+export function allowsSubject(grant: Grant, asked: Verb, subject: Subject, now: number): boolean {
+  const { verb, uid, caller, uses, until } = grant
   return (
-    secret === use.secret.toString("hex") &&
-    verb === use.verb &&
-    (uid === undefined || uid === use.subject.uid) &&
-    (caller === undefined || caller === use.subject.hash) &&
-    (program === undefined || program === use.program) &&
-    (args === undefined || args.every((arg, at) => use.args?.[at] === arg)) &&
+    verb === asked &&
+    (uid === undefined || uid === subject.uid) &&
+    (caller === undefined || caller === subject.hash) &&
     (uses === undefined || uses > 0) &&
     (until === 0 || now < until)
+  )
+}
+
+export function allows(grant: Grant, use: Use, now: number): boolean {
+  const { secret, program, args, sign } = grant
+  return (
+    secret === use.secret.toString("hex") &&
+    allowsSubject(grant, use.verb, use.subject, now) &&
+    (program === undefined || program === use.program) &&
+    (args === undefined || args.every((arg, at) => use.args?.[at] === arg)) &&
+    (sign === undefined || allowsSigning(sign, use.sign))
+  )
+}
+
+function allowsSigning({ kinds, scopes, audience, lifetime }: SignLimits, use: SignUse | undefined): boolean {
+  if (use === undefined) return false
+  return (
+    (kinds === undefined || kinds.includes(use.kind)) &&
+    (scopes === undefined || scopes.some((scope) => isScope(scope, use.scope))) &&
+    (audience === undefined || isAmong(use.audience, audience)) &&
+    (lifetime === undefined || (use.lifetime !== undefined && use.lifetime <= lifetime))
+  )
+}
+
+/** Whether something is named, and nothing but what may be. */
+function isAmong(named: readonly string[] | undefined, allowed: readonly string[]): boolean {
+  return named !== undefined && named.length > 0 && named.every((each) => allowed.includes(each))
+}
+
+function isScope(allowed: string, scope: string | undefined): boolean {
+  const [wanted, asked] = [allowed.split("/"), scope?.split("/") ?? []]
+  return (
+    asked.length === 2 &&
+    wanted.length === 2 &&
+    wanted.every((part, at) => part === "*" || part === asked[at])
   )
 }
 

@@ -22,6 +22,8 @@ export interface Metadata {
   readonly keep: number
   /** When it was removed; 0: it was not. */
   readonly removed: number
+  /** A decoy: who asks for it loses all grants. */
+  readonly canary?: true | undefined
 }
 
 export const DAY_MS = 86_400_000

@@ -40,6 +40,8 @@ export interface PutOptions {
   readonly expires?: number | undefined
   readonly rotateDays?: number | undefined
   readonly keep?: number | undefined
+  /** A decoy from now on. */
+  readonly canary?: true | undefined
   /** It must be there already, or must not. */
   readonly must?: "exist" | "be new" | undefined
 }
@@ -173,7 +175,16 @@ export class Vault implements Disposable {
   use<T>(
     subject: Subject,
     event: string,
-    { name, version }: { readonly name: string; readonly version?: number | undefined },
+    {
+      name,
+      version,
+      detail,
+    }: {
+      readonly name: string
+      readonly version?: number | undefined
+      /** More for the audit: neither values nor names. */
+      readonly detail?: Readonly<Record<string, unknown>>
+    },
     work: (value: Buffer) => T,
     allow?: (entry: SecretEntry) => void,
   ): T {
@@ -182,6 +193,7 @@ export class Vault implements Disposable {
         event,
         subject,
         (about) => {
+          if (detail !== undefined) about.detail = detail
           const entry = this.#present(name, about)
           allow?.(entry)
           if (isExpired(entry.metadata, Date.now()))
@@ -215,6 +227,12 @@ export class Vault implements Disposable {
 
   find(name: string): SecretEntry | undefined {
     return this.#secrets.find(this.#keys, name)
+  }
+
+  /** Of a secret that is in use. */
+  nameOf(id: string): string | undefined {
+    const metadata = this.#secrets.byId(this.#keys, Buffer.from(id, "hex"))?.metadata
+    return metadata?.removed === 0 ? metadata.name : undefined
   }
 
   history(name: string): VersionInfo[] {
@@ -399,7 +417,7 @@ function newMetadata(name: string, now: number): Metadata {
 }
 
 function withOptions(metadata: Metadata, options: PutOptions): Metadata {
-  const { description, tags, expires, rotateDays, keep } = options
+  const { description, tags, expires, rotateDays, keep, canary } = options
   return {
     ...metadata,
     description: checkDescription(description ?? metadata.description),
@@ -407,5 +425,6 @@ function withOptions(metadata: Metadata, options: PutOptions): Metadata {
     expires: expires ?? metadata.expires,
     rotateDays: rotateDays ?? metadata.rotateDays,
     keep: keep ?? metadata.keep,
+    ...(canary === undefined ? {} : { canary }),
   }
 }

@@ -1,5 +1,5 @@
 /** Secrets through descriptors that a client passed along: read into secret memory, written out of it, never waited for. */
-import { readSync, writeSync } from "node:fs"
+import { fstatSync, readSync, writeSync } from "node:fs"
 import { Fault } from "../../clawfs/core/fault.ts"
 import { checked } from "../../clawfs/sys/ffi.ts"
 import { fcntl } from "../../clawfs/sys/libc.ts"
@@ -7,9 +7,20 @@ import { fcntl } from "../../clawfs/sys/libc.ts"
 const F_GETFL = 3
 const F_SETFL = 4
 const O_NONBLOCK = 0o4000
+const F_GET_SEALS = 1034
+/** shrink, write */
+const SEALS = 2 | 8
 
-/** A client that keeps its end open, and says nothing, would stop the vault. */
+/**
+ * A client that keeps its end open, and says nothing, would stop the vault. Files wait all the same: one of a FUSE filesystem as
+ * long as its server wants. What is in memory alone, and can't be changed any more, does not.
+ */
 function dontWait(fd: number): void {
+  const stat = fstatSync(fd)
+  const seals = fcntl(fd, F_GET_SEALS, 0)
+  const isSealed = seals >= 0 && (seals & SEALS) === SEALS
+  if (!stat.isFIFO() && !stat.isSocket() && !isSealed)
+    throw new Fault("invalid", "a descriptor is neither a pipe nor sealed memory")
   checked("fcntl", fcntl(fd, F_SETFL, checked("fcntl", fcntl(fd, F_GETFL, 0)) | O_NONBLOCK))
 }
 

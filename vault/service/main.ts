@@ -87,7 +87,7 @@ async function serve(): Promise<void> {
   given.memory[Symbol.dispose]()
   const self: Subject = { uid: process.getuid?.() ?? 0, pid: process.pid }
   {
-    await using _ = new VaultServer(directory, new Methods(db, vault, finish), log)
+    await using _ = new VaultServer(directory, new Methods(db, vault, finish, directory), log)
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, finish)
     process.on("SIGHUP", () => log.debug("signal ignored", { signal: "SIGHUP" }))
     let maintained = 0

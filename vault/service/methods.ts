@@ -11,6 +11,7 @@ import { readTpmFixed } from "../../keyring/tpm-protector.ts"
 import type { PersonText, VaultMethod, VaultParams } from "../../schema/vault-api.ts"
 import type { Subject } from "../audit.ts"
 import type { VaultDatabase } from "../database.ts"
+import type { ProxyReport } from "../proxy/order.ts"
 import { Grants, type Verb } from "../grants.ts"
 import { dueAt } from "../metadata.ts"
 import type { ProtectorRow } from "../protectors.ts"
@@ -18,7 +19,10 @@ import { readState } from "../state.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
 import { Runner, type Executed, type WithValue } from "./exec.ts"
+import { Injector, checkEndpoint } from "./inject.ts"
+import { ProxyProcess } from "./proxy-process.ts"
 import { sealedCopy } from "./program.ts"
+import { Signer } from "./sign.ts"
 import { Proofs, withPerson } from "./proofs.ts"
 
 /** One request. */
@@ -37,7 +41,9 @@ export interface Call<P> {
 type Handlers = { readonly [M in VaultMethod]: (call: Call<VaultParams<M>>) => unknown }
 
 /** What everybody may ask; what is behind them is decided by grants. */
-export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>(["status", "get", "exec"])
+export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>([
+  ...["status", "get", "exec", "sign", "public-key", "proxy.token"],
+] as VaultMethod[])
 
 /** Variables that say what code is loaded, or how the shell reads its script. */
 const RESERVED = /^(LD_.*|PATH|IFS|ENV|BASH_.*|SHELLOPTS|PS4|NODE_OPTIONS|PYTHON.*|PERL.*|RUBY.*|GCONV_PATH)$/
@@ -50,15 +56,22 @@ export class Methods {
   readonly #grants: Grants
   readonly #proofs: Proofs
   readonly #runner: Runner
+  readonly #signer: Signer
+  readonly #injector: Injector
+  readonly #proxy = new ProxyProcess()
+  readonly #directory: string
   readonly #stop: () => void
   readonly #since = Date.now()
 
-  constructor(db: VaultDatabase, vault: Vault, stop: () => void) {
+  constructor(db: VaultDatabase, vault: Vault, stop: () => void, directory = "") {
     this.#db = db
     this.#vault = vault
     this.#grants = new Grants(db)
     this.#proofs = new Proofs(db, vault)
     this.#runner = new Runner(vault)
+    this.#signer = new Signer(vault, this.#grants)
+    this.#injector = new Injector(vault, this.#grants, (names, subject) => this.#guard(names, subject))
+    this.#directory = directory
     this.#stop = stop
   }
 
@@ -105,6 +118,9 @@ export class Methods {
       this.#vault.removeProtector(subject(), number)
     },
     grant: ({ params: { proof, name, ...grant }, fds, subject }) => {
+      if ((grant.verb === "inject") !== (grant.endpoint !== undefined))
+        throw new Fault("invalid", "an endpoint belongs to a grant to inject, and only there")
+      if (grant.endpoint !== undefined) checkEndpoint(grant.endpoint)
       this.#prove(proof, fds)
       return this.#vault.audited("grant", subject(), (about) => {
         const entry = this.#vault.find(name)
@@ -119,11 +135,63 @@ export class Methods {
     },
     grants: () => this.#listGrants(),
     exec: (call) => this.#exec(call),
-    revoke: ({ params: { id }, subject }) =>
+    generate: ({ params, subject }) => this.#signer.generate(params, subject()),
+    sign: ({ params, fds, isOwner, subject }) =>
+      concealing(isOwner, () => {
+        const asking = subject({ withHash: this.#asksForHash() })
+        this.#guard([params.name], asking)
+        return this.#signer.sign(params, descriptorOf(fds, params.fd), asking)
+      }),
+    "public-key": ({ params, isOwner, subject }) =>
+      concealing(isOwner, () => {
+        const asking = subject({ withHash: !isOwner && this.#asksForHash() })
+        if (!isOwner) this.#guard([params.name], asking)
+        return this.#signer.publicKey(params.name, asking, isOwner)
+      }),
+    "proxy.start": ({ params: { port }, subject }) => {
+      this.#vault.audited("proxy-start", subject(), (about) => void (about.detail = { port }))
+      return this.#proxy.start({ directory: this.#directory, port })
+    },
+    "proxy.stop": async ({ subject }) => {
+      this.#vault.audited("proxy-stop", subject(), () => undefined)
+      await this.#proxy.stop()
+    },
+    "proxy.token": ({ subject }) => ({
+      token: this.#injector.newToken(subject().uid),
+      ...this.#whereProxyIs(),
+    }),
+    "inject.look": ({ params: { token }, subject }) => {
+      this.#requireProxy(subject())
+      const uid = token === undefined ? undefined : this.#injector.uidOf(token)
+      return { asksForHash: this.#asksForHash(), ...(uid === undefined ? {} : { uid }) }
+    },
+    "inject.plan": ({ params, subject }) => {
+      this.#requireProxy(subject())
+      return this.#injector.plan(params)
+    },
+    inject: ({ params: { grant, address, fd, ...wanted }, fds, subject }) => {
+      this.#requireProxy(subject())
+      const out = descriptorOf(fds, fd)
+      return this.#injector.use(wanted, { grant, address }, (value, version) => {
+        writeAllFrom(out, value, "the value")
+        return { bytes: value.length, version }
+      })
+    },
+    "inject.leak": ({ params: { grant, count, ...wanted }, subject }) => {
+      this.#requireProxy(subject())
+      this.#injector.leaked(wanted, grant, count)
+    },
+    revoke: ({ params: { id, proof }, fds, subject }) => {
+      if (this.#grants.isFreeze(this.#vault.keys, id)) {
+        if (proof === undefined)
+          throw new Fault("denied", "to give a user his grants back needs the passphrase")
+        this.#prove(proof, fds)
+      }
       this.#vault.audited("revoke", subject(), (about) => {
         about.detail = { grant: id }
         this.#grants.remove(id)
-      }),
+      })
+    },
   }
 
   /** Throws `Fault("locked")` when the kernel has forgotten the root key, and this process is about to end. */
@@ -135,6 +203,17 @@ export class Methods {
   /** The vault was used. */
   touch(): void {
     this.#vault.keys.held.touch()
+  }
+
+  /** The kernel says who connected, and this process's child can't have given its number to another while it lives. */
+  #requireProxy({ pid }: Subject): void {
+    if (pid !== this.#proxy.pid) throw new Fault("denied", "this is for the vault's own proxy")
+  }
+
+  #whereProxyIs(): Partial<ProxyReport> {
+    if (this.#proxy.where === undefined)
+      throw new Fault("not-found", "the proxy does not run", { hint: "clawfs vault proxy start" })
+    return this.#proxy.where
   }
 
   #prove(proof: PersonText, fds: readonly number[]): void {
@@ -176,12 +255,13 @@ export class Methods {
     const isProven = isOwner && proof !== undefined
     if (isProven) this.#prove(proof, fds)
     const asking = subject({ withHash: !isProven && this.#asksForHash() })
+    if (!isProven) this.#guard([name], asking)
     const out = descriptorOf(fds, fd)
     const allow = (id: Buffer): void => {
       if (!isProven) this.take(id, "reveal", asking)
     }
-    try {
-      return this.#vault.use(
+    return concealing(isOwner, () =>
+      this.#vault.use(
         asking,
         "get",
         { name, version },
@@ -190,10 +270,8 @@ export class Methods {
           return { bytes: value.length }
         },
         ({ id }) => allow(id),
-      )
-    } catch (thrown) {
-      throw isOwner ? thrown : concealed(thrown)
-    }
+      ),
+    )
   }
 
   /** Runs a program with secrets. The grant may name the program by its hash: then a sealed copy of it runs. */
@@ -205,6 +283,10 @@ export class Methods {
     const misused = [...names].find((variable) => RESERVED.test(variable))
     if (misused !== undefined) throw new Fault("invalid", `${misused} is no variable for a secret`)
     if (names.size !== uses.length) throw new Fault("invalid", "two secrets want the same variable")
+    this.#guard(
+      uses.map(({ name }) => name),
+      asking,
+    )
     const sealed = this.#namesProgram(
       uses.map(({ name }) => name),
       asking.uid,
@@ -247,12 +329,25 @@ export class Methods {
   }
 
   /** Programs that run with secrets end with the vault. */
-  stopPrograms(): void {
+  async stopPrograms(): Promise<void> {
     this.#runner.stop()
+    await this.#proxy.stop()
   }
 
   #asksForHash(): boolean {
     return this.#grants.all(this.#vault.keys).some(({ caller }) => caller !== undefined)
+  }
+
+  /** Who asks for a canary loses all grants, before he is told that none allows this. */
+  #guard(names: readonly string[], subject: Subject): void {
+    for (const name of names) {
+      const entry = this.#vault.find(name)
+      if (entry?.metadata.canary !== true || entry.metadata.removed !== 0) continue
+      this.#vault.audited("canary", subject, (about) => {
+        about.secret = entry.id
+        about.detail = { frozen: this.#grants.freeze(this.#vault.keys, subject.uid, entry.id) }
+      })
+    }
   }
 
   /** Takes a use off a grant; the caller is in the use's transaction. */
@@ -307,6 +402,14 @@ function descriptorOf(fds: readonly number[], at: number): number {
 export function concealed(thrown: unknown): unknown {
   const tells = thrown instanceof Fault && (thrown.kind === "not-found" || thrown.kind === "denied")
   return tells ? new Fault("denied", NO_GRANT, { cause: thrown }) : thrown
+}
+
+function concealing<T>(isOwner: boolean, work: () => T): T {
+  try {
+    return work()
+  } catch (thrown) {
+    throw isOwner ? thrown : concealed(thrown)
+  }
 }
 
 /** A protector for people: nothing of what it protects. */

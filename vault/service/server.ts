@@ -145,7 +145,7 @@ export class VaultServer implements AsyncDisposable {
     // What was read before the end is refused: a program that started now would not be stopped.
     this.#isClosing = true
     rmSync(this.#path, { force: true })
-    this.#methods.stopPrograms()
+    await this.#methods.stopPrograms()
     const ended = new Promise((resolve) => this.#worker.once("exit", resolve))
     const one = Buffer.alloc(8)
     one.writeBigUInt64LE(1n)

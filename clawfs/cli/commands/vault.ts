@@ -2,6 +2,8 @@
 import { command, type Invocation } from "../command.ts"
 import { ExitCode } from "../exit-code.ts"
 
+const SIGN_KINDS = ["ed25519", "ecdsa-p256", "hmac-sha256", "jwt", "aws-sigv4", "ssh", "sshsig"] as const
+
 const options = {
   vault: { type: "string", value: "DIR", completes: "directory", help: "the vault's directory" },
   json: { type: "boolean", help: "print JSON" },
@@ -30,6 +32,7 @@ const options = {
   "from-fd": { type: "string", value: "N", help: "put: read the value from descriptor N, not from stdin" },
   raw: { type: "boolean", help: "put: keep a newline at the end of the value" },
   new: { type: "boolean", help: "put: only if there is no such secret" },
+  canary: { type: "boolean", help: "put: a decoy; who asks for it loses all grants" },
   description: { type: "string", value: "TEXT", help: "put, describe: what it is for" },
   tags: { type: "string", value: "LIST", help: "put, describe: words to find it by, with commas" },
   expires: {
@@ -55,11 +58,49 @@ const options = {
   secret: { type: "string", value: "NAME", help: "audit: about this secret" },
   subject: { type: "string", value: "UID", help: "audit: what this user did" },
   known: { type: "string", value: "SEQ:MAC", help: "audit verify: an end that was noted before" },
-  verb: { type: "string", value: "VERB", completes: ["exec", "reveal"], help: "grant: what it allows" },
+  verb: {
+    type: "string",
+    value: "VERB",
+    completes: ["exec", "inject", "sign", "reveal"],
+    help: "grant: what it allows",
+  },
   uid: { type: "string", value: "UID", help: "grant: to the processes of this user; all unless given" },
   caller: { type: "string", value: "PROGRAM", help: "grant: to processes that run this program" },
   program: { type: "string", value: "PROGRAM", help: "grant exec: for running this program" },
   args: { type: "string", value: "WORDS", help: "grant exec: if its arguments begin with these" },
+  as: {
+    type: "string",
+    value: "KIND",
+    completes: SIGN_KINDS,
+    help: "sign-with: what to make; grant sign: what may be made, with commas; keygen: ed25519 or ecdsa-p256",
+  },
+  scope: { type: "string", value: "LIST", help: "grant sign: for these REGION/SERVICE of AWS" },
+  audience: { type: "string", value: "LIST", help: "grant sign: for tokens to these, with commas" },
+  lifetime: { type: "string", value: "TIME", help: "grant sign: for tokens that end within this time" },
+  algorithm: {
+    type: "string",
+    value: "NAME",
+    completes: ["HS256", "ES256", "EdDSA"],
+    help: "sign-with --as jwt: how",
+  },
+  "key-id": { type: "string", value: "TEXT", help: "sign-with --as jwt: names the key in the header" },
+  encoding: {
+    type: "string",
+    value: "NAME",
+    completes: ["base64", "base64url", "hex", "raw"],
+    help: "sign-with: of the signature; base64 unless given",
+  },
+  socket: { type: "string", value: "PATH", help: "ssh-agent: where it listens" },
+  endpoint: {
+    type: "string",
+    value: "FILE",
+    help: "grant inject: a JSON file that says where to, and where the secret stands in requests",
+  },
+  port: {
+    type: "string",
+    value: "N",
+    help: "proxy start: listen on this port of the loopback too; 0: one that is free",
+  },
   uses: { type: "string", value: "N", help: "grant: so many times; without a limit unless given" },
   fd: {
     type: "string",
@@ -79,6 +120,7 @@ export type VaultInvocation = Invocation<typeof options>
 export const VAULT_ACTIONS = [
   ...["init", "status", "unlock", "lock", "put", "get", "describe", "list", "history", "rm", "destroy"],
   ...["rotate", "audit", "protector", "adopt", "grant", "grants", "revoke", "exec"],
+  ...["keygen", "public-key", "sign-with", "ssh-agent", "proxy"],
 ] as const
 
 export const vault = command({
@@ -117,6 +159,15 @@ locked. docs/VAULT.md has the whole picture.
   revoke N           takes one back
   exec -- PROGRAM    runs a program with secrets that grants allow it; its output passes a filter that
                      takes out values and their usual encodings. It sees the values, you do not
+  proxy start        an egress proxy: it puts secrets into requests that grants allow (--verb inject),
+                     which then go to their server by TLS; answers pass the filter
+  proxy token        a token for clients that connect to its port; proxy stop: ends it
+  keygen NAME        makes a key that is never outside of the vault; prints its public part
+  public-key NAME    that of a key in the vault, for authorized_keys
+  sign-with NAME     signs what stdin says with a key or password that stays in the vault (--as): bytes,
+                     the claims of a JWT, or a request to AWS (docs/VAULT.md)
+  ssh-agent NAMES    an SSH agent whose keys stay in the vault, names with commas; for a PROGRAM, or
+                     until a signal
 
 Without --vault, the vault is the one that CLAWFS_VAULT names, or /var/lib/clawfs-vault for root and
 ~/.local/share/clawfs-vault for others. Values, passphrases and PINs are never arguments.`,
@@ -137,6 +188,13 @@ clawfs vault get openai-api-key --passphrase-file ~/.pass | wc -c
 clawfs vault grant openai-api-key --verb reveal --uid 1001 --uses 1 --until 10m
 clawfs vault grant openai-api-key --verb exec --program /usr/bin/curl --uid 1001
 clawfs vault exec --env KEY=openai-api-key -- /usr/bin/curl https://example.org
+clawfs vault grant openai-api-key --verb inject --endpoint openai.json --uid 1001 --until 30d
+clawfs vault proxy start --port 8377
+curl --unix-socket /var/lib/clawfs-vault/proxy.sock http://vault/openai/models
+clawfs vault keygen deploy-key --as ed25519
+clawfs vault grant deploy-key --verb sign --as ssh --uid 1001 --until 7d
+clawfs vault ssh-agent deploy-key -- git push
+clawfs vault sign-with issuer --as jwt --algorithm ES256 <claims.json
 clawfs vault audit --since 7d
 clawfs vault rotate --root`,
     },

@@ -2,15 +2,17 @@
 import { ProtectorKind } from "../../../keyring/protector.ts"
 import { randomSecret } from "../../../keyring/secret.ts"
 import { DEFAULT_TCTI } from "../../../keyring/tpm.ts"
+import type { PersonSecret } from "../../../keyring/secret-protector.ts"
 import { wordsOf } from "../../../keyring/words.ts"
 import { hashOf } from "../../../vault/service/caller.ts"
 import { Fault } from "../../core/fault.ts"
 import { UsageError } from "../command.ts"
 import { ExitCode } from "../exit-code.ts"
 import { Attachments, callVault } from "../vault/client.ts"
-import { newPerson, pinOf, presentPerson } from "../vault/people.ts"
-import { moment, shownTime, wholeNumber } from "../vault/times.ts"
+import { givenPerson, newPerson, pinOf, presentPerson } from "../vault/people.ts"
+import { duration, moment, shownTime, wholeNumber } from "../vault/times.ts"
 import { pcrsOf, protectorLine } from "./vault-life.ts"
+import { readEndpoint } from "./vault-proxy.ts"
 import type { VaultAction } from "../vault/action.ts"
 
 const DAY = "24h"
@@ -136,15 +138,23 @@ function programHash(option: string, path: string): string {
 }
 
 export function grant({ directory, values, operands, terminal }: VaultAction): ExitCode {
-  const { verb, uid, caller, program, args, uses, until } = values
-  if (verb !== "reveal" && verb !== "exec") throw new UsageError("vault grant: --verb takes exec or reveal")
-  if (verb === "reveal" && (program ?? args) !== undefined)
+  const { verb, uid, caller, program, args, uses, until, endpoint } = values
+  if (verb !== "reveal" && verb !== "exec" && verb !== "sign" && verb !== "inject")
+    throw new UsageError("vault grant: --verb takes exec, inject, sign or reveal")
+  if ((verb === "inject") !== (endpoint !== undefined))
+    throw new UsageError("vault grant: --verb inject needs --endpoint, and nothing else takes it")
+  if (verb !== "exec" && (program ?? args) !== undefined)
     throw new UsageError("vault grant: --program and --args are for --verb exec")
+  const sign = signLimits(values)
+  if (verb !== "sign" && sign !== undefined)
+    throw new UsageError("vault grant: --as, --scope, --audience and --lifetime are for --verb sign")
   const limits = {
     ...(uid === undefined ? {} : { uid: wholeNumber("--uid", uid, 2 ** 32 - 2) }),
     ...(caller === undefined ? {} : { caller: programHash("--caller", caller) }),
     ...(program === undefined ? {} : { program: programHash("--program", program) }),
     ...(args === undefined ? {} : { args: args.split(" ").filter((word) => word !== "") }),
+    ...(sign === undefined ? {} : { sign }),
+    ...(endpoint === undefined ? {} : { endpoint: readEndpoint(endpoint) }),
     ...(uses === undefined ? {} : { uses: wholeNumber("--uses", uses, 1e9) }),
     until: moment("--until", until ?? DAY, 1),
   }
@@ -156,6 +166,33 @@ export function grant({ directory, values, operands, terminal }: VaultAction): E
   return ExitCode.OK
 }
 
+interface SignLimits {
+  readonly kinds?: readonly string[]
+  readonly scopes?: readonly string[]
+  readonly audience?: readonly string[]
+  readonly lifetime?: number
+}
+
+/** What the options say of it; undefined when they say nothing. */
+function signLimits({ as, scope, audience, lifetime }: VaultAction["values"]): SignLimits | undefined {
+  if ((as ?? scope ?? audience ?? lifetime) === undefined) return undefined
+  return {
+    ...(as === undefined ? {} : { kinds: as.split(",") }),
+    ...(scope === undefined ? {} : { scopes: scope.split(",") }),
+    ...(audience === undefined ? {} : { audience: audience.split(",") }),
+    ...(lifetime === undefined ? {} : { lifetime: duration("--lifetime", lifetime) }),
+  }
+}
+
+function shownLimits({ kinds, scopes, audience, lifetime }: SignLimits): string[] {
+  return [
+    ...(kinds === undefined ? [] : [kinds.join(" or ")]),
+    ...(scopes === undefined ? [] : [`for ${scopes.join(" or ")}`]),
+    ...(audience === undefined ? [] : [`to ${audience.join(" or ")}`]),
+    ...(lifetime === undefined ? [] : [`at most ${lifetime} s`]),
+  ]
+}
+
 interface ShownGrant {
   readonly id: number
   readonly name: string
@@ -164,6 +201,8 @@ interface ShownGrant {
   readonly caller?: string
   readonly program?: string
   readonly args?: readonly string[]
+  readonly sign?: SignLimits
+  readonly endpoint?: { readonly provider_id: string; readonly base_url: string }
   readonly uses?: number
   readonly until: number
 }
@@ -176,19 +215,50 @@ export function grants({ directory, values, terminal }: VaultAction): ExitCode {
   return ExitCode.OK
 }
 
-function grantLine({ id, name, verb, uid, caller, program, args, uses, until }: ShownGrant): string {
+function grantLine({
+  id,
+  name,
+  verb,
+  uid,
+  caller,
+  program,
+  args,
+  sign,
+  endpoint,
+  uses,
+  until,
+}: ShownGrant): string {
   const limits = [
     uid === undefined ? "any user" : `uid ${uid}`,
     ...(caller === undefined ? [] : [`caller ${caller.slice(0, 12)}`]),
     ...(program === undefined ? [] : [`program ${program.slice(0, 12)}`]),
     ...(args === undefined ? [] : [`arguments ${args.join(" ")} ...`]),
+    ...(sign === undefined ? [] : shownLimits(sign)),
+    ...(endpoint === undefined ? [] : [`as ${endpoint.provider_id} to ${endpoint.base_url}`]),
     ...(uses === undefined ? [] : [`${uses} uses left`]),
     until === 0 ? "for ever" : `until ${shownTime(until)}`,
   ]
+  if (verb === "freeze")
+    return `${String(id).padStart(4)}  ${name}  frozen: uid ${uid ?? ""} asked for this canary`
   return `${String(id).padStart(4)}  ${name}  ${verb}  ${limits.join(", ")}`
 }
 
-export function revoke({ directory, operands }: VaultAction): ExitCode {
-  callVault(directory, "revoke", { id: wholeNumber("revoke", operands[0] ?? "", 1e9) })
+export function revoke({ directory, values, operands }: VaultAction): ExitCode {
+  const id = wholeNumber("revoke", operands[0] ?? "", 1e9)
+  using given = givenPerson(values)
+  try {
+    revokeWith(directory, id, given)
+  } catch (thrown) {
+    if (!(thrown instanceof Fault && thrown.kind === "denied" && given === undefined)) throw thrown
+    // A canary was asked for, and this gives the grants back.
+    using present = presentPerson(values)
+    revokeWith(directory, id, present)
+  }
   return ExitCode.OK
+}
+
+function revokeWith(directory: string, id: number, person: PersonSecret | undefined): void {
+  using attached = new Attachments()
+  const proof = person === undefined ? {} : { proof: attached.person(person) }
+  callVault(directory, "revoke", { id, ...proof }, attached.fds)
 }

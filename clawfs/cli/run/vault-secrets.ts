@@ -58,9 +58,10 @@ export function put({ directory, values, operands, terminal }: VaultAction, must
   const [name = ""] = operands
   const wanted = must ?? (values.new === true ? "be new" : undefined)
   const value = valueOf(values)
+  const canary = values.canary === true ? { canary: true } : {}
   using attached = new Attachments()
   try {
-    const params = { name, fd: attached.give(value), ...metadataOf(values) }
+    const params = { name, fd: attached.give(value), ...metadataOf(values), ...canary }
     const { version } = callVault(
       directory,
       "put",
@@ -127,6 +128,7 @@ interface Listed {
   readonly expires: number
   readonly removed: number
   readonly due: number
+  readonly canary?: true
 }
 
 export function list({ directory, values, terminal }: VaultAction): ExitCode {
@@ -137,12 +139,13 @@ export function list({ directory, values, terminal }: VaultAction): ExitCode {
   return ExitCode.OK
 }
 
-function lineOf({ name, latest, changed, expires, removed, due, tags, description }: Listed): string {
+function lineOf({ name, latest, changed, expires, removed, due, canary, tags, description }: Listed): string {
   const now = Date.now()
   const words = [
     ...(removed === 0 ? [] : ["removed"]),
     ...(expires !== 0 && expires <= now ? ["expired"] : []),
     ...(due !== 0 && due <= now ? ["due"] : []),
+    ...(canary === true ? ["canary"] : []),
     ...tags,
   ]
   const head = `${name.padEnd(32)} v${String(latest).padEnd(4)} ${shownTime(changed)}`

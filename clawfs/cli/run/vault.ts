@@ -8,6 +8,9 @@ import { vaultDirectory } from "../vault/place.ts"
 import { audit, grant, grants, protector, revoke } from "./vault-access.ts"
 import { execute } from "./vault-exec.ts"
 import { adopt, init, lock, status, unlock } from "./vault-life.ts"
+import { proxy } from "./vault-proxy.ts"
+import { keygen, publicKey, signWith } from "./vault-sign.ts"
+import { sshAgent } from "./vault-ssh-agent.ts"
 import { describeSecret, destroy, get, history, list, put, remove, rotate } from "./vault-secrets.ts"
 
 interface Action {
@@ -37,6 +40,11 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   grants: { takes: [], run: grants },
   revoke: { takes: ["NUMBER"], run: revoke },
   exec: { takes: ["PROGRAM"], hasRest: true, run: execute },
+  proxy: { takes: ["start, stop or token"], run: proxy },
+  keygen: { takes: ["NAME"], run: keygen },
+  "public-key": { takes: ["NAME"], run: publicKey },
+  "sign-with": { takes: ["NAME"], run: signWith },
+  "ssh-agent": { takes: ["NAMES"], hasRest: true, run: sshAgent },
 }
 
 export async function runVault({ values, operands, terminal }: VaultInvocation): Promise<ExitCode> {

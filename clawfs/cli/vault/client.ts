@@ -5,7 +5,7 @@ import { newSecret } from "../../../keyring/secret.ts"
 import type { PersonSecret } from "../../../keyring/secret-protector.ts"
 import { Fault, type FaultKind } from "../../core/fault.ts"
 import { checked } from "../../sys/ffi.ts"
-import { pipe2 } from "../../sys/libc.ts"
+import { fcntl, memfdCreate, pipe2 } from "../../sys/libc.ts"
 import { connectTo, receiveMessage, sendMessage, throughShortPath } from "../../sys/seqpacket.ts"
 
 const SOCKET = "vault.sock"
@@ -13,6 +13,10 @@ const DATABASE = "vault.db"
 /** argon2id, a TPM, a rotation of many secrets: the vault answers one after the other. */
 const TIMEOUT_SECONDS = 120
 const O_CLOEXEC = 0o2000000
+const MFD_CLOEXEC_ALLOW_SEALING = 3
+const F_ADD_SEALS = 1033
+/** seal, shrink, grow, write */
+const ALL_SEALS = 1 | 2 | 4 | 8
 
 /** Descriptors that go with a request; closed with this. */
 export class Attachments implements Disposable {
@@ -29,6 +33,15 @@ export class Attachments implements Disposable {
       closeSync(writing)
     }
     return this.fds.push(reading) - 1
+  }
+
+  /** The same for what is not secret, and may be long: a file in memory that can't be changed any more. */
+  giveFile(bytes: Uint8Array): number {
+    const fd = checked("memfd_create", memfdCreate("clawfs-vault-request", MFD_CLOEXEC_ALLOW_SEALING))
+    this.#own.push(fd)
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, at)
+    checked("fcntl", fcntl(fd, F_ADD_SEALS, ALL_SEALS))
+    return this.fds.push(fd) - 1
   }
 
   /** The same for what a person has. */
