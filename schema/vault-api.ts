@@ -21,6 +21,10 @@ const metadata = {
   rotateDays: number.max(36_500).optional(),
   keep: number.max(100).optional(),
 }
+/** Secrets that open slots of encrypted trees, named by the slot's salt (`vaultNameOf`). */
+export const TREE_NAME = /^tree-[0-9a-f]{32}$/
+const treeName = z.string().regex(TREE_NAME)
+
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 
 export const VAULT_PARAMS = {
@@ -77,6 +81,8 @@ export const VAULT_PARAMS = {
     stderr: descriptor,
   }),
   revoke: z.strictObject({ id: number }),
+  "tree.new": z.strictObject({ name: treeName, description: z.string().max(4096), fd: descriptor }),
+  "tree.key": z.strictObject({ name: treeName, fd: descriptor }),
 } as const
 
 export type VaultMethod = keyof typeof VAULT_PARAMS

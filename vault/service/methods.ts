@@ -2,13 +2,15 @@
  * What the vault's socket offers, and to whom: the vault's owner (and root) may change it; what gives a value out, or widens
  * who may use it, needs a proof that a person is there; everybody else needs a grant.
  */
+import { randomFillSync } from "node:crypto"
 import { closeSync } from "node:fs"
 import { Fault } from "../../clawfs/core/fault.ts"
 import { ProtectorKind, PROTECTOR_NAMES } from "../../keyring/protector.ts"
 import { derivationOf } from "../../keyring/secret-protector.ts"
 import { KDF_NAMES } from "../../keyring/kdf.ts"
 import { readTpmFixed } from "../../keyring/tpm-protector.ts"
-import type { PersonText, VaultMethod, VaultParams } from "../../schema/vault-api.ts"
+import { KEY_BYTES } from "../../keyring/secret.ts"
+import { TREE_NAME, type PersonText, type VaultMethod, type VaultParams } from "../../schema/vault-api.ts"
 import type { Subject } from "../audit.ts"
 import type { VaultDatabase } from "../database.ts"
 import { Grants, type Verb } from "../grants.ts"
@@ -124,6 +126,11 @@ export class Methods {
         about.detail = { grant: id }
         this.#grants.remove(id)
       }),
+    "tree.new": (call) => this.#newTree(call),
+    "tree.key": ({ params: { name, fd }, fds, subject }) =>
+      this.#vault.use(subject(), "tree", { name }, (value) =>
+        writeAllFrom(descriptorOf(fds, fd), value, "the tree's secret"),
+      ),
   }
 
   /** Throws `Fault("locked")` when the kernel has forgotten the root key, and this process is about to end. */
@@ -164,9 +171,21 @@ export class Methods {
   }
 
   #put({ params: { name, fd, ...options }, fds, subject }: Call<VaultParams<"put">>): object {
+    if (TREE_NAME.test(name))
+      throw new Fault("invalid", `${name} opens an encrypted tree, and nobody else may set it`)
     return this.#vault.values.borrow(MOST_VALUE_BYTES + 1, (room) => {
       const length = readAllInto(descriptorOf(fds, fd), room, "the value")
       return { version: this.#vault.put(subject(), name, room.subarray(0, length), options) }
+    })
+  }
+
+  /** A secret that opens a slot of an encrypted tree: made here, known to nobody else but who asks now. */
+  #newTree({ params: { name, description, fd }, fds, subject }: Call<VaultParams<"tree.new">>): void {
+    this.#vault.values.borrow(KEY_BYTES, (value) => {
+      randomFillSync(value)
+      const limits = { rotateDays: 0, must: "be new" } as const
+      this.#vault.put(subject(), name, value, { description, tags: ["tree"], ...limits })
+      writeAllFrom(descriptorOf(fds, fd), value, "the tree's secret")
     })
   }
 
