@@ -81,6 +81,12 @@ export const VAULT_PARAMS = {
     stderr: descriptor,
   }),
   revoke: z.strictObject({ id: number }),
+  mount: z.strictObject({
+    directory: z.string().min(1).max(4096).startsWith("/"),
+    /** Seconds without a sign of life after which the mount is taken away. */
+    patience: z.int().min(1).max(3600).optional(),
+  }),
+  unmount: z.strictObject({}),
   "tree.new": z.strictObject({ name: treeName, description: z.string().max(4096), fd: descriptor }),
   "tree.key": z.strictObject({ name: treeName, fd: descriptor }),
 } as const

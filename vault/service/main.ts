@@ -85,9 +85,10 @@ async function serve(): Promise<void> {
   using db = VaultDatabase.open(directory)
   using vault = openVault(db, given)
   given.memory[Symbol.dispose]()
+  const methods = new Methods(db, vault, finish, { source: directory, log })
   const self: Subject = { uid: process.getuid?.() ?? 0, pid: process.pid }
   {
-    await using _ = new VaultServer(directory, new Methods(db, vault, finish), log)
+    await using _ = new VaultServer(directory, methods, log)
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, finish)
     process.on("SIGHUP", () => log.debug("signal ignored", { signal: "SIGHUP" }))
     let maintained = 0
@@ -110,6 +111,7 @@ async function serve(): Promise<void> {
     await finished
     clearInterval(timer)
   }
+  await methods.mounts[Symbol.asyncDispose]()
   closeSync(lock)
 }
 

@@ -20,6 +20,8 @@ import { readState } from "../state.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
 import { Runner, type Executed, type WithValue } from "./exec.ts"
+import { MountedVault } from "./mounted.ts"
+import { Mounts, type MountsOptions } from "./mounts.ts"
 import { sealedCopy } from "./program.ts"
 import { Proofs, withPerson } from "./proofs.ts"
 
@@ -54,14 +56,23 @@ export class Methods {
   readonly #runner: Runner
   readonly #stop: () => void
   readonly #since = Date.now()
+  /** Ended with the vault. */
+  readonly mounts: Mounts
 
-  constructor(db: VaultDatabase, vault: Vault, stop: () => void) {
+  /** `place`: the vault's directory and log, for its mount. */
+  constructor(db: VaultDatabase, vault: Vault, stop: () => void, place: MountsOptions) {
     this.#db = db
     this.#vault = vault
     this.#grants = new Grants(db)
     this.#proofs = new Proofs(db, vault)
     this.#runner = new Runner(vault)
     this.#stop = stop
+    const view = new MountedVault(db, vault, {
+      directory: place.source,
+      take: (id, caller) => void this.take(id, "reveal", caller),
+      asksForHash: () => this.#asksForHash(),
+    })
+    this.mounts = new Mounts(view, place)
   }
 
   readonly handlers: Handlers = {
@@ -126,6 +137,11 @@ export class Methods {
         about.detail = { grant: id }
         this.#grants.remove(id)
       }),
+    mount: ({ params: { directory, patience }, subject }) => {
+      this.#vault.audited("mount", subject(), (about) => (about.detail = { directory }))
+      return this.mounts.mount(directory, patience)
+    },
+    unmount: () => this.mounts.unmount(),
     "tree.new": (call) => this.#newTree(call),
     "tree.key": ({ params: { name, fd }, fds, subject }) =>
       this.#vault.use(subject(), "tree", { name }, (value) =>
@@ -163,7 +179,7 @@ export class Methods {
     return {
       ...{ state: "unlocked", uuid: uuid.toString("hex"), epoch, rotated, idleSeconds, since: this.#since },
       ...{ pid: process.pid, keyIn: held.place, memory: held.memory, valueMemory: this.#vault.values.kind },
-      ...{ tpm: counter?.tcti, detectsRollback: counter !== undefined },
+      ...{ mountpoint: this.mounts.mountpoint, tpm: counter?.tcti, detectsRollback: counter !== undefined },
       secrets: entries.length,
       due: entries.filter(({ metadata }) => dueAt(metadata) !== 0 && dueAt(metadata) <= now).length,
       protectors: this.#vault.protectors().map(shown),

@@ -30,8 +30,9 @@ export const keys = command({
   usage: "[options] DIR",
   description: `
 Shows the encrypted tree DIR, or for a mount point all trees of the mount: whether they are locked, and
-their slots. Each slot is a key file, a passphrase or a secret of the vault that opens the tree. With --add a slot is added:
-first what opens the tree now, then the new secret; without options both are asked for.`,
+their slots. Each slot is a key file, a passphrase or a secret of the vault that opens the tree. With
+--add a slot is added: first what opens the tree now, then the new secret; without options both
+are asked for.`,
   operands: [{ name: "DIR", completes: "directory" }],
   options,
   sections: [

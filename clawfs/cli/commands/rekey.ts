@@ -33,7 +33,8 @@ are wrapped anew in the background (clawfs keys shows how far that is). A kill o
 harm: the work goes on when the tree is unlocked. Contents stay as they are, under the keys that their
 files have: who knew the old key and has an old copy of the store can read what was in it then.
 
-The secret stays the same unless a new one is given; the vault (--vault) makes a new one each time. A tree with several slots keeps one.`,
+The secret stays the same unless a new one is given; the vault (--vault) makes a new one each time. A
+tree with several slots keeps one.`,
   operands: [{ name: "DIR", completes: "directory" }],
   options,
   sections: [

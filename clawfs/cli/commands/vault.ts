@@ -22,6 +22,12 @@ const options = {
   tpm: { type: "string", value: "TCTI", help: "init, protector add: how to reach the TPM" },
   "no-tpm": { type: "boolean", help: "init: without the TPM of this machine" },
   pcrs: { type: "string", value: "LIST", help: "registers that the key is sealed to; 7 unless given" },
+  mount: {
+    type: "string",
+    value: "DIR",
+    completes: "directory",
+    help: "unlock: and mount the vault there",
+  },
   idle: {
     type: "string",
     value: "TIME",
@@ -79,6 +85,7 @@ export type VaultInvocation = Invocation<typeof options>
 export const VAULT_ACTIONS = [
   ...["init", "status", "unlock", "lock", "put", "get", "describe", "list", "history", "rm", "destroy"],
   ...["rotate", "audit", "protector", "adopt", "grant", "grants", "revoke", "exec"],
+  ...["mount", "unmount"],
 ] as const
 
 export const vault = command({
@@ -107,6 +114,8 @@ locked. docs/VAULT.md has the whole picture.
   rotate --due       which secrets need a new value
   audit              who used, changed or was refused what
   audit verify       checks that no row of it was changed or removed
+  mount [DIR]        shows the vault as files, on DIR or /clawfs/vault, until it is locked
+  unmount            takes that mount away
   protector list     what can unlock the vault
   protector add      a passphrase or key file; protector add recovery: recovery words; protector add tpm
   protector remove N removes one, but never the last that is not a TPM
