@@ -3,6 +3,7 @@
  * descriptors that are passed along.
  */
 import { z } from "zod"
+import { MANIFEST_KINDS } from "./signed-manifest.ts"
 
 export const VAULT_SOCKET = "vault.sock"
 
@@ -87,6 +88,12 @@ export const VAULT_PARAMS = {
     patience: z.int().min(1).max(3600).optional(),
   }),
   unmount: z.strictObject({}),
+  "manifest.sign": z.strictObject({
+    proof: person,
+    kind: z.enum(MANIFEST_KINDS),
+    directory: z.string().min(1).max(4096).startsWith("/"),
+    entries: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  }),
   "tree.new": z.strictObject({ name: treeName, description: z.string().max(4096), fd: descriptor }),
   "tree.key": z.strictObject({ name: treeName, fd: descriptor }),
 } as const

@@ -10,7 +10,7 @@ import { derivationOf } from "../../keyring/secret-protector.ts"
 import { KDF_NAMES } from "../../keyring/kdf.ts"
 import { readTpmFixed } from "../../keyring/tpm-protector.ts"
 import { KEY_BYTES } from "../../keyring/secret.ts"
-import { TREE_NAME, type PersonText, type VaultMethod, type VaultParams } from "../../schema/vault-api.ts"
+import type { PersonText, VaultMethod, VaultParams } from "../../schema/vault-api.ts"
 import type { Subject } from "../audit.ts"
 import type { VaultDatabase } from "../database.ts"
 import { Grants, type Verb } from "../grants.ts"
@@ -20,6 +20,7 @@ import { readState } from "../state.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
 import { Runner, type Executed, type WithValue } from "./exec.ts"
+import { requireFreeName, signManifest } from "./manifest-key.ts"
 import { MountedVault } from "./mounted.ts"
 import { Mounts, type MountsOptions } from "./mounts.ts"
 import { sealedCopy } from "./program.ts"
@@ -142,6 +143,10 @@ export class Methods {
       return this.mounts.mount(directory, patience)
     },
     unmount: () => this.mounts.unmount(),
+    "manifest.sign": ({ params: { proof, ...wanted }, fds, subject }) => {
+      this.#prove(proof, fds)
+      return signManifest(this.#vault, subject(), wanted)
+    },
     "tree.new": (call) => this.#newTree(call),
     "tree.key": ({ params: { name, fd }, fds, subject }) =>
       this.#vault.use(subject(), "tree", { name }, (value) =>
@@ -187,8 +192,7 @@ export class Methods {
   }
 
   #put({ params: { name, fd, ...options }, fds, subject }: Call<VaultParams<"put">>): object {
-    if (TREE_NAME.test(name))
-      throw new Fault("invalid", `${name} opens an encrypted tree, and nobody else may set it`)
+    requireFreeName(name)
     return this.#vault.values.borrow(MOST_VALUE_BYTES + 1, (room) => {
       const length = readAllInto(descriptorOf(fds, fd), room, "the value")
       return { version: this.#vault.put(subject(), name, room.subarray(0, length), options) }

@@ -2,17 +2,15 @@
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Fault } from "../../clawfs/core/fault.ts"
-import { TREE_NAME } from "../../schema/vault-api.ts"
+import { SIGNED_DIRECTORY } from "../../clawfs/manifest/signed-manifest.ts"
 import type { Subject } from "../audit.ts"
 import type { VaultDatabase } from "../database.ts"
 import { masterKeyForm, metadataForm, sealedForm } from "../forms.ts"
 import type { DocumentName, SecretStat, VaultView } from "../mount/vault-view.ts"
 import type { Vault } from "../vault.ts"
 import { Versions } from "../versions.ts"
+import { requireFreeName } from "./manifest-key.ts"
 import { subjectOfThread } from "./caller.ts"
-
-/** What was signed, in the vault's directory. */
-export const SIGNED_DIRECTORY = "signed"
 
 export interface MountedOptions {
   /** The vault's. */
@@ -85,7 +83,7 @@ export class MountedVault implements VaultView {
   }
 
   store(name: string, caller: Subject, value: Buffer): void {
-    if (TREE_NAME.test(name)) throw new Fault("denied", `${name} opens an encrypted tree`)
+    requireFreeName(name)
     this.#vault.put(caller, name, value)
     this.#vault.keys.held.touch()
   }

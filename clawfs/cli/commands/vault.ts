@@ -55,6 +55,7 @@ const options = {
   },
   version: { type: "string", value: "N", help: "get, destroy: this version" },
   "to-terminal": { type: "boolean", help: "get: show the value though it goes to a terminal" },
+  key: { type: "string", value: "ID", help: "verify: only what this key has signed" },
   root: { type: "boolean", help: "rotate: a new root key" },
   due: { type: "boolean", help: "rotate: show which secrets need a new value" },
   since: { type: "string", value: "TIME", help: "audit: from then on; 7d or a date" },
@@ -85,7 +86,7 @@ export type VaultInvocation = Invocation<typeof options>
 export const VAULT_ACTIONS = [
   ...["init", "status", "unlock", "lock", "put", "get", "describe", "list", "history", "rm", "destroy"],
   ...["rotate", "audit", "protector", "adopt", "grant", "grants", "revoke", "exec"],
-  ...["mount", "unmount"],
+  ...["mount", "unmount", "sign", "verify"],
 ] as const
 
 export const vault = command({
@@ -116,6 +117,8 @@ locked. docs/VAULT.md has the whole picture.
   audit verify       checks that no row of it was changed or removed
   mount [DIR]        shows the vault as files, on DIR or /clawfs/vault, until it is locked
   unmount            takes that mount away
+  sign KIND [DIR]    signs DIR, or /clawfs/KIND: specs, system or tools; asks for the passphrase
+  verify KIND [DIR]  whether it is as it was signed; when specs or tools are not, no tool runs
   protector list     what can unlock the vault
   protector add      a passphrase or key file; protector add recovery: recovery words; protector add tpm
   protector remove N removes one, but never the last that is not a TPM
@@ -152,7 +155,10 @@ clawfs vault rotate --root`,
   ],
   exits: [
     [ExitCode.OK, "done"],
-    [ExitCode.NO, "status: locked; rotate --due: there are some; exec gives the program's own status"],
+    [
+      ExitCode.NO,
+      "status: locked; rotate --due: there are some; verify: not as signed; exec gives the program's own status",
+    ],
     [ExitCode.USAGE, "wrong usage"],
     [ExitCode.DATA, "a name or value that can't be; a record that is damaged; the last protector"],
     [ExitCode.MISSING, "no such vault, secret, version, protector or grant"],
