@@ -41,6 +41,8 @@ export const VAULT_PARAMS = {
   rotate: z.strictObject({ pin: descriptor.optional() }),
   audit: z.strictObject({ since: number.optional(), name: name.optional(), uid: number.optional() }),
   "audit.verify": z.strictObject({ seq: number.optional(), mac: hash.optional() }),
+  "audit.export": z.strictObject({ after: number }),
+  "audit.prune": z.strictObject({ proof: person, before: number }),
   "protector.list": z.strictObject({}),
   "protector.add": z.strictObject({ proof: person, person, kdf: z.enum(["argon2id", "pbkdf2"]).optional() }),
   "protector.add-tpm": z.strictObject({

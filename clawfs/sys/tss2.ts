@@ -68,6 +68,9 @@ export const STRUCTS = [
   "TPML_DIGEST_VALUES",
   "TPMT_SYM_DEF",
   "TPMS_CAPABILITY_DATA",
+  "TPMT_SIG_SCHEME",
+  "TPMT_SIGNATURE",
+  "TPMT_TK_HASHCHECK",
 ] as const
 export type Struct = (typeof STRUCTS)[number]
 
@@ -93,6 +96,8 @@ const ESYS = {
   TR_Close: "_Inout_ uint32_t*",
   TR_GetName: "uint32_t, _Out_ void**",
   FlushContext: "uint32_t",
+  ReadPublic: `uint32_t, ${S3}, _Out_ void**, void*, void*`,
+  Sign: `uint32_t, ${S3}, void*, void*, void*, _Out_ void**`,
   PCR_Read: `${S3}, void*, _Out_ uint32_t*, void*, _Out_ void**`,
   PCR_Extend: `uint32_t, ${S3}, void*`,
   GetCapability: `${S3}, uint32_t, uint32_t, uint32_t, void*, _Out_ void**`,

@@ -11,7 +11,7 @@ import { KDF_NAMES } from "../../keyring/kdf.ts"
 import { readTpmFixed } from "../../keyring/tpm-protector.ts"
 import { KEY_BYTES } from "../../keyring/secret.ts"
 import type { PersonText, VaultMethod, VaultParams } from "../../schema/vault-api.ts"
-import type { Subject } from "../audit.ts"
+import type { AuditRow, Subject } from "../audit.ts"
 import type { VaultDatabase } from "../database.ts"
 import { Grants, type Verb } from "../grants.ts"
 import { dueAt } from "../metadata.ts"
@@ -99,6 +99,11 @@ export class Methods {
       const known = seq === undefined || mac === undefined ? undefined : { seq, mac: Buffer.from(mac, "hex") }
       const found = this.#vault.verifyAudit(known)
       return { ...found, mac: found.mac.toString("hex") }
+    },
+    "audit.export": ({ params: { after } }) => this.#vault.audit.page(after).map(exported),
+    "audit.prune": ({ params: { proof, before }, fds, subject }) => {
+      this.#prove(proof, fds)
+      return { removed: this.#vault.pruneAudit(subject(), before) }
     },
     "protector.list": () => this.#vault.protectors().map(shown),
     "protector.add": ({ params: { proof, person, kdf }, fds, subject }) => {
@@ -332,6 +337,11 @@ export class Methods {
       detail: JSON.parse(detail) as unknown,
     }))
   }
+}
+
+/** A row as it is, bytes in hexadecimal: whoever has the chain's key can check it elsewhere. */
+function exported({ secret, mac, ...row }: AuditRow): object {
+  return { ...row, secret: secret.toString("hex"), mac: mac.toString("hex") }
 }
 
 function descriptorOf(fds: readonly number[], at: number): number {

@@ -51,7 +51,7 @@ const options = {
   keep: {
     type: "string",
     value: "N",
-    help: "put, describe: how many older versions are kept; 5 unless given",
+    help: "put, describe: how many older versions are kept, 5 unless given; audit prune: for how long rows are",
   },
   version: { type: "string", value: "N", help: "get, destroy: this version" },
   "to-terminal": { type: "boolean", help: "get: show the value though it goes to a terminal" },
@@ -114,7 +114,9 @@ locked. docs/VAULT.md has the whole picture.
   rotate --root      a new root key: everything is wrapped anew
   rotate --due       which secrets need a new value
   audit              who used, changed or was refused what
-  audit verify       checks that no row of it was changed or removed
+  audit verify       checks that no row of it was changed or removed, and signatures of its end
+  audit export       all rows as they are stored, one JSON object a line
+  audit prune        removes rows that are older than --keep; asks for the passphrase
   mount [DIR]        shows the vault as files, on DIR or /clawfs/vault, until it is locked
   unmount            takes that mount away
   sign KIND [DIR]    signs DIR, or /clawfs/KIND: specs, system or tools; asks for the passphrase

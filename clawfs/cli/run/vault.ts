@@ -33,7 +33,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   rm: { takes: ["NAME"], run: remove },
   destroy: { takes: ["NAME"], run: destroy },
   rotate: { takes: ["NAME?"], run: rotate },
-  audit: { takes: ["verify?"], run: audit },
+  audit: { takes: ["verify, export or prune?"], run: audit },
   protector: { takes: ["list, add or remove", "NUMBER or recovery?"], run: protector },
   grant: { takes: ["NAME"], run: grant },
   grants: { takes: [], run: grants },
