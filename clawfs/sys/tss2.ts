@@ -34,7 +34,8 @@ export class TpmFault extends Fault {
   constructor(call: string, code: number, text: string) {
     const isTransport = (code & LAYER) !== 0
     const rc = (code & FORMAT_ONE) !== 0 ? code & 0xbf : code & 0xfff
-    super(kindOf(rc, isTransport), `TPM, ${call}: ${text} (0x${code.toString(16)})`)
+    const hint = rc === Rc.LOCKOUT && !isTransport ? "clawfs vault doctor tells for how long" : undefined
+    super(kindOf(rc, isTransport), `TPM, ${call}: ${text} (0x${code.toString(16)})`, { hint })
     this.rc = rc
     this.isTransport = isTransport
   }

@@ -44,6 +44,12 @@ describe("a vault without a TPM", () => {
     expect((await place.run(["audit", "verify", "--known", stdout.trim()])).code).toBe(0)
     expect((await place.run(["lock"])).code).toBe(0)
     expect((await place.run(["lock"])).code).toBe(0)
+    const checkup = await place.run(["doctor"])
+    expect([checkup.code, checkup.stdout]).toEqual([
+      0,
+      expect.stringContaining("ok    the database is whole"),
+    ])
+    expect(checkup.stdout).toContain("weak  no TPM")
     // The end was signed when it was locked; old rows go with a proof, and the rest is a chain.
     await place.unlock()
     expect((await place.run(["audit", "verify"])).stderr).toMatch(

@@ -86,7 +86,7 @@ export type VaultInvocation = Invocation<typeof options>
 export const VAULT_ACTIONS = [
   ...["init", "status", "unlock", "lock", "put", "get", "describe", "list", "history", "rm", "destroy"],
   ...["rotate", "audit", "protector", "adopt", "grant", "grants", "revoke", "exec"],
-  ...["mount", "unmount", "sign", "verify"],
+  ...["mount", "unmount", "sign", "verify", "doctor"],
 ] as const
 
 export const vault = command({
@@ -119,6 +119,7 @@ locked. docs/VAULT.md has the whole picture.
   audit prune        removes rows that are older than --keep; asks for the passphrase
   mount [DIR]        shows the vault as files, on DIR or /clawfs/vault, until it is locked
   unmount            takes that mount away
+  doctor             what protects this vault on this machine, and what does not; lockouts of a TPM
   sign KIND [DIR]    signs DIR, or /clawfs/KIND: specs, system or tools; asks for the passphrase
   verify KIND [DIR]  whether it is as it was signed; when specs or tools are not, no tool runs
   protector list     what can unlock the vault
@@ -159,7 +160,7 @@ clawfs vault rotate --root`,
     [ExitCode.OK, "done"],
     [
       ExitCode.NO,
-      "status: locked; rotate --due: there are some; verify: not as signed; exec gives the program's own status",
+      "status: locked; rotate --due: there are some; verify: not as signed; doctor: something is to be mended; exec gives the program's own status",
     ],
     [ExitCode.USAGE, "wrong usage"],
     [ExitCode.DATA, "a name or value that can't be; a record that is damaged; the last protector"],

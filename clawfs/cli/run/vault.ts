@@ -8,6 +8,7 @@ import { vaultDirectory } from "../vault/place.ts"
 import { audit, grant, grants, protector, revoke } from "./vault-access.ts"
 import { execute } from "./vault-exec.ts"
 import { adopt, init, lock, status, unlock } from "./vault-life.ts"
+import { doctor } from "./vault-doctor.ts"
 import { sign, verify } from "./vault-manifest.ts"
 import { mount, unmount } from "./vault-mount.ts"
 import { describeSecret, destroy, get, history, list, put, remove, rotate } from "./vault-secrets.ts"
@@ -40,6 +41,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   revoke: { takes: ["NUMBER"], run: revoke },
   sign: { takes: ["specs, system or tools", "DIR?"], run: sign },
   verify: { takes: ["specs, system or tools", "DIR?"], run: verify },
+  doctor: { takes: [], run: doctor },
   mount: { takes: ["DIR?"], run: mount },
   unmount: { takes: [], run: unmount },
   exec: { takes: ["PROGRAM"], hasRest: true, run: execute },
