@@ -2,6 +2,7 @@
  * From what a person or a file has to the key that wraps a tree key. What a slot needs to do it again is kept with it.
  *
  *   key file     HKDF-SHA256 (RFC 5869), extract with the slot's salt: the file is as good as random, or it should be
+ *   vault        the same, with 32 random bytes that the vault made
  *   passphrase   argon2id (RFC 9106), 3 passes, 256 MiB; or PBKDF2-HMAC-SHA256 (RFC 8018), 600,000 iterations, where the
  *                machine has no libsodium
  */
@@ -28,13 +29,19 @@ export interface Derivation {
   readonly memoryKiB: number
 }
 
-export function keyFileDerivation(): Derivation {
-  return { kdf: Kdf.HKDF, salt: randomBytes(ARGON2_SALT_BYTES), cost: 0, memoryKiB: 0 }
+/** 16 random bytes. */
+export function newSalt(): Buffer {
+  return randomBytes(ARGON2_SALT_BYTES)
+}
+
+/** For secrets that are as good as random. */
+export function keyFileDerivation(salt: Buffer = newSalt()): Derivation {
+  return { kdf: Kdf.HKDF, salt, cost: 0, memoryKiB: 0 }
 }
 
 /** As costly as is usual in 2026, with a new salt. `wanted`: not the best one that there is. */
 export function passphraseDerivation(wanted?: "argon2id" | "pbkdf2"): Derivation {
-  const salt = randomBytes(ARGON2_SALT_BYTES)
+  const salt = newSalt()
   const argon = wanted === undefined ? hasArgon2id() : wanted === "argon2id"
   return argon
     ? { kdf: Kdf.ARGON2ID, salt, cost: 3, memoryKiB: 256 * 1024 }

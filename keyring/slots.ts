@@ -8,17 +8,23 @@ import { openBlob, sealBlob } from "./primitives.ts"
 import { KEY_BYTES, wipe } from "./secret.ts"
 import { TreeKey, binding, type KeyIdentity } from "./tree-key.ts"
 
-export const SourceKind = { KEY_FILE: 1, PASSPHRASE: 2 } as const
+export const SourceKind = { KEY_FILE: 1, PASSPHRASE: 2, VAULT: 3 } as const
 export type SourceKind = (typeof SourceKind)[keyof typeof SourceKind]
-export const SOURCE_NAMES: Readonly<Record<SourceKind, string>> = { 1: "key file", 2: "passphrase" }
+export const SOURCE_NAMES: Readonly<Record<SourceKind, string>> = {
+  1: "key file",
+  2: "passphrase",
+  3: "vault",
+}
 
-/** Where a secret comes from. The vault will be one more. */
+/** Where a secret comes from. */
 export interface KeySource extends Disposable {
   readonly kind: SourceKind
   /** The secret itself, wiped with the source. */
   readonly secret: Buffer
   /** For a new slot: how its wrapping key is to be derived. */
   readonly kdf?: "argon2id" | "pbkdf2" | undefined
+  /** The vault's: it names the secret there, so the slot must have it (`vaultNameOf`). */
+  readonly salt?: Buffer | undefined
 }
 
 export interface KeySlot extends Derivation {
@@ -32,10 +38,16 @@ function bindingOf(identity: KeyIdentity, slot: number, kind: SourceKind, d: Der
   return binding("slot", uuid, id, generation, slot, kind, d.kdf, d.cost, d.memoryKiB, d.salt)
 }
 
+/** Under which name the vault has the secret of a slot; clawfs alone makes secrets with such names. */
+export function vaultNameOf(salt: Uint8Array): string {
+  return `tree-${Buffer.from(salt).toString("hex")}`
+}
+
 /** A slot with the number `slot` that `source` opens. */
 export function makeSlot(key: TreeKey, slot: number, source: KeySource): KeySlot {
   const { kind } = source
-  const derivation = kind === SourceKind.KEY_FILE ? keyFileDerivation() : passphraseDerivation(source.kdf)
+  const derivation =
+    kind === SourceKind.PASSPHRASE ? passphraseDerivation(source.kdf) : keyFileDerivation(source.salt)
   const wrappingKey = derive(source.secret, derivation)
   const plain = key.expose()
   try {

@@ -9,6 +9,7 @@ export const ALG_SHA256 = 0x0b
 const ALG_AES = 0x06
 const ALG_KEYEDHASH = 0x08
 const ALG_NULL = 0x10
+const ALG_ECDSA = 0x18
 const ALG_ECC = 0x23
 const ALG_CFB = 0x43
 const CURVE_P256 = 3
@@ -25,8 +26,13 @@ const SRK_ATTRIBUTES = 0x0003_0472
 /** fixedTPM, fixedParent: what is sealed can't leave this TPM, and opens by its policy alone. */
 const SEALED_ATTRIBUTES = 0x12
 const NO_DA = 0x400
+/** fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, noDA, sign. */
+const SIGNING_ATTRIBUTES = 0x0004_0472
 /** AUTHWRITE, a counter, AUTHREAD, NO_DA. */
 const COUNTER_ATTRIBUTES = 0x0204_0014
+
+/** TPMT_TK_HASHCHECK for a digest that the TPM has not made itself (Part 2, section 10.6.5). */
+export const NO_TICKET = Buffer.from("8024400000070000", "hex")
 
 const u8 = (value: number): Buffer => Buffer.from([value])
 export function u16(value: number): Buffer {
@@ -56,6 +62,9 @@ function sha256(...parts: readonly Uint8Array[]): Buffer {
   return hash.digest()
 }
 
+/** TPMT_SIG_SCHEME. */
+export const ECDSA_SHA256 = Buffer.concat([u16(ALG_ECDSA), u16(ALG_SHA256)])
+
 const AES_128_CFB = [u16(ALG_AES), u16(128), u16(ALG_CFB)]
 
 /** TPMT_SYM_DEF of the sessions that encrypt what goes over the TPM's bus. */
@@ -74,6 +83,22 @@ export const SRK_TEMPLATE = sized(
   sized(Buffer.alloc(DIGEST_BYTES)),
   sized(Buffer.alloc(DIGEST_BYTES)),
 )
+
+/** TPM2B_PUBLIC of a key that signs by ECDSA over P-256 and SHA-256; the TPM makes the same one for the same `unique` (32 bytes). */
+export function signingTemplate(unique: Buffer): Buffer {
+  return sized(
+    u16(ALG_ECC),
+    u16(ALG_SHA256),
+    u32(SIGNING_ATTRIBUTES),
+    sized(),
+    u16(ALG_NULL),
+    ECDSA_SHA256,
+    u16(CURVE_P256),
+    u16(ALG_NULL),
+    sized(unique),
+    sized(Buffer.alloc(DIGEST_BYTES)),
+  )
+}
 
 /** TPM2B_PUBLIC of a sealed object. With a PIN, wrong ones count against the TPM's dictionary attack protection. */
 export function sealedTemplate(policy: Buffer, hasPin: boolean): Buffer {

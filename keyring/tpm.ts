@@ -24,12 +24,15 @@ import { wipe } from "./secret.ts"
 import {
   ALG_SHA256,
   DIGEST_BYTES,
+  ECDSA_SHA256,
+  NO_TICKET,
   SESSION_CIPHER,
   SRK_TEMPLATE,
   counterTemplate,
   policyDigest,
   sealedTemplate,
   selectionOf,
+  signingTemplate,
   sensitiveOf,
   sized,
   u64,
@@ -121,16 +124,20 @@ export class Tpm implements Disposable {
     } catch (thrown) {
       if (!(thrown instanceof TpmFault && thrown.rc === Rc.HANDLE)) throw thrown
     }
-    const nothing = structOf("TPM2B_SENSITIVE_CREATE", sized(sized(), sized()))
-    const template = structOf("TPM2B_PUBLIC", SRK_TEMPLATE)
-    const out: unknown[] = [0]
-    esys.call(
-      "CreatePrimary",
-      ...[OWNER, sessions(PASSWORD_SESSION), nothing, template, NO_DATA, NO_DATA, out],
-      ...[null, null, null, null],
-    )
-    const handle = Number(out[0])
+    const handle = this.#primary(SRK_TEMPLATE)
     return { handle, done: () => esys.call("FlushContext", handle) }
+  }
+
+  /** Makes the key of a template, always the same; the caller flushes it. */
+  #primary(template: Buffer): number {
+    const nothing = structOf("TPM2B_SENSITIVE_CREATE", sized(sized(), sized()))
+    const out: unknown[] = [0]
+    this.#esys.call(
+      "CreatePrimary",
+      ...[OWNER, sessions(PASSWORD_SESSION), nothing, structOf("TPM2B_PUBLIC", template)],
+      ...[NO_DATA, NO_DATA, out, null, null, null, null],
+    )
+    return Number(out[0])
   }
 
   #nameOf(handle: number): Buffer {
@@ -371,6 +378,36 @@ export class Tpm implements Disposable {
     this.#esys.call("NV_UndefineSpace", OWNER, handle, sessions(PASSWORD_SESSION))
   }
 
+  /**
+   * Signs a SHA-256 digest (32 bytes) with a key that never leaves the TPM, the same one for the same `unique` (up to 32 bytes)
+   * until the TPM is cleared: r and s, 32 bytes each, and the public key as x and y.
+   */
+  sign(unique: Uint8Array, digest: Buffer): { readonly signature: Buffer; readonly publicKey: Buffer } {
+    const place = Buffer.alloc(DIGEST_BYTES)
+    place.set(unique)
+    const key = this.#primary(signingTemplate(place))
+    try {
+      const [publicOut, signatureOut]: [unknown[], unknown[]] = [[null], [null]]
+      this.#esys.call("ReadPublic", key, sessions(), publicOut, null, null)
+      const area = this.#esys.wireOf("TPM2B_PUBLIC", publicOut[0])
+      this.#esys.call(
+        "Sign",
+        ...[key, sessions(PASSWORD_SESSION), structOf("TPM2B_DIGEST", sized(digest))],
+        ...[
+          structOf("TPMT_SIG_SCHEME", ECDSA_SHA256),
+          structOf("TPMT_TK_HASHCHECK", NO_TICKET),
+          signatureOut,
+        ],
+      )
+      const wire = this.#esys.wireOf("TPMT_SIGNATURE", signatureOut[0])
+      // Scheme and hash, then r and s with their lengths; of the public area, x and y stand last.
+      const signature = halves(wire, 4)
+      return { signature, publicKey: halves(area, lastOf(area)) }
+    } finally {
+      this.#esys.call("FlushContext", key)
+    }
+  }
+
   /** How far the TPM is from refusing PINs for a while. */
   lockout(): Lockout {
     const out: unknown[] = [null]
@@ -393,4 +430,22 @@ export class Tpm implements Disposable {
   [Symbol.dispose](): void {
     this.#esys[Symbol.dispose]()
   }
+}
+
+/** Two numbers of up to 32 bytes, each with its length, that stand at `at`: 64 bytes. */
+function halves(wire: Buffer, at: number): Buffer {
+  const out = Buffer.alloc(2 * DIGEST_BYTES)
+  for (const end of [DIGEST_BYTES, 2 * DIGEST_BYTES]) {
+    const length = wire.readUInt16BE(at)
+    wire.copy(out, end - length, at + 2, at + 2 + length)
+    at += 2 + length
+  }
+  return out
+}
+
+/** Where the point of a public area of an elliptic curve begins: behind type, hash, attributes, policy and parameters. */
+function lastOf(area: Buffer): number {
+  // The size of all; type, nameAlg, attributes; policy with its length; symmetric, scheme and hash, curve, kdf.
+  const policyAt = 2 + 2 + 2 + 4
+  return policyAt + 2 + area.readUInt16BE(policyAt) + 2 + 4 + 2 + 2
 }

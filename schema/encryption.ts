@@ -7,7 +7,7 @@ const id = z.int().min(1).max(0xffff_ffff)
 
 export const Slot = z.strictObject({
   slot: id,
-  kind: z.union([z.literal(1), z.literal(2)]),
+  kind: z.union([z.literal(1), z.literal(2), z.literal(3)]),
   kdf: z.union([z.literal(1), z.literal(2), z.literal(3)]),
   salt: hex(16),
   cost: count,

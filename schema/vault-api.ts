@@ -4,6 +4,7 @@
  */
 import { z } from "zod"
 import { Endpoint } from "./endpoint.ts"
+import { MANIFEST_KINDS } from "./signed-manifest.ts"
 
 export const VAULT_SOCKET = "vault.sock"
 
@@ -24,7 +25,9 @@ const metadata = {
   rotateDays: number.max(36_500).optional(),
   keep: number.max(100).optional(),
 }
-const hash = z.string().regex(/^[0-9a-f]{64}$/)
+/** Secrets that open slots of encrypted trees, named by the slot's salt (`vaultNameOf`). */
+export const TREE_NAME = /^tree-[0-9a-f]{32}$/
+const treeName = z.string().regex(TREE_NAME)
 
 const signKind = z.enum(["ed25519", "ecdsa-p256", "hmac-sha256", "jwt", "aws-sigv4", "ssh", "sshsig"])
 /** REGION/SERVICE */
@@ -61,6 +64,8 @@ export const VAULT_PARAMS = {
   rotate: z.strictObject({ pin: descriptor.optional() }),
   audit: z.strictObject({ since: number.optional(), name: name.optional(), uid: number.optional() }),
   "audit.verify": z.strictObject({ seq: number.optional(), mac: hash.optional() }),
+  "audit.export": z.strictObject({ after: number }),
+  "audit.prune": z.strictObject({ proof: person, before: number }),
   "protector.list": z.strictObject({}),
   "protector.add": z.strictObject({ proof: person, person, kdf: z.enum(["argon2id", "pbkdf2"]).optional() }),
   "protector.add-tpm": z.strictObject({
@@ -144,6 +149,20 @@ export const VAULT_PARAMS = {
   "inject.plan": z.strictObject(wanted),
   inject: z.strictObject({ ...wanted, grant: number, address: z.string().max(64), fd: descriptor }),
   "inject.leak": z.strictObject({ ...wanted, grant: number, count: number }),
+  mount: z.strictObject({
+    directory: z.string().min(1).max(4096).startsWith("/"),
+    /** Seconds without a sign of life after which the mount is taken away. */
+    patience: z.int().min(1).max(3600).optional(),
+  }),
+  unmount: z.strictObject({}),
+  "manifest.sign": z.strictObject({
+    proof: person,
+    kind: z.enum(MANIFEST_KINDS),
+    directory: z.string().min(1).max(4096).startsWith("/"),
+    entries: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  }),
+  "tree.new": z.strictObject({ name: treeName, description: z.string().max(4096), fd: descriptor }),
+  "tree.key": z.strictObject({ name: treeName, fd: descriptor }),
 } as const
 
 export type VaultMethod = keyof typeof VAULT_PARAMS

@@ -3,8 +3,9 @@
  * MAC before it, and the head's covers how far the chain goes, so that without the key no row can be changed, removed,
  * moved or cut off. Names of secrets are not in it, only their ids; values never.
  */
-import { randomSecret, wipe } from "../keyring/secret.ts"
-import { hmac, sameBytes } from "../keyring/primitives.ts"
+import { Fault } from "../clawfs/core/fault.ts"
+import { KEY_BYTES, randomSecret, wipe } from "../keyring/secret.ts"
+import { expandInto, hmac, sameBytes } from "../keyring/primitives.ts"
 import type { Query } from "../clawfs/store/database.ts"
 import { bound } from "./bound.ts"
 import type { VaultDatabase } from "./database.ts"
@@ -73,6 +74,9 @@ export class Audit {
   readonly #macOf: Query<[seq: number], [mac: Buffer]>
   readonly #page: Query<[after: number, count: number], Cells>
   readonly #wrapped: Query<[], [key: Buffer]>
+  readonly #lastBefore: Query<[time: number], [seq: number | null]>
+  readonly #prune: Query<[cut: number]>
+  readonly #setCut: Query<[cut: number, cutMac: Buffer, mac: Buffer]>
 
   constructor(db: VaultDatabase) {
     this.#insert = db.query(`INSERT INTO audit (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
@@ -81,6 +85,9 @@ export class Audit {
     this.#macOf = db.query("SELECT mac FROM audit WHERE seq = ?")
     this.#page = db.query(`SELECT ${COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?`)
     this.#wrapped = db.query("SELECT audit_key FROM vault")
+    this.#lastBefore = db.query("SELECT max(seq) FROM audit WHERE time < ?")
+    this.#prune = db.query("DELETE FROM audit WHERE seq <= ?")
+    this.#setCut = db.query("UPDATE audit_head SET cut = ?, cut_mac = ?, mac = ?")
   }
 
   /** The first rows of a new vault's audit: none, and a head that says so. Returns the chain's key, wrapped. */
@@ -127,6 +134,39 @@ export class Audit {
     })
   }
 
+  /** Runs `work` with what the key that signs the chain without a TPM is made of; it stays the same as long as the chain's key. */
+  withSigningSeed<T>(keys: VaultKeys, work: (seed: Buffer) => T): T {
+    return this.#withKey(keys, (key) =>
+      keys.borrow(KEY_BYTES, (seed) => {
+        expandInto(seed, key, "clawfs/v1/vault audit signature")
+        return work(seed)
+      }),
+    )
+  }
+
+  /** The newest row's number and MAC. */
+  end(keys: VaultKeys): { readonly seq: number; readonly mac: Buffer } {
+    const { seq, last } = this.#withKey(keys, (key) => this.#checkedHead(key, keys.uuid))
+    return { seq, mac: last }
+  }
+
+  /** Number of the newest row that is older than `time`; 0 when there is none. */
+  lastBefore(time: number): number {
+    return this.#lastBefore.get(time)?.[0] ?? 0
+  }
+
+  /** Removes the rows up to `cut`; the chain goes on from its MAC. The caller is in a transaction. Returns how many went. */
+  prune(keys: VaultKeys, cut: number): number {
+    return this.#withKey(keys, (key) => {
+      const head = this.#checkedHead(key, keys.uuid)
+      const cutMac = this.#macOf.get(cut)?.[0]
+      if (cut <= head.cut || cutMac === undefined) return 0
+      const count = this.#prune.run(cut)
+      this.#setCut.run(cut, cutMac, headMac(key, keys.uuid, { seq: head.seq, cut, cutMac }, head.last))
+      return count
+    })
+  }
+
   /** Throws `Fault("corrupt")` for a head that is not ours, and for a chain that ends before it. */
   #checkedHead(key: Buffer, uuid: Buffer): Head & { readonly last: Buffer } {
     const [seq, cut, cutMac, mac] = this.#head.get() ?? [-1, 0, EMPTY, EMPTY]
@@ -134,6 +174,11 @@ export class Audit {
     if (last === undefined || !sameBytes(headMac(key, uuid, { seq, cut, cutMac }, last), mac))
       throw damaged("the audit's end")
     return { seq, cut, cutMac, last }
+  }
+
+  /** The rows behind number `after`, some of them. */
+  page(after: number): AuditRow[] {
+    return this.#page.all(after, PAGE).map(rowOf)
   }
 
   /** Rows in order, the newest last. */
@@ -153,21 +198,33 @@ export class Audit {
   /**
    * Goes over the whole chain. Returns its length and its last MAC, to be kept elsewhere: with it a later look can tell
    * whether the database was put back to an earlier state. Throws `Fault("corrupt")` with the number of the first row that
-   * is not as it was written. `known`: a MAC that was noted before, and must be in the chain.
+   * is not as it was written. `known`: a MAC that was noted before, and must be in the chain. `each` sees every row and the MAC
+   * before it.
    */
-  verify(keys: VaultKeys, known?: { seq: number; mac: Buffer }): { rows: number; seq: number; mac: Buffer } {
+  verify(
+    keys: VaultKeys,
+    known?: { seq: number; mac: Buffer },
+    each?: (row: AuditRow, before: Buffer) => void,
+  ): { rows: number; seq: number; mac: Buffer; cut: number } {
     return this.#withKey(keys, (key) => {
       const head = this.#checkedHead(key, keys.uuid)
       let [seq, mac, rows] = [head.cut, head.cutMac, 0]
+      if (known !== undefined && known.seq < seq)
+        throw new Fault(
+          "not-found",
+          `row ${known.seq} of the audit was pruned; the first that is kept is ${seq + 1}`,
+        )
+      if (known?.seq === seq && !sameBytes(known.mac, mac)) throw damaged(`row ${seq} of the audit`)
       for (const row of this.rows()) {
         const expected = rowMac(key, keys.uuid, row, mac)
         if (row.seq !== seq + 1 || !sameBytes(expected, row.mac)) throw damaged(`row ${seq + 1} of the audit`)
         if (known?.seq === row.seq && !sameBytes(known.mac, row.mac))
           throw damaged(`row ${row.seq} of the audit`)
+        each?.(row, mac)
         ;[seq, mac, rows] = [row.seq, row.mac, rows + 1]
       }
       if (seq !== head.seq || (known !== undefined && known.seq > seq)) throw damaged("the audit's end")
-      return { rows, seq, mac }
+      return { rows, seq, mac, cut: head.cut }
     })
   }
 }

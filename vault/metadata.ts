@@ -1,6 +1,6 @@
 /** What is known of a secret besides its value; encrypted and bound to the secret. */
 import { Fault } from "../clawfs/core/fault.ts"
-import { BLOB_OVERHEAD } from "../keyring/primitives.ts"
+import { BLOB_OVERHEAD, hmac, openBlobInto, sealBlob } from "../keyring/primitives.ts"
 import { newSecret } from "../keyring/secret.ts"
 import { bound } from "./bound.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
@@ -76,9 +76,30 @@ export function openMetadata(keys: VaultKeys, id: Buffer, sealed: Buffer): Metad
   return metadata
 }
 
+/** The tag and what is known of a secret under the next root key; `from`, `to` and `names` are the keys for it. */
+export function resealMetadata(
+  { keys, from }: { readonly keys: VaultKeys; readonly from: Buffer },
+  { keys: next, to, names }: { readonly keys: VaultKeys; readonly to: Buffer; readonly names: Buffer },
+  id: Buffer,
+  sealed: Buffer,
+): [tag: Buffer, sealed: Buffer] {
+  const plain = newSecret(Math.max(0, sealed.length - BLOB_OVERHEAD))
+  if (!openBlobInto(from, binding(keys, id), sealed, plain)) throw damaged("what is known of a secret")
+  try {
+    const { name } = JSON.parse(plain.toString()) as Metadata
+    return [hmac(names, nameBinding(next, name)), sealBlob(to, binding(next, id), plain)]
+  } finally {
+    plain.fill(0)
+  }
+}
+
+function nameBinding({ uuid, epoch }: VaultKeys, name: string): Buffer {
+  return bound("name", uuid, epoch, name)
+}
+
 /** Finds a secret by its name; the database alone does not show the name. */
 export function nameTag(keys: VaultKeys, name: string): Buffer {
-  return keys.mac("names", bound("name", keys.uuid, keys.epoch, name))
+  return keys.mac("names", nameBinding(keys, name))
 }
 
 export function isExpired({ expires }: Metadata, now: number): boolean {

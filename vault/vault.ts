@@ -11,6 +11,7 @@ import { SecretStack } from "../keyring/secret-stack.ts"
 import { makeTpmFixed, sealToTpm } from "../keyring/tpm-protector.ts"
 import { Tpm, checkTcti } from "../keyring/tpm.ts"
 import { Audit, type AuditEvent, type Subject } from "./audit.ts"
+import { signatureOfEnd, verifySigned } from "./audit-signature.ts"
 import type { TpmChoice } from "./create.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
@@ -392,8 +393,26 @@ export class Vault implements Disposable {
   }
 
   /** A second look at the audit: see `Audit.verify`. */
-  verifyAudit(known?: { seq: number; mac: Buffer }): ReturnType<Audit["verify"]> {
-    return this.#audit.verify(this.#keys, known)
+  verifyAudit(known?: { seq: number; mac: Buffer }): ReturnType<typeof verifySigned> {
+    return verifySigned(this.#audit, this.#keys, known)
+  }
+
+  /** Signs the audit's end, if there is something new since the last time. */
+  signAudit(subject: Subject): void {
+    const detail = signatureOfEnd(this.#db, this.#audit, this.#keys)
+    if (detail !== undefined) this.audited("signature", subject, (about) => (about.detail = { ...detail }))
+  }
+
+  /** Removes rows of the audit that are older than `before`. Returns how many. */
+  pruneAudit(subject: Subject, before: number): number {
+    const count = this.audited("audit-prune", subject, (about) => {
+      const cut = this.#audit.lastBefore(before)
+      const removed = this.#audit.prune(this.#keys, cut)
+      about.detail = { cut, removed }
+      return removed
+    })
+    this.#db.settle()
+    return count
   }
 
   [Symbol.dispose](): void {

@@ -85,6 +85,12 @@ export class Versions {
     return Math.max(0, row[2].length - BLOB_OVERHEAD)
   }
 
+  /** A version as it is stored; undefined when there is none, or it is destroyed. */
+  sealed(secret: Buffer, version: number): { created: number; key: Buffer; body: Buffer } | undefined {
+    const [created = 0, key = EMPTY, body = EMPTY] = this.#get.get(secret, version) ?? []
+    return key.length === 0 ? undefined : { created, key, body }
+  }
+
   /** Decrypts into `out`, which is as long as `sizeOf` says. Throws `Fault("corrupt")` for anything but what was added. */
   open(keys: VaultKeys, secret: Buffer, version: number, out: Buffer): void {
     const [created, wrapped, body] = this.#get.get(secret, version) ?? [0, EMPTY, EMPTY]

@@ -110,6 +110,7 @@ export const WriteFlag = { CACHE: 1 << 0, LOCKOWNER: 1 << 1, KILL_SUIDGID: 1 << 
 export const SetxattrFlag = { CREATE: 1, REPLACE: 2 } as const
 export const ACL_KILL_SGID = 1 << 0
 export const OPEN_KILL_SUIDGID = 1 << 0
+export const FOPEN_DIRECT_IO = 1 << 0
 export const FOPEN_KEEP_CACHE = 1 << 1
 export const FOPEN_CACHE_DIR = 1 << 3
 export const RenameFlag = { NOREPLACE: 1, EXCHANGE: 2, WHITEOUT: 4 } as const
@@ -294,12 +295,12 @@ export function readOpenIn(r: Reader): { flags: number; openFlags: number } {
   return { flags: r.u32(), openFlags: r.u32() }
 }
 
-/** struct fuse_open_out, 16 bytes. The handle of a file is always 0: nothing to restore after a restart. */
+/** struct fuse_open_out, 16 bytes. The handle of a store's file is always 0: nothing to restore after a restart. */
 export function writeOpenOut(w: Writer, openFlags: number, handle = 0): void {
   w.i53(handle).u32(openFlags).u32(0)
 }
 
-/** struct fuse_release_in, 24 bytes; of interest is only the handle. */
+/** struct fuse_release_in and fuse_flush_in, 24 bytes; of interest is only the handle. */
 export function readReleaseIn(r: Reader): { handle: number } {
   const body = { handle: r.u53Clamped() }
   r.skip(16)
@@ -310,9 +311,8 @@ export function readReleaseIn(r: Reader): { handle: number } {
  * struct fuse_read_in, 40 bytes; also READDIR and READDIRPLUS, where `offset` is a cookie. `flags` are those of the open
  * file (open(2)).
  */
-export function readReadIn(r: Reader): { offset: number; size: number; flags: number } {
-  r.skip(8)
-  const body = { offset: r.u53Clamped(), size: r.u32() }
+export function readReadIn(r: Reader): { handle: number; offset: number; size: number; flags: number } {
+  const body = { handle: r.u53Clamped(), offset: r.u53Clamped(), size: r.u32() }
   r.skip(12)
   const flags = r.u32()
   r.skip(4)
@@ -320,9 +320,8 @@ export function readReadIn(r: Reader): { offset: number; size: number; flags: nu
 }
 
 /** struct fuse_write_in, 40 bytes, then the data. */
-export function readWriteIn(r: Reader): { offset: number; size: number; flags: number } {
-  r.skip(8)
-  const body = { offset: r.u53Clamped(), size: r.u32(), flags: r.u32() }
+export function readWriteIn(r: Reader): { handle: number; offset: number; size: number; flags: number } {
+  const body = { handle: r.u53Clamped(), offset: r.u53Clamped(), size: r.u32(), flags: r.u32() }
   r.skip(16)
   return body
 }

@@ -17,8 +17,9 @@ import { Notify, Size, writeOutHeader } from "./abi.ts"
 import { MAX_TRANSFER } from "./session.ts"
 import { Writer } from "../core/bytes.ts"
 
-/** Room for a request's header, its struct and `MAX_TRANSFER` bytes of data. */
-export const CHANNEL_BUFFER = MAX_TRANSFER + 8192
+/** Room for a request's header and its struct, besides the data. */
+export const CHANNEL_OVERHEAD = 8192
+export const CHANNEL_BUFFER = MAX_TRANSFER + CHANNEL_OVERHEAD
 
 const SPIN_MS = 0.06
 const SPIN_READS = 8
@@ -42,9 +43,17 @@ const ECONNABORTED = 103
 /** The filesystem is unmounted or the connection aborted: nothing more will come. */
 export const CLOSED = -1
 
+export interface ChannelOptions {
+  readonly latency?: CpuLatency | undefined
+  /** Ends the sleep without a request, so that `onQuiet` is asked. */
+  readonly wake?: WakeUp
+  /** Memory for requests and replies, of the transfer's size and `CHANNEL_OVERHEAD`; ordinary one unless it is given. */
+  readonly buffers?: { readonly request: Buffer; readonly reply: Buffer }
+}
+
 export class Channel {
-  readonly request = Buffer.allocUnsafeSlow(CHANNEL_BUFFER)
-  readonly reply = Buffer.allocUnsafeSlow(CHANNEL_BUFFER)
+  readonly request: Buffer
+  readonly reply: Buffer
   readonly #fd: number
   readonly #log: Log
   readonly #latency: CpuLatency | undefined
@@ -54,12 +63,9 @@ export class Channel {
   /** Requests since the last pause. */
   #streak = 0
 
-  /** `wake`: ends the sleep without a request, so that `onQuiet` is asked. */
-  constructor(
-    fd: number,
-    log: Log,
-    { latency, wake }: { latency?: CpuLatency | undefined; wake?: WakeUp } = {},
-  ) {
+  constructor(fd: number, log: Log, { latency, wake, buffers }: ChannelOptions = {}) {
+    this.request = buffers?.request ?? Buffer.allocUnsafeSlow(CHANNEL_BUFFER)
+    this.reply = buffers?.reply ?? Buffer.allocUnsafeSlow(CHANNEL_BUFFER)
     this.#fd = fd
     this.#log = log
     this.#latency = latency
@@ -95,6 +101,18 @@ export class Channel {
     }
   }
 
+  /** A request that is there already: its length in `request`, 0 for none, or `CLOSED`. Does not wait. */
+  receiveNow(): number {
+    for (;;) {
+      const length = this.#read()
+      if (length > 0) return length
+      const errno = lastErrno()
+      if (errno === EAGAIN) return 0
+      if (errno === ENODEV || errno === ECONNABORTED) return CLOSED
+      if (errno !== EINTR && errno !== ENOENT) bug(`read of /dev/fuse: ${errnoName(errno)}`)
+    }
+  }
+
   #sleep(milliseconds: number): void {
     if (this.#streak > 0) {
       if (this.#poll(PAUSE_MS)) return
@@ -125,7 +143,7 @@ export class Channel {
   }
 
   #read(): number {
-    return read(this.#fd, this.request, CHANNEL_BUFFER)
+    return read(this.#fd, this.request, this.request.length)
   }
 
   /** Sends the first `length` bytes of `reply`. A program that was killed meanwhile wants no answer any more. */

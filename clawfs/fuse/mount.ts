@@ -18,6 +18,8 @@ const EPERM = 1
 
 export interface MountOptions {
   readonly mountpoint: string
+  /** The filesystem's type is "fuse." and this; "clawfs" unless given. */
+  readonly subtype?: string
   /** Shown as the device in `df` and `mount`: the store's directory. */
   readonly source: string
   readonly readOnly: boolean
@@ -43,12 +45,16 @@ function mountAsRoot(options: MountOptions): number {
     (options.suid ? 0 : MS.NOSUID) |
     (options.dev ? 0 : MS.NODEV) |
     (options.exec ? 0 : MS.NOEXEC)
-  if (mount(options.source, options.mountpoint, FILESYSTEM_TYPE, flags, data) === 0) return fd
+  if (mount(options.source, options.mountpoint, typeOf(options), flags, data) === 0) return fd
   const failure = sysFault("mount")
   closeSync(fd)
   throw new Fault(failure.kind, `can't mount on ${options.mountpoint}: ${failure.message}`, {
     cause: failure,
   })
+}
+
+function typeOf({ subtype }: MountOptions): string {
+  return subtype === undefined ? FILESYSTEM_TYPE : `fuse.${subtype}`
 }
 
 /** Opens /dev/fuse, or says why it can't be. */
@@ -108,7 +114,7 @@ function userOptions(options: MountOptions): string {
   const fsname = options.source.replace(/[\\,]/g, "\\$&")
   const words = [
     `fsname=${fsname}`,
-    "subtype=clawfs",
+    `subtype=${options.subtype ?? "clawfs"}`,
     "default_permissions",
     options.readOnly ? "ro" : "rw",
     "nosuid",

@@ -49,7 +49,7 @@ function entry(context: Context, result: Result<Attr>): Status {
 }
 
 /** A virtual node is made up for one lookup: its name and attributes must not be cached. */
-function ttl(context: Context, node: NodeId): number {
+export function ttl(context: Context, node: NodeId): number {
   return isVirtual(node) ? 0 : context.ttlSeconds
 }
 

@@ -29,7 +29,28 @@ export interface ReadRange {
   readonly keepsAtime: boolean
 }
 
+/**
+ * Files that are opened for something: each opening has a handle above 0, which goes with it, and nothing of the files is
+ * kept in the kernel's caches (FOPEN_DIRECT_IO).
+ */
+export interface Handles {
+  open(request: InHeader, flags: number): Result<{ readonly handle: number }>
+  create(
+    request: InHeader,
+    name: Buffer,
+    /** `flags` are those of open(2). */
+    creation: Creation & { readonly flags: number },
+  ): Result<{ readonly attr: Attr; readonly handle: number }>
+  read(handle: number, range: ReadRange, reply: Reply): Status
+  write(handle: number, offset: number, data: Buffer): Status
+  /** A descriptor of the opening is closed (close(2) gives the status back); there may be others. */
+  flush(handle: number): Status
+  release(handle: number): void
+}
+
 export interface Operations {
+  /** Where it is given, OPEN, CREATE, READ, WRITE, FLUSH and RELEASE go there. */
+  readonly handles?: Handles
   /** A name that does not exist is ENOENT: the protocol turns it into a negative entry that the kernel remembers. */
   lookup(request: InHeader, name: Buffer): Result<Attr> | typeof LATER
   /** Whether the kernel may remember that a lookup has found nothing under `name`. */

@@ -10,6 +10,7 @@ import type { Log } from "../core/log.ts"
 import { Opcode, Size, UNIQUE_RESEND_HIGH, readInHeader, type Attr, type InHeader } from "./abi.ts"
 import { Flag } from "./flags.ts"
 import { NO_REPLY, ROWS, countReply, entryOrOpen, type Context, type Row } from "./opcode.ts"
+import { HANDLE_ROWS } from "./handle-rows.ts"
 import { LATER, type Operations } from "./operations.ts"
 import { Reply } from "./reply.ts"
 import { TTL_SECONDS, negotiateInit, type Agreement, type SessionOptions } from "./session.ts"
@@ -32,6 +33,8 @@ export interface ProtocolOptions extends SessionOptions {
   readonly onAgreement: (agreement: Agreement) => void
   /** The agreement of an earlier server on this connection. */
   readonly resumed?: Agreement | undefined
+  /** How long the kernel may cache names and attributes; for ever unless told otherwise. */
+  readonly ttlSeconds?: number
 }
 
 /** How often a request may begin again because memory was rebuilt under it. */
@@ -43,6 +46,7 @@ export const NOTHING = 0
 export class Protocol {
   readonly #operations: Operations
   readonly #options: ProtocolOptions
+  readonly #rows: ReadonlyMap<number, Row>
   readonly #reader: Reader
   readonly #request: Buffer
   readonly #reply: Reply
@@ -53,6 +57,7 @@ export class Protocol {
   constructor(operations: Operations, request: Buffer, reply: Buffer, options: ProtocolOptions) {
     this.#operations = operations
     this.#options = options
+    this.#rows = operations.handles === undefined ? ROWS : HANDLE_ROWS
     this.#request = request
     this.#reader = new Reader(request)
     this.#reply = new Reply(reply)
@@ -63,7 +68,7 @@ export class Protocol {
     return {
       operations: this.#operations,
       reply: this.#reply,
-      ttlSeconds: TTL_SECONDS,
+      ttlSeconds: this.#options.ttlSeconds ?? TTL_SECONDS,
       openIsAsked: agreement?.openIsAsked ?? this.#options.openIsAsked,
       extendedSetxattr: ((agreement?.flags ?? 0n) & Flag.SETXATTR_EXT) !== 0n,
     }
@@ -109,7 +114,7 @@ export class Protocol {
 
   #dispatch(request: InHeader): Status | typeof LATER {
     if (request.opcode === Opcode.INIT) return this.#init()
-    const row = ROWS.get(request.opcode)
+    const row = this.#rows.get(request.opcode)
     if (row === undefined) return E.ENOSYS
     this.#options.replay.catchUp()
     const resent = (request.uniqueHigh & UNIQUE_RESEND_HIGH) !== 0

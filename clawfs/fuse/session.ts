@@ -20,6 +20,8 @@ export const TTL_SECONDS = 1e8
 export interface SessionOptions {
   readonly writeback: boolean
   readonly openIsAsked: boolean
+  /** Largest WRITE and READ, in bytes, a multiple of 4096; `MAX_TRANSFER` unless told otherwise. */
+  readonly maxTransfer?: number
 }
 
 export interface Agreement extends SessionOptions {
@@ -38,6 +40,7 @@ export function negotiateInit(reader: Reader, options: SessionOptions, reply: Re
   if (init.major < KERNEL_MAJOR || init.minor < OLDEST_MINOR) return E.EPROTO
   const minor = Math.min(init.minor, NEWEST_MINOR)
   const flags = negotiate(init.flags, options)
+  const { maxTransfer = MAX_TRANSFER } = options
   writeInitOut(reply.writer, {
     minor,
     // The kernel takes the smaller of this and its own limit, which the supervisor raises meanwhile (sys/read-ahead.ts).
@@ -45,9 +48,9 @@ export function negotiateInit(reader: Reader, options: SessionOptions, reply: Re
     flags,
     maxBackground: MAX_BACKGROUND,
     congestionThreshold: (MAX_BACKGROUND * 3) / 4,
-    maxWrite: MAX_TRANSFER,
+    maxWrite: maxTransfer,
     timeGranularity: 1,
-    maxPages: MAX_TRANSFER / PAGE,
+    maxPages: maxTransfer / PAGE,
   })
   return { ...options, minor, flags }
 }

@@ -5,6 +5,8 @@ import type { SandboxStatus } from "../../schema/sandbox.ts"
 
 export interface RunnerConfig {
   readonly mountpoint: string
+  /** Directory of the vault whose signed manifests count. */
+  readonly vault: string
   readonly logLevel: Level
 }
 

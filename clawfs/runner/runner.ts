@@ -4,6 +4,7 @@
  */
 import { closeSync, constants, openSync, statSync } from "node:fs"
 import { Socket } from "node:net"
+import { join } from "node:path"
 import { SandboxPolicy, type Control, type ControlName, type SandboxStatus } from "../../schema/sandbox.ts"
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
@@ -12,6 +13,8 @@ import { UnixListener, peerOf, receiveFirst, type Peer } from "../sys/unix-liste
 import { ToolPlaces } from "../tools/places.ts"
 import { readPolicy } from "../tools/policy.ts"
 import { entryOf, readDefinition, readRegistry } from "../tools/registry.ts"
+import { requireAsSigned } from "../manifest/signed-manifest.ts"
+import type { RunnerConfig } from "./messages.ts"
 import { Binaries, isSameFile, openRoot } from "./binaries.ts"
 import { Cgroups, removeStaleGroups } from "./cgroup.ts"
 import { Conversation, type Incoming } from "./conversation.ts"
@@ -25,6 +28,8 @@ import { toolList } from "./seccomp-list.ts"
 import { memoryFile } from "./sandbox.ts"
 
 const HELLO_MS = 10_000
+/** What the vault has signed of these must be as it was, or no tool runs (docs/VAULT.md). */
+const SIGNED = ["specs", "tools"] as const
 /** Clients that have not yet said what they want; another one waits in the kernel's queue. */
 const MOST_UNHEARD = 128
 
@@ -33,8 +38,11 @@ export function socketName(device: number): string {
   return `clawfs-tools/${device}`
 }
 
+export type RunnerPlace = Pick<RunnerConfig, "mountpoint" | "vault">
+
 export class Runner implements AsyncDisposable {
   readonly #places: ToolPlaces
+  readonly #vault: string
   readonly #log: Log
   #listener: UnixListener | undefined
   readonly #records: Records
@@ -47,8 +55,9 @@ export class Runner implements AsyncDisposable {
   #controls: readonly Control[] = []
   #unheard = 0
 
-  private constructor(mountpoint: string, log: Log) {
+  private constructor({ mountpoint, vault }: RunnerPlace, log: Log) {
     this.#places = new ToolPlaces(mountpoint)
+    this.#vault = vault
     this.#log = log
     this.#cgroups = new Cgroups(totalsOf(this.#places, log))
     this.#filters = filters()
@@ -56,9 +65,10 @@ export class Runner implements AsyncDisposable {
   }
 
   /** Tries what this machine can do, then takes callers. Throws when another runner serves this mount. */
-  static async start(mountpoint: string, log: Log): Promise<Runner> {
+  static async start(place: RunnerPlace, log: Log): Promise<Runner> {
+    const { mountpoint } = place
     await removeStaleGroups()
-    const runner = new Runner(mountpoint, log)
+    const runner = new Runner(place, log)
     await runner.#records.complete()
     runner.#controls = await probe({
       bwrap: runner.#bwrap,
@@ -155,6 +165,7 @@ export class Runner implements AsyncDisposable {
           hint: "clawfs sandbox status tells why",
         },
       )
+    for (const kind of SIGNED) requireAsSigned(this.#vault, kind, join(this.#places.mountpoint, kind))
     if (this.#runs.size >= policy.total.runs)
       throw new Fault("busy", `${this.#runs.size} tools are running already`, { hint: "try again later" })
     const { words } = incoming

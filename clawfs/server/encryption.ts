@@ -28,14 +28,16 @@ export class Encryption {
   readonly #run: Run
   readonly #writesBack: () => boolean
   readonly #log: Log
+  readonly #onSlots: () => void
   /** Why keys can't be kept in the kernel. */
   #notKept: string | undefined
 
-  /** `run` has the serving thread carry out an order; memory that is moved goes along. */
-  constructor(run: Run, writesBack: () => boolean, log: Log) {
+  /** `run` has the serving thread carry out an order; memory that is moved goes along. `onSlots`: there are other slots. */
+  constructor(run: Run, writesBack: () => boolean, log: Log, onSlots: () => void = () => undefined) {
     this.#run = run
     this.#writesBack = writesBack
     this.#log = log
+    this.#onSlots = onSlots
   }
 
   get methods(): [string, Handler][] {
@@ -58,16 +60,17 @@ export class Encryption {
   }
 
   async onRetired(id: number, generation: number): Promise<void> {
-    const { uuid } = await this.#report()
+    const { uuid } = await this.report()
     dropKept({ uuid: Buffer.from(uuid), id, generation })
   }
 
-  async #report(): Promise<KeyReport> {
+  /** All encrypted trees, their slots, whether they are locked. */
+  async report(): Promise<KeyReport> {
     return (await this.#ask({ do: "list" })) as KeyReport
   }
 
   async #list(): Promise<KeyList> {
-    const { uuid, nextId, keys } = await this.#report()
+    const { uuid, nextId, keys } = await this.report()
     return {
       uuid: hex(uuid),
       nextKey: nextId,
@@ -83,7 +86,7 @@ export class Encryption {
   }
 
   async #identity(id: number, generation?: number): Promise<KeyIdentity> {
-    const { uuid, keys } = await this.#report()
+    const { uuid, keys } = await this.report()
     const known = keys.find((each) => each.id === id)?.generation
     return { uuid: Buffer.from(uuid), id, generation: generation ?? known ?? 1 }
   }
@@ -109,32 +112,42 @@ export class Encryption {
     const [key] = receive(secret, 1)
     const order = { do: "encrypt", ino, id, key, slot: slotOf(slot) } as const
     await this.#introduce(await this.#identity(id, 1), key, () => this.#ask(order, key))
+    this.#onSlots()
     return {}
   }
 
   async #unlock(params: unknown): Promise<object> {
     const { key: id, generation, secret } = parsed(UnlockParams, params)
     const [key] = receive(secret, 1)
+    await this.unlock(id, generation, key)
+    return {}
+  }
+
+  /** Unlocks a tree; `key`, in a buffer of its own, goes to the serving thread. */
+  async unlock(id: number, generation: number, key: Buffer): Promise<void> {
     const order = { do: "unlock", id, generation, key } as const
     await this.#introduce(await this.#identity(id, generation), key, () => this.#ask(order, key))
+  }
+
+  async #lock(params: unknown): Promise<object> {
+    await this.lock(parsed(LockParams, params).key)
     return {}
   }
 
   /** A kill in between leaves a tree that is locked, or one that the next server finds unlocked: then it is asked again. */
-  async #lock(params: unknown): Promise<object> {
-    const { key: id } = parsed(LockParams, params)
+  async lock(id: number): Promise<void> {
     // What programs have written and the kernel has not passed on needs the key.
     if (this.#writesBack()) await this.#ask({ do: "held", id })
     const { generation, uuid } = await this.#identity(id)
     for (const each of [generation, generation - 1]) dropKept({ uuid, id, generation: each })
     await this.#ask({ do: "lock", id })
-    return {}
   }
 
   async #addSlot(params: unknown): Promise<object> {
     const { key: id, secret, slot } = parsed(AddSlotParams, params)
     const [key] = receive(secret, 1)
     await this.#ask({ do: "add slot", id, key, slot: slotOf(slot) }, key)
+    this.#onSlots()
     return {}
   }
 
@@ -149,6 +162,7 @@ export class Encryption {
     const [key, next] = receive(secret, 2)
     const order = { do: "rekey", id, generation, key, next, slot: slotOf(slot) } as const
     await this.#introduce(await this.#identity(id, generation), next, () => this.#ask(order, key, next))
+    this.#onSlots()
     return {}
   }
 }

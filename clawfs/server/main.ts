@@ -28,6 +28,7 @@ import { searchFor } from "./search-requests.ts"
 import { SessionMemory } from "./session-memory.ts"
 import { statusOf } from "./status.ts"
 import { Tools, toolHandlers } from "./tools.ts"
+import { VaultTrees } from "./vault-trees.ts"
 
 /** The serving thread's heap: bounded, so that garbage is collected before the process grows. */
 const HEAP_MB = 192
@@ -62,7 +63,9 @@ class Server {
     (order, moved) => this.#orders.run(KEYS, order, moved),
     () => this.#memory.agreement?.writeback ?? config.writeback,
     log,
+    () => this.watchVault(),
   )
+  readonly vaultTrees = new VaultTrees(config.vault, this.encryption, log)
   /** Ended when the server leaves in good order. */
   search: Search | undefined
   readonly tools = new Tools(config, log)
@@ -106,6 +109,7 @@ class Server {
       case "serving":
         tell({ kind: "serving" })
         this.scrubbing.begin()
+        this.watchVault()
         this.tools
           .beginIfThereAre()
           .catch((thrown: unknown) => log.error("tools can't be run", { reason: describe(thrown) }))
@@ -132,6 +136,13 @@ class Server {
       default:
         unreachable(report)
     }
+  }
+
+  /** Trees that the vault opens follow it, from now on. */
+  watchVault(): void {
+    this.vaultTrees
+      .begin()
+      .catch((thrown: unknown) => log.error("the vault is not followed", { reason: describe(thrown) }))
   }
 
   async #search(wanted: Wanted): Promise<void> {
@@ -197,6 +208,7 @@ class Server {
   /** Unmounted: what was written goes to the disk, then the process ends. */
   async #finish(): Promise<void> {
     try {
+      this.vaultTrees[Symbol.dispose]()
       await this.scrubbing.stop(false)
       await Promise.all([this.search?.[Symbol.asyncDispose](), this.tools[Symbol.asyncDispose]()])
       await this.flush(true)

@@ -23,6 +23,8 @@ export interface ServerConfig {
   readonly index: boolean
   /** The store is read through every so many days; 0: never by itself. */
   readonly scrubDays: number
+  /** Directory of the vault that may open encrypted trees. */
+  readonly vault: string
   readonly logLevel: Level
   /** Servers before this one on the same mount. */
   readonly restarts: number

@@ -30,8 +30,8 @@ export class Tools implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiter<SandboxStatus>>()
   #nextId = 1
 
-  constructor({ mountpoint, logLevel }: ServerConfig, log: Log) {
-    this.#config = { mountpoint, logLevel }
+  constructor({ mountpoint, vault, logLevel }: ServerConfig, log: Log) {
+    this.#config = { mountpoint, vault, logLevel }
     this.#log = log
   }
 

@@ -169,10 +169,9 @@ export function receiveMessage(
   fd: number,
   options: { readonly wait: boolean },
 ): Message | "late" | "too long" | undefined {
-  const data = Buffer.alloc(MOST_MESSAGE_BYTES)
-  const control = Buffer.alloc(CMSGHDR + 4 * MOST_DESCRIPTORS)
-  const iovec = Buffer.alloc(IOVEC)
-  const message = header(iovec, data, control, control.length)
+  room ??= receiveRoom()
+  const { data, control, message } = room
+  message.writeBigUInt64LE(BigInt(control.length), 40)
   const got = recvmsg(fd, message, MSG_CMSG_CLOEXEC | (options.wait ? 0 : MSG_DONTWAIT))
   if (got < 0) return lastErrno() === EAGAIN ? "late" : undefined
   const fds = descriptorsIn(control, Number(message.readBigUInt64LE(40)))
@@ -180,7 +179,17 @@ export function receiveMessage(
     for (const each of fds) closeSync(each)
     return "too long"
   }
-  return got === 0 && fds.length === 0 ? undefined : { data: data.subarray(0, got), fds }
+  return got === 0 && fds.length === 0 ? undefined : { data: Buffer.from(data.subarray(0, got)), fds }
+}
+
+/** Made once a thread: 64 KiB of zeroes for each message took longer than receiving it. */
+let room: ReturnType<typeof receiveRoom> | undefined
+
+function receiveRoom(): { data: Buffer; control: Buffer; iovec: Buffer; message: Buffer } {
+  const data = Buffer.alloc(MOST_MESSAGE_BYTES)
+  const control = Buffer.alloc(CMSGHDR + 4 * MOST_DESCRIPTORS)
+  const iovec = Buffer.alloc(IOVEC)
+  return { data, control, iovec, message: header(iovec, data, control, control.length) }
 }
 
 function descriptorsIn(control: Buffer, length: number): number[] {

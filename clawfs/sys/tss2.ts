@@ -34,7 +34,8 @@ export class TpmFault extends Fault {
   constructor(call: string, code: number, text: string) {
     const isTransport = (code & LAYER) !== 0
     const rc = (code & FORMAT_ONE) !== 0 ? code & 0xbf : code & 0xfff
-    super(kindOf(rc, isTransport), `TPM, ${call}: ${text} (0x${code.toString(16)})`)
+    const hint = rc === Rc.LOCKOUT && !isTransport ? "clawfs vault doctor tells for how long" : undefined
+    super(kindOf(rc, isTransport), `TPM, ${call}: ${text} (0x${code.toString(16)})`, { hint })
     this.rc = rc
     this.isTransport = isTransport
   }
@@ -68,6 +69,9 @@ export const STRUCTS = [
   "TPML_DIGEST_VALUES",
   "TPMT_SYM_DEF",
   "TPMS_CAPABILITY_DATA",
+  "TPMT_SIG_SCHEME",
+  "TPMT_SIGNATURE",
+  "TPMT_TK_HASHCHECK",
 ] as const
 export type Struct = (typeof STRUCTS)[number]
 
@@ -93,6 +97,8 @@ const ESYS = {
   TR_Close: "_Inout_ uint32_t*",
   TR_GetName: "uint32_t, _Out_ void**",
   FlushContext: "uint32_t",
+  ReadPublic: `uint32_t, ${S3}, _Out_ void**, void*, void*`,
+  Sign: `uint32_t, ${S3}, void*, void*, void*, _Out_ void**`,
   PCR_Read: `${S3}, void*, _Out_ uint32_t*, void*, _Out_ void**`,
   PCR_Extend: `uint32_t, ${S3}, void*`,
   GetCapability: `${S3}, uint32_t, uint32_t, uint32_t, void*, _Out_ void**`,

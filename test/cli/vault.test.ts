@@ -44,6 +44,28 @@ describe("a vault without a TPM", () => {
     expect((await place.run(["audit", "verify", "--known", stdout.trim()])).code).toBe(0)
     expect((await place.run(["lock"])).code).toBe(0)
     expect((await place.run(["lock"])).code).toBe(0)
+    const checkup = await place.run(["doctor"])
+    expect([checkup.code, checkup.stdout]).toEqual([
+      0,
+      expect.stringContaining("ok    the database is whole"),
+    ])
+    expect(checkup.stdout).toContain("weak  no TPM")
+    // The end was signed when it was locked; old rows go with a proof, and the rest is a chain.
+    await place.unlock()
+    expect((await place.run(["audit", "verify"])).stderr).toMatch(
+      /1 signatures of its end, by Ed25519 [0-9a-f]{16}/,
+    )
+    const exported = (await place.run(["audit", "export"])).stdout.trim().split("\n")
+    expect(JSON.parse(exported[0] ?? "")).toMatchObject({ seq: 1, event: "init", outcome: "done" })
+    expect((await place.run(["audit", "prune", "--keep", "1s", ...place.wrong])).code).toBe(77)
+    expect((await place.run(["audit", "prune", "--keep", "1s"])).code).not.toBe(0)
+    expect((await place.run(["audit", "prune", "--keep", "90d", ...place.passphrase])).stderr).toContain(
+      "0 rows are",
+    )
+    expect((await place.run(["audit", "prune", "--keep", "1s", ...place.passphrase])).code).toBe(0)
+    expect((await place.run(["audit", "verify"])).stderr).toMatch(/rows up to \d+ were pruned/)
+    await place.run(["lock"])
+    expect((await place.run(["unlock", ...place.wrong])).code).toBe(77)
     // The wrong passphrase of before is told when there is a key to write it down with.
     await place.unlock()
     expect((await place.run(["audit"])).stdout).toContain("this passphrase does not open the vault")

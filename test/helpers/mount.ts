@@ -169,8 +169,8 @@ export class Mount implements Target {
   }
 
   /** Runs the command line program, whatever its exit code. */
-  clawfsAnyway(args: readonly string[]): Promise<Finished> {
-    return exec(node, [cli, ...args], { timeoutSeconds: 60 })
+  clawfsAnyway(args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
+    return exec(node, [cli, ...args], { timeoutSeconds: 60, ...options })
   }
 
   /** Runs a program on the mount; anything but exit code 0 is an error. */

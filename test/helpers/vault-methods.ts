@@ -1,5 +1,6 @@
 /** What the vault's socket offers, asked in this process, by whichever user, without the socket. */
 import { closeSync, readSync, writeSync } from "node:fs"
+import { Log } from "../../clawfs/core/log.ts"
 import { checked } from "../../clawfs/sys/ffi.ts"
 import { pipe2 } from "../../clawfs/sys/libc.ts"
 import { VAULT_PARAMS, type PersonText, type VaultMethod } from "../../schema/vault-api.ts"
@@ -23,7 +24,10 @@ export class TestMethods implements Disposable {
   constructor() {
     this.db = this.place.database()
     this.vault = new Vault(this.db, unlock(this.db, { person: KEY, inKernel: false }).keys)
-    this.methods = new Methods(this.db, this.vault, () => (this.isStopped = true))
+    this.methods = new Methods(this.db, this.vault, () => (this.isStopped = true), {
+      source: this.place.directory,
+      log: new Log("vault"),
+    })
   }
 
   /** `inputs` are given through pipes, whose places are their indexes. Throws what the method throws. */

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { VaultPlace } from "../cli/vault-place.ts"
 import { exec, sleep, together, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { requirePrograms, skipIf } from "../helpers/requirements.ts"
@@ -296,4 +297,24 @@ test("a tool on a terminal reads it, knows its size, and is ended by its Ctrl-C"
   child.stdin.write("\x03")
   expect(await waitUntil(() => child.exitCode !== null, 10_000)).toBe(true)
   expect(child.exitCode).toBe(130)
+})
+
+test("no tool runs when what the vault has signed was changed", async () => {
+  await using place = await VaultPlace.make()
+  await place.unlock()
+  await using own = await mountClawfs({ env: { ...process.env, CLAWFS_VAULT: place.directory } })
+  const install = (name: string) =>
+    installTool(own, { tool_id: name, capabilities: ["process:spawn"] }, { script: "#!/bin/sh\necho hello" })
+  const tools = join(own.mountpoint, "tools")
+  const sign = async () => (await place.run(["sign", "tools", tools, ...place.passphrase])).code
+  await install("one")
+  expect(await sign()).toBe(0)
+  expect((await runTool(own, "one", [])).stdout).toBe("hello\n")
+  await install("two")
+  const { code, stdout, stderr } = await runTool(own, "one", [])
+  expect([code, stdout]).toEqual([126, ""])
+  expect(stderr).toContain("is not as it was signed: changed registry.json")
+  expect((await place.run(["verify", "tools", tools])).code).toBe(1)
+  expect(await sign()).toBe(0)
+  expect((await runTool(own, "two", [])).stdout).toBe("hello\n")
 })

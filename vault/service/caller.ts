@@ -3,13 +3,15 @@
  * its number is never taken for it; and the file that it runs.
  */
 import { createHash } from "node:crypto"
-import { closeSync, fstatSync, openSync, readSync, readlinkSync } from "node:fs"
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, readlinkSync } from "node:fs"
 import { Fault } from "../../clawfs/core/fault.ts"
-import { poll } from "../../clawfs/sys/libc.ts"
+import { poll, syscall2 } from "../../clawfs/sys/libc.ts"
 import type { Peer } from "../../clawfs/sys/seqpacket.ts"
 import type { Subject } from "../audit.ts"
 
 const POLLIN = 1
+/** asm-generic/unistd.h; the same number on every architecture that Node is built for. */
+const PIDFD_OPEN = 434
 const HASH_CHUNK = 1024 * 1024
 const MOST_HASHES = 64
 
@@ -30,6 +32,24 @@ export function subjectOf(peer: Peer, { withHash = false }: { withHash?: boolean
   // What was read belongs to this process only if it is still alive now.
   if (hasEnded(peer)) throw new Fault("denied", "the process that asked is gone")
   return { pid, uid, ...(program === undefined ? {} : { program }), ...(hash === undefined ? {} : { hash }) }
+}
+
+/**
+ * The process that the thread `tid` belongs to, which waits in the kernel for us: it neither ends nor executes another program
+ * before it gets its answer. Its pidfd is taken all the same, and looked at last.
+ */
+export function subjectOfThread(tid: number, uid: number, options: { withHash: boolean }): Subject {
+  const status = tid === 0 ? undefined : readable(() => readFileSync(`/proc/${tid}/status`, "latin1"))
+  const pid = Number(/^Tgid:\t(\d+)$/m.exec(status ?? "")?.[1] ?? 0)
+  if (pid === 0) throw new Fault("denied", "the process that asks is not to be seen")
+  const pidfd = syscall2(PIDFD_OPEN, pid, 0, null, 0)
+  if (pidfd < 0) throw new Fault("denied", "the process that asks is gone")
+  try {
+    if (!existsSync(`/proc/${pid}/task/${tid}`)) throw new Fault("denied", "the process that asks is gone")
+    return subjectOf({ pid, uid, gid: 0, pidfd }, options)
+  } finally {
+    closeSync(pidfd)
+  }
 }
 
 /** Undefined for what the kernel does not show: processes of others, or that are no longer there. */

@@ -8,6 +8,7 @@ import { Log } from "../../clawfs/core/log.ts"
 import { keepFromChildren } from "../../clawfs/sys/inherited.ts"
 import { forbidDumps } from "../../clawfs/sys/no-dumps.ts"
 import { SecretMemory } from "../../clawfs/sys/secret-memory.ts"
+import { SuspendWatch } from "../../clawfs/sys/suspend.ts"
 import type { Subject } from "../audit.ts"
 import { attempts, clearAttempts, noteAttempt } from "../attempts.ts"
 import { VaultDatabase } from "../database.ts"
@@ -20,6 +21,7 @@ import { MOST_ORDER_BYTES, StartFd, type StartOrder, type StartReport } from "./
 
 const TICK_MS = 2000
 const MAINTENANCE_MS = 3_600_000
+const SIGNATURE_MS = 600_000
 const NEWLINE = 0x0a
 
 const log = new Log("vault")
@@ -76,6 +78,15 @@ function openVault(db: VaultDatabase, given: ReturnType<typeof readOrder>): Vaul
   }
 }
 
+/** The audit's end is signed once more, unless the key has been forgotten already. */
+function signLast(vault: Vault, self: Subject): void {
+  try {
+    if (!vault.isLocked()) vault.signAudit(self)
+  } catch (thrown) {
+    log.error("the audit's end is not signed", { reason: describe(thrown) })
+  }
+}
+
 async function serve(): Promise<void> {
   const given = readOrder()
   const { directory } = given.order
@@ -85,18 +96,24 @@ async function serve(): Promise<void> {
   using db = VaultDatabase.open(directory)
   using vault = openVault(db, given)
   given.memory[Symbol.dispose]()
+  const methods = new Methods(db, vault, finish, { source: directory, log })
   const self: Subject = { uid: process.getuid?.() ?? 0, pid: process.pid }
   {
-    await using _ = new VaultServer(directory, new Methods(db, vault, finish, directory), log)
+    await using _ = new VaultServer(directory, methods, log)
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, finish)
     process.on("SIGHUP", () => log.debug("signal ignored", { signal: "SIGHUP" }))
-    let maintained = 0
+    const sleep = new SuspendWatch()
+    let [maintained, signed] = [0, Date.now()]
     timer = setInterval(() => {
-      if (vault.isLocked()) {
+      if (vault.isLocked() || sleep.hasSlept()) {
         finish()
         return
       }
       try {
+        if (Date.now() - signed >= SIGNATURE_MS) {
+          signed = Date.now()
+          vault.signAudit(self)
+        }
         // Rows about uses, that were not synced one by one.
         db.settle()
         if (Date.now() - maintained < MAINTENANCE_MS) return
@@ -110,6 +127,8 @@ async function serve(): Promise<void> {
     await finished
     clearInterval(timer)
   }
+  await methods.mounts[Symbol.asyncDispose]()
+  signLast(vault, self)
   closeSync(lock)
 }
 

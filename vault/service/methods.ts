@@ -2,14 +2,16 @@
  * What the vault's socket offers, and to whom: the vault's owner (and root) may change it; what gives a value out, or widens
  * who may use it, needs a proof that a person is there; everybody else needs a grant.
  */
+import { randomFillSync } from "node:crypto"
 import { closeSync } from "node:fs"
 import { Fault } from "../../clawfs/core/fault.ts"
 import { ProtectorKind, PROTECTOR_NAMES } from "../../keyring/protector.ts"
 import { derivationOf } from "../../keyring/secret-protector.ts"
 import { KDF_NAMES } from "../../keyring/kdf.ts"
 import { readTpmFixed } from "../../keyring/tpm-protector.ts"
+import { KEY_BYTES } from "../../keyring/secret.ts"
 import type { PersonText, VaultMethod, VaultParams } from "../../schema/vault-api.ts"
-import type { Subject } from "../audit.ts"
+import type { AuditRow, Subject } from "../audit.ts"
 import type { VaultDatabase } from "../database.ts"
 import type { ProxyReport } from "../proxy/order.ts"
 import { Grants, type Verb } from "../grants.ts"
@@ -21,6 +23,9 @@ import { readAllInto, writeAllFrom } from "./descriptors.ts"
 import { Runner, type Executed, type WithValue } from "./exec.ts"
 import { Injector, checkEndpoint } from "./inject.ts"
 import { ProxyProcess } from "./proxy-process.ts"
+import { requireFreeName, signManifest } from "./manifest-key.ts"
+import { MountedVault } from "./mounted.ts"
+import { Mounts, type MountsOptions } from "./mounts.ts"
 import { sealedCopy } from "./program.ts"
 import { Signer } from "./sign.ts"
 import { Proofs, withPerson } from "./proofs.ts"
@@ -62,8 +67,11 @@ export class Methods {
   readonly #directory: string
   readonly #stop: () => void
   readonly #since = Date.now()
+  /** Ended with the vault. */
+  readonly mounts: Mounts
 
-  constructor(db: VaultDatabase, vault: Vault, stop: () => void, directory = "") {
+  /** `place`: the vault's directory and log, for its mount. */
+  constructor(db: VaultDatabase, vault: Vault, stop: () => void, place: MountsOptions) {
     this.#db = db
     this.#vault = vault
     this.#grants = new Grants(db)
@@ -71,8 +79,15 @@ export class Methods {
     this.#runner = new Runner(vault)
     this.#signer = new Signer(vault, this.#grants)
     this.#injector = new Injector(vault, this.#grants, (names, subject) => this.#guard(names, subject))
-    this.#directory = directory
+    this.#directory = place.source
     this.#stop = stop
+    const view = new MountedVault(db, vault, {
+      directory: place.source,
+      guard: (name, caller) => this.#guard([name], caller),
+      take: (id, caller) => void this.take(id, "reveal", caller),
+      asksForHash: () => this.#asksForHash(),
+    })
+    this.mounts = new Mounts(view, place)
   }
 
   readonly handlers: Handlers = {
@@ -98,6 +113,11 @@ export class Methods {
       const known = seq === undefined || mac === undefined ? undefined : { seq, mac: Buffer.from(mac, "hex") }
       const found = this.#vault.verifyAudit(known)
       return { ...found, mac: found.mac.toString("hex") }
+    },
+    "audit.export": ({ params: { after } }) => this.#vault.audit.page(after).map(exported),
+    "audit.prune": ({ params: { proof, before }, fds, subject }) => {
+      this.#prove(proof, fds)
+      return { removed: this.#vault.pruneAudit(subject(), before) }
     },
     "protector.list": () => this.#vault.protectors().map(shown),
     "protector.add": ({ params: { proof, person, kdf }, fds, subject }) => {
@@ -192,6 +212,20 @@ export class Methods {
         this.#grants.remove(id)
       })
     },
+    mount: ({ params: { directory, patience }, subject }) => {
+      this.#vault.audited("mount", subject(), (about) => (about.detail = { directory }))
+      return this.mounts.mount(directory, patience)
+    },
+    unmount: () => this.mounts.unmount(),
+    "manifest.sign": ({ params: { proof, ...wanted }, fds, subject }) => {
+      this.#prove(proof, fds)
+      return signManifest(this.#vault, subject(), wanted)
+    },
+    "tree.new": (call) => this.#newTree(call),
+    "tree.key": ({ params: { name, fd }, fds, subject }) =>
+      this.#vault.use(subject(), "tree", { name }, (value) =>
+        writeAllFrom(descriptorOf(fds, fd), value, "the tree's secret"),
+      ),
   }
 
   /** Throws `Fault("locked")` when the kernel has forgotten the root key, and this process is about to end. */
@@ -235,7 +269,7 @@ export class Methods {
     return {
       ...{ state: "unlocked", uuid: uuid.toString("hex"), epoch, rotated, idleSeconds, since: this.#since },
       ...{ pid: process.pid, keyIn: held.place, memory: held.memory, valueMemory: this.#vault.values.kind },
-      ...{ tpm: counter?.tcti, detectsRollback: counter !== undefined },
+      ...{ mountpoint: this.mounts.mountpoint, tpm: counter?.tcti, detectsRollback: counter !== undefined },
       secrets: entries.length,
       due: entries.filter(({ metadata }) => dueAt(metadata) !== 0 && dueAt(metadata) <= now).length,
       protectors: this.#vault.protectors().map(shown),
@@ -243,12 +277,23 @@ export class Methods {
   }
 
   #put({ params: { name, fd, echo, ...options }, fds, subject }: Call<VaultParams<"put">>): object {
+    requireFreeName(name)
     const version = this.#vault.values.borrow(MOST_VALUE_BYTES + 1, (room) => {
       const length = readAllInto(descriptorOf(fds, fd), room, "the value")
       return this.#vault.put(subject(), name, room.subarray(0, length), options)
     })
     if (echo === undefined) return { version }
     return { version, echo: this.#vault.echo(name, version, Buffer.from(echo, "hex")).toString("hex") }
+  }
+
+  /** A secret that opens a slot of an encrypted tree: made here, known to nobody else but who asks now. */
+  #newTree({ params: { name, description, fd }, fds, subject }: Call<VaultParams<"tree.new">>): void {
+    this.#vault.values.borrow(KEY_BYTES, (value) => {
+      randomFillSync(value)
+      const limits = { rotateDays: 0, must: "be new" } as const
+      this.#vault.put(subject(), name, value, { description, tags: ["tree"], ...limits })
+      writeAllFrom(descriptorOf(fds, fd), value, "the tree's secret")
+    })
   }
 
   #get({ params: { name, version, fd, proof }, fds, isOwner, subject }: Call<VaultParams<"get">>): object {
@@ -390,6 +435,11 @@ export class Methods {
       detail: JSON.parse(detail) as unknown,
     }))
   }
+}
+
+/** A row as it is, bytes in hexadecimal: whoever has the chain's key can check it elsewhere. */
+function exported({ secret, mac, ...row }: AuditRow): object {
+  return { ...row, secret: secret.toString("hex"), mac: mac.toString("hex") }
 }
 
 function descriptorOf(fds: readonly number[], at: number): number {

@@ -10,6 +10,7 @@ const options = {
   },
   "passphrase-file": { type: "string", value: "FILE", help: "a file whose one line is the passphrase" },
   "passphrase-fd": { type: "string", value: "N", help: "read the passphrase from descriptor N" },
+  vault: { type: "boolean", help: "the vault keeps what opens it, and opens it when it is unlocked" },
   kdf: {
     type: "string",
     value: "NAME",
@@ -31,7 +32,10 @@ encrypted in the store. Sizes, times, owners, modes and the shape of the tree ar
 renamed or linked into it or out of it; mv copies.
 
 Without an option a passphrase is asked for, twice. Whoever loses the key file or the passphrase has
-lost the files: there is no other way in. clawfs keys --add makes a second one.`,
+lost the files: there is no other way in. clawfs keys --add makes a second one.
+
+With --vault, the vault (clawfs vault, which must be unlocked) makes a secret for this tree and keeps it
+under the name tree-...: a mounted tree is unlocked as soon as the vault is, and locked when it is.`,
   operands: [{ name: "DIR", completes: "directory" }],
   options,
   sections: [
@@ -39,7 +43,8 @@ lost the files: there is no other way in. clawfs keys --add makes a second one.`
       title: "examples",
       text: `
 clawfs encrypt /clawfs/agents/alice
-clawfs encrypt --key-file ~/.keys/alice /clawfs/agents/alice`,
+clawfs encrypt --key-file ~/.keys/alice /clawfs/agents/alice
+clawfs encrypt --vault /clawfs/workspaces/x`,
     },
   ],
   exits: [
@@ -51,7 +56,7 @@ clawfs encrypt --key-file ~/.keys/alice /clawfs/agents/alice`,
     [ExitCode.CANNOT_CREATE, "DIR is not empty, or encrypted already"],
     [ExitCode.IO, "the disk is full or fails"],
     [ExitCode.BUSY, "the daemon does not answer, or made another encrypted tree meanwhile"],
-    [ExitCode.DENIED, "no permission; others can read the key file; a read-only mount"],
+    [ExitCode.DENIED, "no permission; others can read the key file; a read-only mount; the vault is locked"],
   ],
   run: async (invocation) => (await import("../run/encryption.ts")).runEncrypt(invocation),
 })

@@ -8,9 +8,11 @@ const options = {
   "key-file": { type: "string", value: "FILE", help: "a key file that opens the tree now; for --add" },
   "passphrase-file": { type: "string", value: "FILE", help: "a file whose one line is the passphrase" },
   "passphrase-fd": { type: "string", value: "N", help: "read the passphrase from descriptor N" },
+  vault: { type: "boolean", help: "by what the vault keeps for it" },
   "new-key-file": { type: "string", value: "FILE", help: "the new secret is a key file" },
   "new-passphrase-file": { type: "string", value: "FILE", help: "the new secret is a file's one line" },
   "new-passphrase-fd": { type: "string", value: "N", help: "the new secret comes from descriptor N" },
+  "new-vault": { type: "boolean", help: "the new secret is made and kept by the vault" },
   kdf: {
     type: "string",
     value: "NAME",
@@ -28,8 +30,9 @@ export const keys = command({
   usage: "[options] DIR",
   description: `
 Shows the encrypted tree DIR, or for a mount point all trees of the mount: whether they are locked, and
-their slots. Each slot is a key file or a passphrase that opens the tree. With --add a slot is added:
-first what opens the tree now, then the new secret; without options both are asked for.`,
+their slots. Each slot is a key file, a passphrase or a secret of the vault that opens the tree. With
+--add a slot is added: first what opens the tree now, then the new secret; without options both
+are asked for.`,
   operands: [{ name: "DIR", completes: "directory" }],
   options,
   sections: [

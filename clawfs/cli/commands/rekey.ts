@@ -6,10 +6,12 @@ const options = {
   "key-file": { type: "string", value: "FILE", help: "a key file that opens the tree now" },
   "passphrase-file": { type: "string", value: "FILE", help: "a file whose one line is the passphrase" },
   "passphrase-fd": { type: "string", value: "N", help: "read the passphrase from descriptor N" },
+  vault: { type: "boolean", help: "by what the vault keeps for it" },
   "new-key-file": { type: "string", value: "FILE", help: "the new secret is a key file" },
   "new-passphrase-file": { type: "string", value: "FILE", help: "the new secret is a file's one line" },
   "new-passphrase-fd": { type: "string", value: "N", help: "the new secret comes from descriptor N" },
   "new-passphrase": { type: "boolean", help: "ask for a new passphrase" },
+  "new-vault": { type: "boolean", help: "the new secret is made and kept by the vault" },
   kdf: {
     type: "string",
     value: "NAME",
@@ -31,7 +33,8 @@ are wrapped anew in the background (clawfs keys shows how far that is). A kill o
 harm: the work goes on when the tree is unlocked. Contents stay as they are, under the keys that their
 files have: who knew the old key and has an old copy of the store can read what was in it then.
 
-The secret stays the same unless a new one is given. A tree with several slots keeps one.`,
+The secret stays the same unless a new one is given; the vault (--vault) makes a new one each time. A
+tree with several slots keeps one.`,
   operands: [{ name: "DIR", completes: "directory" }],
   options,
   sections: [

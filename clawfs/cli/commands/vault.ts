@@ -24,6 +24,12 @@ const options = {
   tpm: { type: "string", value: "TCTI", help: "init, protector add: how to reach the TPM" },
   "no-tpm": { type: "boolean", help: "init: without the TPM of this machine" },
   pcrs: { type: "string", value: "LIST", help: "registers that the key is sealed to; 7 unless given" },
+  mount: {
+    type: "string",
+    value: "DIR",
+    completes: "directory",
+    help: "unlock: and mount the vault there",
+  },
   idle: {
     type: "string",
     value: "TIME",
@@ -48,10 +54,11 @@ const options = {
   keep: {
     type: "string",
     value: "N",
-    help: "put, describe: how many older versions are kept; 5 unless given",
+    help: "put, describe: how many older versions are kept, 5 unless given; audit prune: for how long rows are",
   },
   version: { type: "string", value: "N", help: "get, destroy: this version" },
   "to-terminal": { type: "boolean", help: "get: show the value though it goes to a terminal" },
+  key: { type: "string", value: "ID", help: "verify: only what this key has signed" },
   root: { type: "boolean", help: "rotate: a new root key" },
   due: { type: "boolean", help: "rotate: show which secrets need a new value" },
   since: { type: "string", value: "TIME", help: "audit: from then on; 7d or a date" },
@@ -121,6 +128,7 @@ export const VAULT_ACTIONS = [
   ...["init", "status", "unlock", "lock", "put", "get", "describe", "list", "history", "rm", "destroy"],
   ...["rotate", "audit", "protector", "adopt", "grant", "grants", "revoke", "exec"],
   ...["keygen", "public-key", "sign-with", "ssh-agent", "proxy"],
+  ...["mount", "unmount", "sign", "verify", "doctor"],
 ] as const
 
 export const vault = command({
@@ -148,7 +156,14 @@ locked. docs/VAULT.md has the whole picture.
   rotate --root      a new root key: everything is wrapped anew
   rotate --due       which secrets need a new value
   audit              who used, changed or was refused what
-  audit verify       checks that no row of it was changed or removed
+  audit verify       checks that no row of it was changed or removed, and signatures of its end
+  audit export       all rows as they are stored, one JSON object a line
+  audit prune        removes rows that are older than --keep; asks for the passphrase
+  mount [DIR]        shows the vault as files, on DIR or /clawfs/vault, until it is locked
+  unmount            takes that mount away
+  doctor             what protects this vault on this machine, and what does not; lockouts of a TPM
+  sign KIND [DIR]    signs DIR, or /clawfs/KIND: specs, system or tools; asks for the passphrase
+  verify KIND [DIR]  whether it is as it was signed; when specs or tools are not, no tool runs
   protector list     what can unlock the vault
   protector add      a passphrase or key file; protector add recovery: recovery words; protector add tpm
   protector remove N removes one, but never the last that is not a TPM
@@ -201,7 +216,10 @@ clawfs vault rotate --root`,
   ],
   exits: [
     [ExitCode.OK, "done"],
-    [ExitCode.NO, "status: locked; rotate --due: there are some; exec gives the program's own status"],
+    [
+      ExitCode.NO,
+      "status: locked; rotate --due: there are some; verify: not as signed; doctor: something is to be mended; exec gives the program's own status",
+    ],
     [ExitCode.USAGE, "wrong usage"],
     [ExitCode.DATA, "a name or value that can't be; a record that is damaged; the last protector"],
     [ExitCode.MISSING, "no such vault, secret, version, protector or grant"],

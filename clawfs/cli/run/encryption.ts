@@ -22,6 +22,7 @@ import {
 import { ExitCode } from "../exit-code.ts"
 import { explain, newSecret, presentSecret, type SecretValues } from "../secret-options.ts"
 import type { Terminal } from "../terminal.ts"
+import { forgetSlots, openByVault, wantsVault, withNewSecret } from "../vault-slots.ts"
 
 const FIRST_SLOT = 1
 
@@ -30,19 +31,49 @@ export async function runEncrypt({ values, operands, terminal }: EncryptInvocati
   const { uuid, nextKey, keys } = await keysOf(target.store)
   if (keys.some(({ directories }) => directories.includes(target.ino)))
     throw new Fault("exists", `${target.path} is encrypted already`)
-  using source = newSecret("encrypt", values, { kdf: values.kdf })
   using key = TreeKey.random({ uuid: Buffer.from(uuid, "hex"), id: nextKey, generation: 1 })
-  const slot = slotText(makeSlot(key, FIRST_SLOT, source))
-  await callWithKeys(target.store, "encrypt", { ino: target.ino, key: nextKey, slot }, key)
+  await withSecret("encrypt", values, { target, kdf: values.kdf }, async (source) => {
+    const slot = slotText(makeSlot(key, FIRST_SLOT, source))
+    await callWithKeys(target.store, "encrypt", { ino: target.ino, key: nextKey, slot }, key)
+  })
   terminal.note(`${target.path} is encrypted and unlocked`)
   await warnOfLoss(target.store, terminal)
   return ExitCode.OK
 }
 
+interface NewSecret {
+  readonly target: Target
+  readonly prefix?: "new-"
+  readonly kdf?: string | undefined
+}
+
+/** Runs `work` with what is to open the tree from now on. `values` without the prefix, but for the vault's. */
+async function withSecret<T>(
+  command: string,
+  values: SecretValues & NewValues & Parameters<typeof wantsVault>[1],
+  { target, prefix, kdf }: NewSecret,
+  work: (source: KeySource) => Promise<T>,
+): Promise<T> {
+  if (wantsVault(command, values, prefix)) return await withNewSecret(target, work)
+  const own = prefix === undefined ? values : newValues(values)
+  using source = newSecret(command, own, { prefix: prefix ?? "", kdf })
+  return await work(source)
+}
+
 /** The tree's key, by what is given now. */
-function open(tree: TreeState, source: KeySource): { key: TreeKey; slot: KeySlot } {
+function open(
+  command: string,
+  tree: TreeState,
+  values: Parameters<typeof wantsVault>[1] & SecretValues,
+): { key: TreeKey; slot: KeySlot } {
+  if (wantsVault(command, values)) return openByVault(tree)
+  using source = presentSecret(command, values)
+  return explained(() => openAnySlot(tree.identity, tree.slots, source, tree.checkValue))
+}
+
+function explained<T>(work: () => T): T {
   try {
-    return openAnySlot(tree.identity, tree.slots, source, tree.checkValue)
+    return work()
   } catch (thrown) {
     return explain(thrown)
   }
@@ -55,8 +86,7 @@ export async function runUnlock({ values, operands, terminal }: UnlockInvocation
     terminal.note(`${target.path} is not locked`)
     return ExitCode.OK
   }
-  using source = presentSecret("unlock", values)
-  using key = open(tree, source).key
+  using key = open("unlock", tree, values).key
   const { id, generation } = tree.identity
   await callWithKeys(target.store, "unlock", { key: id, generation }, key)
   await warnOfLoss(target.store, terminal)
@@ -91,18 +121,37 @@ export async function runRekey({ values, operands, terminal }: RekeyInvocation):
       },
     )
   }
-  using source = presentSecret("rekey", values)
-  using current = open(tree, source).key
-  using next = nextOf(tree)
-  using fresh = hasNew(values)
-    ? newSecret("rekey", newValues(values), { prefix: "new-", kdf: values.kdf })
-    : undefined
-  const slot = makeSlot(next, FIRST_SLOT, fresh ?? source)
-  const { id } = tree.identity
-  const params = { key: id, generation: next.identity.generation, slot: slotText(slot) }
-  await callWithKeys(target.store, "rekey", params, current, next)
+  // The vault's secret is for one slot: with a new key there is a new one.
+  const isNew = hasNew(values) || values["new-vault"] === true || values.vault === true
+  if (isNew) await rekeyByNew(target, tree, values)
+  else {
+    using source = presentSecret("rekey", values)
+    using current = explained(() => openAnySlot(tree.identity, tree.slots, source, tree.checkValue)).key
+    await replaceKey(target, tree, current, source)
+  }
   terminal.note("the new key is in force; file keys are wrapped anew in the background")
+  if (!forgetSlots(tree.slots))
+    terminal.note("the vault is locked and keeps what opened the tree until now; clawfs vault rm removes it")
   return ExitCode.OK
+}
+
+async function rekeyByNew(target: Target, tree: TreeState, values: RekeyInvocation["values"]): Promise<void> {
+  using current = open("rekey", tree, values).key
+  const wanted = hasNew(values) ? values : { ...values, "new-vault": true }
+  const options = { target, prefix: "new-", kdf: values.kdf } as const
+  await withSecret("rekey", wanted, options, (source) => replaceKey(target, tree, current, source))
+}
+
+async function replaceKey(
+  { store }: Target,
+  tree: TreeState,
+  current: TreeKey,
+  source: KeySource,
+): Promise<void> {
+  using next = nextOf(tree)
+  const slot = slotText(makeSlot(next, FIRST_SLOT, source))
+  const { id, generation } = next.identity
+  await callWithKeys(store, "rekey", { key: id, generation, slot }, current, next)
 }
 
 function nextOf({ identity }: TreeState): TreeKey {
@@ -135,7 +184,7 @@ export async function runKeys({ values, operands, terminal }: KeysInvocation): P
     throw new UsageError("keys: --add and --remove exclude each other")
   const target = targetOf(operands[0] ?? "")
   if (values.add === true) return await addSlot(target, values)
-  if (values.remove !== undefined) return await removeSlot(target, values.remove)
+  if (values.remove !== undefined) return await removeSlot(target, values.remove, terminal)
   const { notKept, keys } = await keysOf(target.store)
   const shown = keys.filter(
     ({ directories }) => target.path === target.mountpoint || directories.includes(target.ino),
@@ -180,18 +229,22 @@ function describeKey({ key, generation, locked, directories, rekeying, rewrapped
 
 async function addSlot(target: Target, values: KeysInvocation["values"]): Promise<ExitCode> {
   const tree = await treeOf(target)
-  using source = presentSecret("keys", values)
-  using key = open(tree, source).key
-  using fresh = newSecret("keys", newValues(values), { prefix: "new-", kdf: values.kdf })
+  using key = open("keys", tree, values).key
   const slot = Math.max(0, ...tree.slots.map((each) => each.slot)) + 1
-  const params = { key: tree.identity.id, slot: slotText(makeSlot(key, slot, fresh)) }
-  await callWithKeys(target.store, "add-slot", params, key)
+  await withSecret("keys", values, { target, prefix: "new-", kdf: values.kdf }, async (source) => {
+    const params = { key: tree.identity.id, slot: slotText(makeSlot(key, slot, source)) }
+    await callWithKeys(target.store, "add-slot", params, key)
+  })
   return ExitCode.OK
 }
 
-async function removeSlot(target: Target, given: string): Promise<ExitCode> {
+async function removeSlot(target: Target, given: string, terminal: Terminal): Promise<ExitCode> {
   if (!/^[1-9]\d{0,8}$/.test(given)) throw new UsageError(`keys: "${given}" is no number of a slot`)
   const tree = await treeOf(target)
   await call(target.store, "remove-slot", { key: tree.identity.id, slot: Number(given) })
+  if (!forgetSlots(tree.slots.filter(({ slot }) => slot === Number(given))))
+    terminal.note(
+      "the vault is locked and keeps what opened the tree by this slot; clawfs vault rm removes it",
+    )
   return ExitCode.OK
 }

@@ -19,6 +19,7 @@ import { seconds } from "../numbers.ts"
 import { healthOf } from "../probe.ts"
 import { inspectStore } from "../store-files.ts"
 import type { Terminal } from "../terminal.ts"
+import { vaultDirectory } from "../vault/place.ts"
 
 type Values = MountInvocation["values"]
 
@@ -65,6 +66,7 @@ function choicesOf(
     powerSave: values["power-save"] === true,
     index: values["no-index"] !== true,
     scrubDays: days(values["scrub-days"]),
+    vault: vaultDirectory(undefined),
     flushSeconds: seconds("mount", "--flush", values.flush, MOST_FLUSH) ?? DEFAULT_FLUSH,
     logLevel: level(values.log),
   }

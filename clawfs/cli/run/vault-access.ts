@@ -31,8 +31,10 @@ interface Row {
 export function audit(action: VaultAction): ExitCode {
   const { directory, values, operands, terminal } = action
   if (operands[0] === "verify") return verify(action)
+  if (operands[0] === "export") return exportAudit(action)
+  if (operands[0] === "prune") return prune(action)
   if (operands[0] !== undefined)
-    throw new UsageError(`vault audit: there is no "${operands[0]}", only verify`)
+    throw new UsageError(`vault audit: there is no "${operands[0]}", only verify, export and prune`)
   const { since, secret, subject } = values
   const rows = callVault(directory, "audit", {
     ...(since === undefined ? {} : { since: moment("--since", since, -1) }),
@@ -54,17 +56,52 @@ function lineOf({ seq, time, event, outcome, subject, secret, version, detail }:
     .join("  ")
 }
 
+interface Verified {
+  readonly rows: number
+  readonly seq: number
+  readonly mac: string
+  readonly cut: number
+  readonly signatures: { readonly count: number; readonly keys: readonly string[] }
+}
+
 function verify({ directory, values, terminal }: VaultAction): ExitCode {
   const [, seq, mac] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(values.known ?? "") ?? []
   if (values.known !== undefined && seq === undefined)
     throw new UsageError("vault audit verify: --known takes what an earlier verify printed, SEQ:MAC")
   const params = seq === undefined ? {} : { seq: Number(seq), mac }
-  const found = callVault(directory, "audit.verify", params) as { rows: number; seq: number; mac: string }
+  const found = callVault(directory, "audit.verify", params) as Verified
   if (values.json === true) terminal.out(JSON.stringify(found, undefined, 2))
   else {
+    if (found.cut > 0) terminal.note(`rows up to ${found.cut} were pruned`)
+    const { count, keys } = found.signatures
+    if (count > 0) terminal.note(`${count} signatures of its end, by ${keys.join(", ")}`)
     terminal.note(`${found.rows} rows, each as it was written; the end, to be noted elsewhere:`)
     terminal.out(`${found.seq}:${found.mac}`)
   }
+  return ExitCode.OK
+}
+
+/** All rows, one JSON object a line, as they are stored. */
+function exportAudit({ directory, terminal }: VaultAction): ExitCode {
+  for (let after = 0; ;) {
+    const rows = callVault(directory, "audit.export", { after }) as { readonly seq: number }[]
+    const last = rows.at(-1)
+    if (last === undefined) return ExitCode.OK
+    terminal.out(rows.map((row) => JSON.stringify(row)).join("\n"))
+    after = last.seq
+  }
+}
+
+function prune({ directory, values, terminal }: VaultAction): ExitCode {
+  if (values.keep === undefined)
+    throw new UsageError("vault audit prune: --keep says for how long, such as 90d")
+  const before = moment("--keep", values.keep, -1)
+  if (before === 0) throw new UsageError("vault audit prune: --keep takes a time above 0")
+  using present = presentPerson(values)
+  using attached = new Attachments()
+  const params = { proof: attached.person(present), before }
+  const { removed } = callVault(directory, "audit.prune", params, attached.fds) as { removed: number }
+  terminal.note(`${removed} rows are removed; the rest is still one chain`)
   return ExitCode.OK
 }
 

@@ -20,6 +20,7 @@ import type { Terminal } from "../terminal.ts"
 import { callVault, isUnlocked } from "../vault/client.ts"
 import { givenPerson, newPerson, pinOf, presentPerson } from "../vault/people.ts"
 import { startVault } from "../vault/process.ts"
+import { mountOn, mountpointOf } from "./vault-mount.ts"
 import { duration, shownTime, wholeNumber } from "../vault/times.ts"
 import type { VaultAction } from "../vault/action.ts"
 
@@ -72,18 +73,23 @@ export async function unlock({ directory, values, terminal }: VaultAction): Prom
     terminal.note("the vault is unlocked already")
     return ExitCode.OK
   }
+  const mountpoint = values.mount === undefined ? undefined : mountpointOf(values.mount)
+  const mounted = (): ExitCode => {
+    if (mountpoint !== undefined) mountOn(directory, mountpoint)
+    return ExitCode.OK
+  }
   using pin = pinOf(values)
   using given = givenPerson(values)
   try {
     await startVault(directory, { person: given, pin: pin?.secret })
-    return ExitCode.OK
+    return mounted()
   } catch (thrown) {
     if (given !== undefined || pin !== undefined || !isOpenByPerson(thrown)) throw thrown
     terminal.note(thrown.message)
   }
   using person = presentPerson(values)
   await startVault(directory, { person })
-  return ExitCode.OK
+  return mounted()
 }
 
 /** There is no TPM that opens it, but a person may. */
@@ -178,6 +184,7 @@ function showStatus(directory: string, found: Status, terminal: Terminal): void 
   if (typeof epoch === "number")
     lines.push(`root key    number ${epoch}, since ${shownTime(Number(rotated))}`)
   if (typeof pid === "number") lines.push(`process     ${pid}`)
+  if (typeof found["mountpoint"] === "string") lines.push(`mounted on  ${found["mountpoint"]}`)
   if (typeof keyIn === "string")
     lines.push(`kept in     ${keyIn}, used in ${MEMORY[String(memory)] ?? String(memory)}`)
   if (typeof secrets === "number")

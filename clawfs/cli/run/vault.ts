@@ -8,6 +8,9 @@ import { vaultDirectory } from "../vault/place.ts"
 import { audit, grant, grants, protector, revoke } from "./vault-access.ts"
 import { execute } from "./vault-exec.ts"
 import { adopt, init, lock, status, unlock } from "./vault-life.ts"
+import { doctor } from "./vault-doctor.ts"
+import { sign, verify } from "./vault-manifest.ts"
+import { mount, unmount } from "./vault-mount.ts"
 import { proxy } from "./vault-proxy.ts"
 import { keygen, publicKey, signWith } from "./vault-sign.ts"
 import { sshAgent } from "./vault-ssh-agent.ts"
@@ -34,11 +37,16 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   rm: { takes: ["NAME"], run: remove },
   destroy: { takes: ["NAME"], run: destroy },
   rotate: { takes: ["NAME?"], run: rotate },
-  audit: { takes: ["verify?"], run: audit },
+  audit: { takes: ["verify, export or prune?"], run: audit },
   protector: { takes: ["list, add or remove", "NUMBER or recovery?"], run: protector },
   grant: { takes: ["NAME"], run: grant },
   grants: { takes: [], run: grants },
   revoke: { takes: ["NUMBER"], run: revoke },
+  sign: { takes: ["specs, system or tools", "DIR?"], run: sign },
+  verify: { takes: ["specs, system or tools", "DIR?"], run: verify },
+  doctor: { takes: [], run: doctor },
+  mount: { takes: ["DIR?"], run: mount },
+  unmount: { takes: [], run: unmount },
   exec: { takes: ["PROGRAM"], hasRest: true, run: execute },
   proxy: { takes: ["start, stop or token"], run: proxy },
   keygen: { takes: ["NAME"], run: keygen },

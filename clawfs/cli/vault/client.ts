@@ -1,14 +1,13 @@
 /** One request to the vault's process. Secrets go through pipes that are passed along, never in the message. */
-import { closeSync, existsSync, fstatSync, readSync, writeSync } from "node:fs"
+import { closeSync, existsSync, readSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { newSecret } from "../../../keyring/secret.ts"
 import type { PersonSecret } from "../../../keyring/secret-protector.ts"
-import { Fault, type FaultKind } from "../../core/fault.ts"
+import { VaultLink } from "../../api/vault-link.ts"
+import { Fault } from "../../core/fault.ts"
 import { checked } from "../../sys/ffi.ts"
 import { fcntl, memfdCreate, pipe2 } from "../../sys/libc.ts"
-import { connectTo, receiveMessage, sendMessage, throughShortPath } from "../../sys/seqpacket.ts"
 
-const SOCKET = "vault.sock"
 const DATABASE = "vault.db"
 /** argon2id, a TPM, a rotation of many secrets: the vault answers one after the other. */
 const TIMEOUT_SECONDS = 120
@@ -74,17 +73,10 @@ export function readTaken(reading: number, most: number): Buffer {
   return bytes.subarray(0, length)
 }
 
-type Answer =
-  | { readonly ok: true; readonly result: unknown }
-  | { readonly ok: false; readonly error: { kind: FaultKind; message: string; hint?: string } }
-
 /** Whether a process has the vault unlocked. */
 export function isUnlocked(directory: string): boolean {
-  if (!existsSync(directory)) return false
-  const fd = throughShortPath(directory, SOCKET, (path) => connectTo(path, TIMEOUT_SECONDS))
-  if (fd === undefined) return false
-  closeSync(fd)
-  return true
+  using link = VaultLink.connect(directory, TIMEOUT_SECONDS)
+  return link !== undefined
 }
 
 /** Asks the vault's process; `timeoutSeconds` 0 waits for ever. Throws `Fault("locked")` where none is, and its own fault otherwise. */
@@ -95,38 +87,13 @@ export function callVault(
   fds: readonly number[] = [],
   timeoutSeconds = TIMEOUT_SECONDS,
 ): unknown {
-  const connection = existsSync(directory)
-    ? throughShortPath(directory, SOCKET, (path) => connectTo(path, timeoutSeconds))
-    : undefined
-  if (connection === undefined) throw noProcess(directory)
-  try {
-    if (!sendMessage(connection, Buffer.from(JSON.stringify({ method, params })), fds))
-      throw new Fault("invalid", "the request is too long")
-    const answer = answerFrom(connection)
-    if (answer.ok) return answer.result
-    const { kind, message, hint } = answer.error
-    throw new Fault(kind, message, { hint })
-  } finally {
-    closeSync(connection)
-  }
+  using link = VaultLink.connect(directory, timeoutSeconds)
+  if (link === undefined) throw noVaultProcess(directory)
+  return link.request(method, params, fds)
 }
 
-function answerFrom(connection: number): Answer {
-  const message = receiveMessage(connection, { wait: true })
-  if (message === "late") throw new Fault("timeout", "the vault does not answer")
-  if (message === undefined || message === "too long") throw new Fault("io", "the vault's process has ended")
-  const [file] = message.fds
-  if (file === undefined) return JSON.parse(message.data.toString()) as Answer
-  try {
-    const text = Buffer.alloc(fstatSync(file).size)
-    readSync(file, text, 0, text.length, 0)
-    return JSON.parse(text.toString()) as Answer
-  } finally {
-    closeSync(file)
-  }
-}
-
-function noProcess(directory: string): Fault {
+/** Why nobody answers there. */
+export function noVaultProcess(directory: string): Fault {
   if (existsSync(join(directory, DATABASE)))
     return new Fault("locked", "the vault is locked", { hint: "clawfs vault unlock" })
   return new Fault("not-found", `there is no vault in ${directory}`, { hint: "clawfs vault init" })

@@ -15,14 +15,11 @@ type Name = (typeof NAMES)[number]
 export type PersonValues = Readonly<Partial<Record<Name | "recovery" | `new-${Name}`, string | boolean>>>
 export type Wish = "argon2id" | "pbkdf2" | undefined
 
-const KINDS = {
-  [SourceKind.KEY_FILE]: ProtectorKind.KEY_FILE,
-  [SourceKind.PASSPHRASE]: ProtectorKind.PASSPHRASE,
-}
-
+/** Of a key file or a passphrase. */
 function personOf(source: KeySource, kdf?: Wish): Person {
-  const { kind, secret } = source
-  return { kind: KINDS[kind], secret, kdf, [Symbol.dispose]: () => source[Symbol.dispose]() }
+  const { secret } = source
+  const kind = source.kind === SourceKind.PASSPHRASE ? ProtectorKind.PASSPHRASE : ProtectorKind.KEY_FILE
+  return { kind, secret, kdf, [Symbol.dispose]: () => source[Symbol.dispose]() }
 }
 
 function recoveryOf(words: Buffer): Person {

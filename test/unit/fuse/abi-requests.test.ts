@@ -14,6 +14,8 @@ interface Case {
 }
 
 const OFFSET = 0x7161514131211
+/** The header has no value for it: above 2^53. */
+const HANDLE = Number.MAX_SAFE_INTEGER
 const cases: Case[] = [
   {
     title: "fuse_in_header",
@@ -79,12 +81,13 @@ const cases: Case[] = [
   {
     title: "fuse_read_in",
     read: abi.readReadIn,
-    value: { offset: OFFSET, size: 0x24232221, flags: 0x34333231 },
+    value: { handle: HANDLE, offset: OFFSET, size: 0x24232221, flags: 0x34333231 },
   },
   {
     title: "fuse_write_in",
     read: abi.readWriteIn,
     value: {
+      handle: HANDLE,
       offset: OFFSET,
       size: 0x24232221,
       flags: abi.WriteFlag.CACHE | abi.WriteFlag.KILL_SUIDGID,

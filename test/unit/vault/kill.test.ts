@@ -6,6 +6,7 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
+import { Grants } from "../../../vault/grants.ts"
 import { unlock } from "../../../vault/unlock.ts"
 import { VaultDatabase } from "../../../vault/database.ts"
 import { Vault } from "../../../vault/vault.ts"
@@ -15,7 +16,19 @@ import { KEY, SUBJECT, TestVault, valueOf } from "../../helpers/vault.ts"
 /** The newest acknowledged value of each secret, or what it was before an operation that is under way. */
 type Model = Map<string, string | undefined>
 
-function checkCopy(directory: string, before: Model, after: Model, step: string): void {
+/** Numbers of grants and of protectors. */
+interface Access {
+  readonly grants: readonly number[]
+  readonly protectors: readonly number[]
+}
+
+function accessOf(db: VaultDatabase, vault: Vault): Access {
+  const grants = new Grants(db).all(vault.keys).map(({ id }) => id)
+  return { grants, protectors: vault.protectors().map(({ number }) => number) }
+}
+
+/** Opens a copy as after a kill, and goes on with it. Returns what it allows. */
+function checkCopy(directory: string, before: Model, after: Model, step: string): Access {
   using db = VaultDatabase.open(directory)
   using vault = new Vault(db, unlock(db, { person: KEY, inKernel: false }).keys)
   for (const name of new Set([...before.keys(), ...after.keys()])) {
@@ -24,52 +37,82 @@ function checkCopy(directory: string, before: Model, after: Model, step: string)
     expect([before.get(name), after.get(name)], `${name} at ${step}`).toContain(value)
   }
   vault.verifyAudit()
-  vault.protectors()
-  // It goes on.
+  const access = accessOf(db, vault)
   vault.put(SUBJECT, "after-the-kill", Buffer.from("x"))
+  return access
 }
 
-test("put, rm, destroy, rotate and protector changes are done or not done, at every step", () => {
+/** As the service does it. */
+function grantVault(vault: Vault, event: string, work: () => unknown): void {
+  vault.audited(event, SUBJECT, work)
+}
+
+const ACCESS = ["grant", "revoke", "sign", "prune"]
+const EVENTS = [
+  ...["put", "rm", "destroy", "protector-add", "protector-remove"],
+  ...["grant", "revoke", "signature", "audit-prune"],
+]
+
+test("put, rm, destroy, rotate, grants, protector changes, signing and pruning are done or not done, at every step", () => {
   const random = new Random(20261121)
   using place = new TestVault()
   const model: Model = new Map()
   let planned: Model = model
   const seen = new Map<string, number>()
   let copies = 0
+  const found: { step: string; access: Access }[] = []
   const vault = place.open({ person: KEY }, (step) => {
     seen.set(step, (seen.get(step) ?? 0) + 1)
-    if ((seen.get(step) ?? 0) > 16) return
+    if ((seen.get(step) ?? 0) > 8) return
     const copy = mkdtempSync(join(tmpdir(), "clawfs-killed-"))
     try {
       for (const file of ["vault.db", "vault.db-wal"])
         cpSync(join(place.directory, file), join(copy, file), { force: true })
-      checkCopy(copy, model, planned, step)
+      found.push({ step, access: checkCopy(copy, model, planned, step) })
       copies += 1
     } finally {
       rmSync(copy, { recursive: true, force: true })
     }
   })
+  const db = place.database()
+  const grants = new Grants(db)
+  const grant = { secret: "00".repeat(16), verb: "reveal", until: 0, created: 0 } as const
   const names = ["a", "b", "c"]
-  for (let i = 0; i < 90; i += 1) {
+  for (let i = 0; i < 170; i += 1) {
+    const before = accessOf(db, vault)
+    found.length = 0
     const name = random.pick(names)
-    const kind = random.pick(["put", "put", "put", "rm", "destroy", "rotate", "protector"])
+    const kind = random.pick(["put", "put", "put", "rm", "destroy", "rotate", "protector", ...ACCESS])
     planned = new Map(model)
     if (kind === "put") {
       planned.set(name, `value ${i}`)
       vault.put(SUBJECT, name, Buffer.from(`value ${i}`))
     } else if (kind === "rotate") vault.rotate(SUBJECT)
     else if (kind === "protector") vault.removeProtector(SUBJECT, vault.addPerson(SUBJECT, KEY))
+    else if (kind === "grant") grantVault(vault, "grant", () => grants.add(vault.keys, { ...grant, uses: i }))
+    else if (kind === "revoke") {
+      const [id] = before.grants
+      if (id !== undefined) grantVault(vault, "revoke", () => grants.remove(id))
+    } else if (kind === "sign") vault.signAudit(SUBJECT)
+    else if (kind === "prune") vault.pruneAudit(SUBJECT, Date.now())
     else if (model.get(name) !== undefined) {
       planned.set(name, undefined)
       if (kind === "rm") vault.remove(SUBJECT, name)
       else vault.destroy(SUBJECT, name)
+    }
+    // Done or not done: what a copy allows is what was allowed before, or after, or between two changes.
+    const after = accessOf(db, vault)
+    for (const { step, access } of found) {
+      expect([before.grants, after.grants], `grants at ${step}`).toContainEqual(access.grants)
+      if (kind !== "protector") expect(access.protectors, step).toEqual(before.protectors)
+      else expect(access.protectors.slice(0, 2), step).toEqual(before.protectors)
     }
     model.clear()
     for (const [key, value] of planned) model.set(key, value)
   }
   expect([...seen.keys()].sort()).toEqual(
     [
-      ...["put", "rm", "destroy", "protector-add", "protector-remove"].flatMap((event) =>
+      ...EVENTS.flatMap((event) =>
         ["before the audit", "before the commit", "after the commit"].map((when) => `${event}: ${when}`),
       ),
       ...["put: version added", "destroy: settled"],

@@ -284,7 +284,7 @@ describe("the audit", () => {
       db.query("COMMIT").run()
       expect(() => vault.verifyAudit(), attack).toThrow(fault("corrupt"))
       restore(db)
-      expect(vault.verifyAudit(), attack).toEqual({ rows: 6, seq, mac })
+      expect(vault.verifyAudit(), attack).toMatchObject({ rows: 6, seq, mac })
     }
 
     function restore(to: typeof db): void {
