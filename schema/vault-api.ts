@@ -24,7 +24,6 @@ const metadata = {
   rotateDays: number.max(36_500).optional(),
   keep: number.max(100).optional(),
 }
-const hash = z.string().regex(/^[0-9a-f]{64}$/)
 
 const signKind = z.enum(["ed25519", "ecdsa-p256", "hmac-sha256", "jwt", "aws-sigv4", "ssh", "sshsig"])
 /** REGION/SERVICE */
