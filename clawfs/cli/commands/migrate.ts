@@ -21,7 +21,7 @@ const options = {
     type: "string",
     value: "DIR",
     completes: "directory",
-    help: "IronClaw's own directory: its tools, skills and configuration too",
+    help: "the directory of IronClaw, ~/.ironclaw: tools, skills, configuration",
   },
   vault: { type: "string", value: "DIR", completes: "directory", help: "the vault's directory" },
   "skip-undecryptable": { type: "boolean", help: "leave secrets behind that can't be decrypted" },
@@ -42,7 +42,7 @@ export const MIGRATE_ACTIONS = ["postgres", "plan", "verify", "rollback", "statu
 
 export const migrate = command({
   name: "migrate",
-  summary: "bring an IronClaw database over, and prove that nothing is missing",
+  summary: "bring an IronClaw database over, and prove nothing is missing",
   usage: "[options] postgres|plan|verify URL | rollback RUN | status [RUN]",
   description: `
 Reads an IronClaw store in PostgreSQL (releases 0.1 to 0.29, and 1.x) and makes files of it:
