@@ -4,6 +4,7 @@ import type { Level } from "../core/log.ts"
 import type { SandboxStatus } from "../../schema/sandbox.ts"
 
 export interface RunnerConfig {
+  readonly store: string
   readonly mountpoint: string
   readonly logLevel: Level
 }

@@ -37,7 +37,7 @@ try {
   // Inherited by every sandbox.
   limitResource(0, Resource.CORE, 0)
   limitResource(0, Resource.NOFILE, MOST_FILES)
-  const runner = await Runner.start(config.mountpoint, log)
+  const runner = await Runner.start(config, log)
   process.on("message", ({ id }: RunnerRequest) => tell(statusOf(runner, id)))
   killWithParent(() => runner[Symbol.asyncDispose]())
   tell({ kind: "ready" })

@@ -7,6 +7,7 @@ import { Socket } from "node:net"
 import { SandboxPolicy, type Control, type ControlName, type SandboxStatus } from "../../schema/sandbox.ts"
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
+import { Monitor } from "../monitor/monitor.ts"
 import { hasLibseccomp } from "../sys/libseccomp.ts"
 import { UnixListener, peerOf, receiveFirst, type Peer } from "../sys/unix-listener.ts"
 import { ToolPlaces } from "../tools/places.ts"
@@ -15,6 +16,7 @@ import { entryOf, readDefinition, readRegistry } from "../tools/registry.ts"
 import { Binaries, isSameFile, openRoot } from "./binaries.ts"
 import { Cgroups, removeStaleGroups } from "./cgroup.ts"
 import { Conversation, type Incoming } from "./conversation.ts"
+import type { RunnerConfig } from "./messages.ts"
 import { planOf } from "./plan.ts"
 import { findBwrap } from "./find-programs.ts"
 import { probe } from "./probe.ts"
@@ -23,6 +25,7 @@ import { Run, refusal, type Outcome } from "./run.ts"
 import { compile } from "./seccomp.ts"
 import { toolList } from "./seccomp-list.ts"
 import { memoryFile } from "./sandbox.ts"
+import { monitorOptions } from "./watch.ts"
 
 const HELLO_MS = 10_000
 /** Clients that have not yet said what they want; another one waits in the kernel's queue. */
@@ -45,6 +48,7 @@ export class Runner implements AsyncDisposable {
   readonly #runs = new Set<Run>()
   readonly #pending = new Set<Promise<void>>()
   #controls: readonly Control[] = []
+  #monitor: Monitor | undefined
   #unheard = 0
 
   private constructor(mountpoint: string, log: Log) {
@@ -56,7 +60,8 @@ export class Runner implements AsyncDisposable {
   }
 
   /** Tries what this machine can do, then takes callers. Throws when another runner serves this mount. */
-  static async start(mountpoint: string, log: Log): Promise<Runner> {
+  static async start(config: RunnerConfig, log: Log): Promise<Runner> {
+    const { mountpoint } = config
     await removeStaleGroups()
     const runner = new Runner(mountpoint, log)
     await runner.#records.complete()
@@ -69,18 +74,40 @@ export class Runner implements AsyncDisposable {
           : (runner.#filters as { reason: string }),
       mountpoint,
     })
+    await runner.#watch(config)
     // Callers that came earlier are trying again.
     runner.#listener = new UnixListener(socketName(statSync(mountpoint).dev), (fd) => runner.#accept(fd))
     return runner
   }
 
+  async #watch(config: RunnerConfig): Promise<void> {
+    const started = await Monitor.start(
+      monitorOptions(config, this.#places, this.#cgroups, this.#log),
+      this.#log,
+    )
+    if (started instanceof Monitor) this.#monitor = started
+    else {
+      const { reason: detail, ...more } = started
+      this.#controls = this.#controls.map((each) =>
+        each.name === "ebpf" ? { name: "ebpf", state: "absent", detail, ...more } : each,
+      )
+    }
+  }
+
   status(): SandboxStatus {
     const { required } = readPolicy(this.#places)
-    return { controls: this.#controls, lacking: this.#lacking(required), running: this.#runs.size }
+    return { controls: this.#controlsNow(), lacking: this.#lacking(required), running: this.#runs.size }
+  }
+
+  #controlsNow(): readonly Control[] {
+    const monitor = this.#monitor
+    if (monitor === undefined) return this.#controls
+    return this.#controls.map((each) => (each.name === "ebpf" ? monitor.control : each))
   }
 
   #lacking(required: readonly ControlName[]): ControlName[] {
-    return required.filter((name) => this.#controls.find((each) => each.name === name)?.state !== "enforced")
+    const controls = this.#controlsNow()
+    return required.filter((name) => controls.find((each) => each.name === name)?.state !== "enforced")
   }
 
   /** A descriptor of its own for each run: whoever reads it moves its position. */
@@ -186,6 +213,7 @@ export class Runner implements AsyncDisposable {
           cgroups: this.#cgroups,
           mountpoint: this.#places.mountpoint,
           seccomp: (maySpawn: boolean) => this.#openFilter(maySpawn),
+          monitor: this.#monitor,
         }
         const begun = this.#records.write(run.record())
         const outcome = await run.execute(means, root, tool).catch(async (thrown: unknown) => {
@@ -209,6 +237,7 @@ export class Runner implements AsyncDisposable {
     this.#listener?.[Symbol.dispose]()
     for (const run of this.#runs) run.cancel("CANCELLED")
     await Promise.all(this.#pending)
+    await this.#monitor?.[Symbol.asyncDispose]()
     await this.#cgroups[Symbol.asyncDispose]()
   }
 }
