@@ -88,6 +88,8 @@ export const ANOMALY_RULES = [
   "refusal-rate",
   /** A program that this tool has not started before. */
   "new-executable",
+  /** A program that would change its user or group, had the sandbox not taken that from it. */
+  "setuid-program",
   "vault-access",
   "unknown-host",
   /** A privileged call that was not refused. */

@@ -68,6 +68,7 @@ export class Rules {
       this.#vault(event),
       this.#host(event),
       call(event),
+      setuid(event),
     ]
       .filter((found) => found !== undefined)
       .filter(({ rule }) => this.#maySay(rule))
@@ -123,6 +124,14 @@ function call({ type, call: name, layer, process, error }: ToolEvent): Found | u
   if (type !== "SYSTEM_CALL" || name === undefined || layer !== undefined || error !== undefined)
     return undefined
   return { rule: "privileged-call", severity: "HIGH", detail: `${name} was not refused` }
+}
+
+const SETUID_OR_SETGID = 0o6000
+
+function setuid({ type, file }: ToolEvent): Found | undefined {
+  if (type !== "PROCESS_START" || file === undefined || ((file.mode ?? 0) & SETUID_OR_SETGID) === 0)
+    return undefined
+  return { rule: "setuid-program", severity: "MEDIUM", detail: `it started ${file.path}` }
 }
 
 function isLoopback(address: string): boolean {

@@ -162,6 +162,12 @@ describe("rules", () => {
     expect(rulesOf().judge(told(call(CALL.setuid, 0)))).toEqual([["privileged-call", "HIGH"]])
   })
 
+  test("a setuid program, which has no effect", () => {
+    const mode = 0o104755
+    const exec = told(file(0, { source: "exec", operation: "EXECUTE", path: "/x", inode: 1n, mode }))
+    expect(rulesOf().judge(exec)).toEqual([["setuid-program", "MEDIUM"]])
+  })
+
   test("what the sandbox does before the tool begins is not the tool's", () => {
     const programs = new KnownPrograms()
     programs.begin("t")
