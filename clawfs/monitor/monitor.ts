@@ -17,6 +17,8 @@ const READY_MS = 20_000
 const END_MS = 5000
 /** Between two looks at how near the limits are. */
 const LOOK_MS = 500
+/** Between the end of the last run and calls passing unseen again: the next run may come soon. */
+const LINGER_MS = 2000
 
 export interface MonitorOptions {
   readonly store: string
@@ -58,6 +60,7 @@ export class Monitor implements AsyncDisposable {
   readonly #runs = new Set<WatchedRun>()
   #nextRun = 1
   #look: NodeJS.Timeout | undefined
+  #linger: NodeJS.Timeout | undefined
   #isReading = true
 
   private constructor(program: MonitorProgram, reader: Worker, options: MonitorOptions, log: Log) {
@@ -125,6 +128,8 @@ export class Monitor implements AsyncDisposable {
     try {
       const allowed = exec_files === null ? [] : this.#allow(mark, [...exec_files, ...run.ownPrograms])
       this.#tell({ kind: "begin", run: mark.run, id: run.id, tool: run.tool, maySpawn: run.maySpawn })
+      clearTimeout(this.#linger)
+      this.#program.looksAtCalls = true
       this.#program.mark(pidFd, mark, records_per_second, group)
       const watched: WatchedRun = {
         run,
@@ -173,6 +178,7 @@ export class Monitor implements AsyncDisposable {
     if (this.#runs.size === 0) {
       clearInterval(this.#look)
       this.#look = undefined
+      this.#linger = setTimeout(() => (this.#program.looksAtCalls = false), LINGER_MS).unref()
       this.#tell({ kind: "totals", totals: this.#program.totals() })
     }
     const { opened, written, executed, forked, connected, denied, sent, capped, dropped } = counts
@@ -220,6 +226,7 @@ export class Monitor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#look)
+    clearTimeout(this.#linger)
     if (this.#isReading) {
       const closed = new Promise<void>((resolve) => this.#reader.once("exit", () => resolve()))
       this.#tell({ kind: "close" })

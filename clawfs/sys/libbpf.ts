@@ -73,7 +73,7 @@ export interface LoadOptions {
 /** A loaded object: its programs, which run as long as they are attached and this process lives, and its maps. */
 export class BpfObject implements Disposable {
   readonly #object: Pointer
-  readonly #links: Pointer[] = []
+  readonly #links = new Map<string, Pointer>()
   #isOpen = true
 
   /** Throws `Fault("unsupported")` with the kernel's errno where the kernel does not take it: no rights, or a lacking hook. */
@@ -111,7 +111,19 @@ export class BpfObject implements Disposable {
   attach(name: string): void {
     const link = library().attach(this.#program(name))
     if (link === null) throw refused(`${name} can't be attached`, lastErrno())
-    this.#links.push(link)
+    this.#links.set(name, link)
+  }
+
+  /** It does not run any more; nothing when it was not attached. */
+  detach(name: string): void {
+    const link = this.#links.get(name)
+    if (link === undefined) return
+    this.#links.delete(name)
+    library().destroy(link)
+  }
+
+  isAttached(name: string): boolean {
+    return this.#links.has(name)
   }
 
   map(name: string): BpfMap {
@@ -121,7 +133,7 @@ export class BpfObject implements Disposable {
   [Symbol.dispose](): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    for (const link of this.#links.splice(0)) library().destroy(link)
+    for (const name of [...this.#links.keys()]) this.detach(name)
     library().close(this.#object)
   }
 }
