@@ -36,6 +36,19 @@ export const METRICS = [
   "NETWORK_TX_BYTES",
 ] as const
 
+/** What records become (schema/tool-event.ts). The first five are claw_event_subscribe's (P1.8); the others are ours. */
+export const TOOL_EVENT_TYPES = [
+  "SYSCALL_ANOMALY",
+  "THRESHOLD_EXCEEDED",
+  "POLICY_VIOLATION",
+  "PROCESS_EXIT",
+  "FILE_ACCESS",
+  "PROCESS_START",
+  "NETWORK_ACCESS",
+  "SYSTEM_CALL",
+] as const
+export type ToolEventType = (typeof TOOL_EVENT_TYPES)[number]
+
 /** Which hook of the monitor's program saw it. */
 export const SOURCES = [
   "none",

@@ -1,21 +1,16 @@
 /** One line of the event log: what a tool did or tried, as `clawfs events` shows it. docs/EVENTS.md describes the fields. */
 import { z } from "zod"
-import type { Direction, FileOperation, Metric, Protocol, Severity } from "./events.ts"
+import {
+  TOOL_EVENT_TYPES,
+  type Direction,
+  type FileOperation,
+  type Metric,
+  type Protocol,
+  type Severity,
+  type ToolEventType,
+} from "./events.ts"
 
 export const TOOL_EVENT_FORMAT = 1
-
-/** The first five are claw_event_subscribe's (P1.8); the others are ours. */
-export const TOOL_EVENT_TYPES = [
-  "SYSCALL_ANOMALY",
-  "THRESHOLD_EXCEEDED",
-  "POLICY_VIOLATION",
-  "PROCESS_EXIT",
-  "FILE_ACCESS",
-  "PROCESS_START",
-  "NETWORK_ACCESS",
-  "SYSTEM_CALL",
-] as const
-export type ToolEventType = (typeof TOOL_EVENT_TYPES)[number]
 
 /** Which of a sandbox's layers refused something. */
 export const LAYERS = [

@@ -6,8 +6,9 @@ import {
   type MonitorRecord,
   type NetworkEvent,
   type SyscallTraceEvent,
+  type ToolEventType,
 } from "../../schema/events.ts"
-import { TOOL_EVENT_FORMAT, type Layer, type ToolEvent, type ToolEventType } from "../../schema/tool-event.ts"
+import { TOOL_EVENT_FORMAT, type Layer, type ToolEvent } from "../../schema/tool-event.ts"
 import { systemCallName } from "../sys/libseccomp.ts"
 import type { Verdicts } from "./verdicts.ts"
 

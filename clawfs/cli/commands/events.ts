@@ -1,5 +1,5 @@
 /** `clawfs events`: what tools did and tried. */
-import { TOOL_EVENT_TYPES } from "../../../schema/tool-event.ts"
+import { TOOL_EVENT_TYPES } from "../../../schema/events.ts"
 import { command, type Invocation } from "../command.ts"
 import { ExitCode } from "../exit-code.ts"
 
@@ -22,7 +22,7 @@ export type EventsInvocation = Invocation<typeof options>
 export const events = command({
   name: "events",
   summary: "show what tools did and tried",
-  usage: "[--follow] [--type TYPE,…] [--tool NAME] [--run ID] [--since TIME] [--json] [DIRECTORY]",
+  usage: "[-f] [--type TYPE,…] [--tool NAME] [--run ID] [--since TIME] [--json] [DIRECTORY]",
   description: `
 Shows what the kernel saw tools do in their sandboxes: programs they started, files they opened,
 connections, and what was refused to them, each with the execution, the tool, the process and the layer

@@ -1,11 +1,7 @@
 /** The work of `clawfs events`. */
 import { setTimeout as sleep } from "node:timers/promises"
-import {
-  TOOL_EVENT_TYPES,
-  type EventPage,
-  type ToolEvent,
-  type ToolEventType,
-} from "../../../schema/tool-event.ts"
+import { TOOL_EVENT_TYPES, type ToolEventType } from "../../../schema/events.ts"
+import type { EventPage, ToolEvent } from "../../../schema/tool-event.ts"
 import { call } from "../../api/client.ts"
 import { UsageError } from "../command.ts"
 import type { EventsInvocation } from "../commands/events.ts"
