@@ -157,9 +157,14 @@ export class Monitor implements AsyncDisposable {
     return files
   }
 
+  /** From a timer: what fails here ends neither the runner nor its tools. */
   #lookAtAll(): void {
-    for (const watched of this.#runs) this.#lookAt(watched)
-    this.#tell({ kind: "totals", totals: this.#program.totals() })
+    try {
+      for (const watched of this.#runs) this.#lookAt(watched)
+      this.#tell({ kind: "totals", totals: this.#program.totals() })
+    } catch (thrown) {
+      this.#log.info("what a tool uses can't be read", { reason: describe(thrown) })
+    }
   }
 
   #lookAt({ run, thresholds }: WatchedRun): void {

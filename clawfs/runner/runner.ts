@@ -8,6 +8,7 @@ import { SandboxPolicy, type Control, type ControlName, type SandboxStatus } fro
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import { Monitor } from "../monitor/monitor.ts"
+import type { Absent } from "../monitor/program.ts"
 import { hasLibseccomp } from "../sys/libseccomp.ts"
 import { UnixListener, peerOf, receiveFirst, type Peer } from "../sys/unix-listener.ts"
 import { ToolPlaces } from "../tools/places.ts"
@@ -65,6 +66,7 @@ export class Runner implements AsyncDisposable {
     await removeStaleGroups()
     const runner = new Runner(mountpoint, log)
     await runner.#records.complete()
+    const starting = Monitor.start(monitorOptions(config, runner.#places, runner.#cgroups, log), log)
     runner.#controls = await probe({
       bwrap: runner.#bwrap,
       cgroups: runner.#cgroups,
@@ -74,17 +76,13 @@ export class Runner implements AsyncDisposable {
           : (runner.#filters as { reason: string }),
       mountpoint,
     })
-    await runner.#watch(config)
+    runner.#watch(await starting)
     // Callers that came earlier are trying again.
     runner.#listener = new UnixListener(socketName(statSync(mountpoint).dev), (fd) => runner.#accept(fd))
     return runner
   }
 
-  async #watch(config: RunnerConfig): Promise<void> {
-    const started = await Monitor.start(
-      monitorOptions(config, this.#places, this.#cgroups, this.#log),
-      this.#log,
-    )
+  #watch(started: Monitor | Absent): void {
     if (started instanceof Monitor) this.#monitor = started
     else {
       const { reason: detail, ...more } = started
