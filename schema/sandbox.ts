@@ -64,7 +64,7 @@ export const SandboxPolicy = z.strictObject({
       records_per_second: z.int().min(10).max(1_000_000).default(10_000),
       /** Files of the host that no tool opens, granted or not, where the kernel has BPF LSM. */
       deny_files: z.array(z.string().startsWith("/")).max(1000).default([]),
-      /** Tools start these programs, their own and its interpreter, and no others; null: any that they see. */
+      /** Tools start these programs, their own and its interpreter, and no others; with null any that they see. */
       exec_files: z.array(z.string().startsWith("/")).max(1000).nullable().default(null),
       /** Where counters are offered to Prometheus: `unix:/path`, `127.0.0.1:PORT`, `[::1]:PORT`. */
       metrics: z
