@@ -1,4 +1,6 @@
 /** `system/runs/ID.json`: one execution of a tool. Read without a validator: the runner alone writes it. */
+import type { Layer } from "./tool-event.ts"
+
 export const RUN_FORMAT = 1
 
 /** Why a run ended. */
@@ -22,6 +24,26 @@ export interface RunUsage {
   /** Forks that the limit refused. */
   readonly pids_refused: number | null
   readonly oom_kills: number | null
+}
+
+/** What the monitor saw of a run. The counts are exact, whether what was counted became an event or not. */
+export interface RunEvents {
+  readonly files_opened: number
+  /** Of them, to write. */
+  readonly files_written: number
+  readonly programs_started: number
+  readonly processes_started: number
+  /** Attempts. */
+  readonly connections: number
+  /** What was refused by whatever layer. */
+  readonly denials: number
+  /** Of those that became events. */
+  readonly denials_by_layer: Readonly<Partial<Record<Layer, number>>>
+  /** Of rules and limits. */
+  readonly anomalies: number
+  readonly recorded: number
+  /** Above what a run may send in a second, or the ring was full. */
+  readonly not_recorded: number
 }
 
 export interface RunRecord {
@@ -48,4 +70,6 @@ export interface RunRecord {
   /** A sentence, where there is something to say. */
   readonly detail: string | null
   readonly usage: RunUsage
+  /** Null while it runs, and where nobody watched (`clawfs sandbox status`: ebpf). */
+  readonly events: RunEvents | null
 }

@@ -57,5 +57,22 @@ export const SandboxPolicy = z.strictObject({
       runs: z.int().min(1).max(1000).default(64),
     })
     .prefault({}),
+  /** Read when the daemon begins to run tools. */
+  monitor: z
+    .strictObject({
+      /** Of one run; refusals may be as many again. What is above is counted, not told. */
+      records_per_second: z.int().min(10).max(1_000_000).default(10_000),
+      /** Files of the host that no tool opens, granted or not, where the kernel has BPF LSM. */
+      deny_files: z.array(z.string().startsWith("/")).max(1000).default([]),
+      /** Tools start these programs, their own and its interpreter, and no others; with null any that they see. */
+      exec_files: z.array(z.string().startsWith("/")).max(1000).nullable().default(null),
+      /** Where counters are offered to Prometheus: `unix:/path`, `127.0.0.1:PORT`, `[::1]:PORT`. */
+      metrics: z
+        .string()
+        .regex(/^(?:unix:\/.{1,100}|127(?:\.\d{1,3}){3}:\d{1,5}|\[::1\]:\d{1,5})$/)
+        .nullable()
+        .default(null),
+    })
+    .prefault({}),
 })
 export type SandboxPolicy = z.output<typeof SandboxPolicy>

@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
-# Builds the two small programs that tools need into dist. Without a compiler tools can't be run, and nothing else is missing.
+# Puts into dist what is not TypeScript: the monitor's program, and two small ones. Without a compiler tools can't be run, and
+# nothing else is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# The monitor's program for the kernel is committed; scripts/build-bpf.sh makes it.
+mkdir -p dist/bpf
+cp bpf/monitor.bpf.o dist/bpf/
 if ! command -v cc >/dev/null; then
   echo "setup: no C compiler: tools can't be run (as root: apt-get install gcc libc6-dev)" >&2
   exit 0

@@ -37,6 +37,8 @@ needs() {
   echo bwrap bubblewrap
   echo cc gcc
   [ -e /usr/include/stdio.h ] || echo '- libc6-dev'
+  # What tools do is watched by a program in the kernel, which libbpf loads.
+  library libbpf.so.1 libbpf1
   [ -n "$(ls /usr/lib*/libseccomp.so.2 /usr/lib/*/libseccomp.so.2 2>/dev/null)" ] || echo '- libseccomp2'
   case $purpose in
     demo | install)
@@ -80,7 +82,7 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   touch node_modules/.package-lock.json
 fi
 
-if [ ! -e dist/.built ] || [ -n "$(find clawfs keyring vault schema migrations tsconfig*.json scripts/build-native.sh -newer dist/.built -print -quit)" ]; then
+if [ ! -e dist/.built ] || [ -n "$(find clawfs keyring vault schema migrations bpf/*.o tsconfig*.json scripts/build-native.sh -newer dist/.built -print -quit)" ]; then
   say "building"
   rm -rf dist
   npx --no-install tsc -p tsconfig.build.json

@@ -43,11 +43,14 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/mcp": ["clawfs/core", "clawfs/sys", "clawfs/api", "schema"],
   "clawfs/migrate": ["clawfs/core", "clawfs/sys", "keyring", "schema"],
   "clawfs/tools": ["clawfs/core", "clawfs/sys", "schema"],
-  "clawfs/runner": ["clawfs/core", "clawfs/sys", "clawfs/manifest", "clawfs/tools", "schema"],
+  "clawfs/monitor": ["clawfs/core", "clawfs/sys", "schema"],
+  "clawfs/runner": [
+    ...["clawfs/core", "clawfs/sys", "clawfs/manifest", "clawfs/tools", "clawfs/monitor", "schema"],
+  ],
   "clawfs/server": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/fsck", "clawfs/api"],
     ...["clawfs/search", "clawfs/search/indexer", "clawfs/search/service", "clawfs/tools", "clawfs/runner"],
-    ...["keyring", "schema"],
+    ...["clawfs/monitor", "keyring", "schema"],
   ],
   "clawfs/supervisor": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/server"],

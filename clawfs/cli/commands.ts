@@ -30,6 +30,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   salvage: async () => (await import("./commands/salvage.ts")).salvage,
   tool: async () => (await import("./commands/tool.ts")).tool,
   sandbox: async () => (await import("./commands/sandbox.ts")).sandbox,
+  events: async () => (await import("./commands/events.ts")).events,
   seccomp: async () => (await import("./commands/seccomp.ts")).seccomp,
   mcp: async () => (await import("./commands/mcp.ts")).mcp,
   doctor: async () => (await import("./commands/doctor.ts")).doctor,

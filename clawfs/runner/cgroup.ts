@@ -3,7 +3,7 @@
  * machine's own hierarchy nothing is changed (but controllers that nobody has enabled are): one directory is made, below it
  * one for each run.
  */
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Fault, describe } from "../core/fault.ts"
@@ -108,6 +108,25 @@ export class Cgroup {
     return this.#hierarchy.version === 2
       ? usageV2(this.#hierarchy, this.#name)
       : usageV1(this.#hierarchy, this.#name)
+  }
+
+  /** What names the directory to the kernel; undefined in version 1, of which programs in the kernel see nothing. */
+  get inode(): bigint | undefined {
+    const { version, controls, directory } = this.#hierarchy
+    if (version !== 2 || controls.size === 0) return undefined
+    return statSync(directory("pids", this.#name), { bigint: true }).ino
+  }
+
+  /** Now, in bytes, microseconds since it was made, and processes; null where this machine does not tell. */
+  levels(): { readonly memory: number | null; readonly cpuUs: number | null; readonly pids: number | null } {
+    const { version, directory, controls } = this.#hierarchy
+    const at = (control: CgroupControl, file: string): number | null =>
+      controls.has(control) ? numberIn(join(directory(control, this.#name), file)) : null
+    return {
+      memory: at("memory", version === 2 ? "memory.current" : "memory.usage_in_bytes"),
+      cpuUs: controls.has("cpu") ? this.usage().cpu_us : null,
+      pids: at("pids", "pids.current"),
+    }
   }
 
   async remove(): Promise<void> {

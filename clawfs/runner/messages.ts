@@ -4,6 +4,7 @@ import type { Level } from "../core/log.ts"
 import type { SandboxStatus } from "../../schema/sandbox.ts"
 
 export interface RunnerConfig {
+  readonly store: string
   readonly mountpoint: string
   /** Directory of the vault whose signed manifests count. */
   readonly vault: string

@@ -49,7 +49,7 @@ export async function probe(means: Means): Promise<Control[]> {
     ...(["memory", "cpu", "pids"] as const).map((name) => limited(name, means.cgroups)),
     { name: "timeout", state: "enforced", detail: "the whole sandbox is killed" },
     { name: "apparmor", state: "absent", detail: "this version has no profiles for tools" },
-    { name: "ebpf", state: "absent", detail: "this version does not watch tools from the kernel" },
+    { name: "ebpf", state: "absent", detail: "it has not been started yet" },
   ]
 }
 

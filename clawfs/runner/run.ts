@@ -2,15 +2,23 @@
 import { createHash } from "node:crypto"
 import { closeSync } from "node:fs"
 import { basename } from "node:path"
-import { RUN_FORMAT, type RunReason, type RunRecord, type RunUsage } from "../../schema/run-record.ts"
+import {
+  RUN_FORMAT,
+  type RunEvents,
+  type RunReason,
+  type RunRecord,
+  type RunUsage,
+} from "../../schema/run-record.ts"
 import type { ToolDefinition } from "../../schema/tool.ts"
 import { Fault, describe } from "../core/fault.ts"
+import type { Monitor } from "../monitor/monitor.ts"
 import type { Peer } from "../sys/unix-listener.ts"
 import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
 import { openGrant, requireNoDirectory } from "./binaries.ts"
 import type { Cgroup, CgroupControl, Cgroups } from "./cgroup.ts"
 import type { SandboxPlan } from "./plan.ts"
 import { Sandbox } from "./sandbox.ts"
+import { Watch } from "./watch.ts"
 import type { Words } from "./wire.ts"
 
 /** Exit statuses of a run that are not the tool's own, as env(1) and timeout(1) have them. */
@@ -40,6 +48,8 @@ export interface RunMeans {
   readonly mountpoint: string
   /** Opens the filter for tools that may start programs, or may not. */
   readonly seccomp: (maySpawn: boolean) => number
+  /** Undefined where there is none. */
+  readonly monitor: Monitor | undefined
 }
 
 export interface Outcome {
@@ -48,6 +58,7 @@ export interface Outcome {
   /** For the caller's stderr and the record; empty when the tool's own status says all. */
   readonly detail: string
   readonly usage: RunUsage
+  readonly events: RunEvents | null
 }
 
 export class Run {
@@ -59,6 +70,7 @@ export class Run {
   #sandbox: Sandbox | undefined
   #cancelled: RunReason | undefined
   #isGone: Promise<void> = Promise.resolve()
+  #watched = Watch.NONE
 
   constructor(id: string, definition: ToolDefinition, plan: SandboxPlan, request: RunRequest) {
     this.id = id
@@ -108,14 +120,14 @@ export class Run {
       sandbox = this.#start(means, files, cgroup)
       // The child has its own; a reader of the caller's pipe must not wait for ours.
       this.#request[Symbol.dispose]()
-      return await this.#watch(sandbox, cgroup)
+      return { ...(await this.#watch(sandbox, cgroup)), events: await this.#watched.end() }
     } finally {
-      this.#isGone = cleanUp(sandbox, cgroup)
+      this.#isGone = cleanUp(sandbox, cgroup, this.#watched)
     }
   }
 
   #start(
-    { bwrap, mountpoint, cgroups }: RunMeans,
+    { bwrap, mountpoint, cgroups, monitor }: RunMeans,
     { tool, grants, seccomp }: { tool: number; grants: readonly number[]; seccomp: number },
     cgroup: Cgroup | undefined,
   ): Sandbox {
@@ -124,6 +136,7 @@ export class Run {
       script === undefined ? undefined : basename(this.#request.words.args[script.at] ?? "script")
     const toolName = this.#definition.tool_id
     const hasControl = (name: CgroupControl): boolean => cgroups.hierarchy.controls.has(name)
+    this.#watched = new Watch(monitor, this.id, this.#definition, this.#plan, cgroup)
     this.#sandbox = new Sandbox({
       bwrap,
       plan: this.#plan,
@@ -132,6 +145,7 @@ export class Run {
       files: { stdio, tool, script: script?.fd, grants, seccomp },
       cgroup,
       ungrouped: { memory: !hasControl("memory"), pids: !hasControl("pids") },
+      onFirst: (first) => this.#watched.begin(first, tool),
     })
     if (this.#cancelled !== undefined) this.#sandbox.kill()
     return this.#sandbox
@@ -157,7 +171,7 @@ export class Run {
     return isSeen ? `${root}${directory.slice(mountpoint.length)}` : "/tmp"
   }
 
-  async #watch(sandbox: Sandbox, cgroup: Cgroup | undefined): Promise<Outcome> {
+  async #watch(sandbox: Sandbox, cgroup: Cgroup | undefined): Promise<Omit<Outcome, "events">> {
     const { timeout_seconds } = this.#plan.limits
     const timer = setTimeout(() => this.cancel("TIMEOUT"), timeout_seconds * 1000)
     try {
@@ -172,7 +186,7 @@ export class Run {
     }
   }
 
-  #judge(status: number, usage: RunUsage): Omit<Outcome, "usage"> {
+  #judge(status: number, usage: RunUsage): Omit<Outcome, "usage" | "events"> {
     const { timeout_seconds, memory_limit_mb } = this.#plan.limits
     switch (this.#cancelled) {
       case "TIMEOUT":
@@ -197,7 +211,8 @@ export class Run {
 
   /** For the record of a run whose sandbox could not even be asked for. */
   static notBegun(thrown: unknown): Outcome {
-    return { status: refusal(thrown).status, reason: "NOT_STARTED", detail: describe(thrown), usage: UNUSED }
+    const { status } = refusal(thrown)
+    return { status, reason: "NOT_STARTED", detail: describe(thrown), usage: UNUSED, events: null }
   }
 
   /** Kills everything in the sandbox. */
@@ -235,11 +250,17 @@ export class Run {
       reason: outcome?.reason ?? null,
       detail: outcome?.detail ?? null,
       usage: outcome?.usage ?? UNUSED,
+      events: outcome?.events ?? null,
     }
   }
 }
 
-async function cleanUp(sandbox: Sandbox | undefined, cgroup: Cgroup | undefined): Promise<void> {
+async function cleanUp(
+  sandbox: Sandbox | undefined,
+  cgroup: Cgroup | undefined,
+  watched: Watch,
+): Promise<void> {
+  await watched.end()
   await sandbox?.[Symbol.asyncDispose]()
   await cgroup?.remove()
 }
@@ -250,7 +271,7 @@ function hashOf(words: readonly string[]): string {
   return hash.digest("hex")
 }
 
-function notStarted(failure: string | undefined, usage: RunUsage): Outcome {
+function notStarted(failure: string | undefined, usage: RunUsage): Omit<Outcome, "events"> {
   const detail = `its sandbox could not be started${failure === undefined ? "" : ` (${failure})`}`
   return { status: RunStatus.REFUSED, reason: "NOT_STARTED", detail, usage }
 }

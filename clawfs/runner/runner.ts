@@ -8,6 +8,8 @@ import { join } from "node:path"
 import { SandboxPolicy, type Control, type ControlName, type SandboxStatus } from "../../schema/sandbox.ts"
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
+import { Monitor } from "../monitor/monitor.ts"
+import type { Absent } from "../monitor/program.ts"
 import { hasLibseccomp } from "../sys/libseccomp.ts"
 import { UnixListener, peerOf, receiveFirst, type Peer } from "../sys/unix-listener.ts"
 import { ToolPlaces } from "../tools/places.ts"
@@ -26,6 +28,7 @@ import { Run, refusal, type Outcome } from "./run.ts"
 import { compile } from "./seccomp.ts"
 import { toolList } from "./seccomp-list.ts"
 import { memoryFile } from "./sandbox.ts"
+import { monitorOptions } from "./watch.ts"
 
 const HELLO_MS = 10_000
 /** What the vault has signed of these must be as it was, or no tool runs (docs/VAULT.md). */
@@ -37,8 +40,6 @@ const MOST_UNHEARD = 128
 export function socketName(device: number): string {
   return `clawfs-tools/${device}`
 }
-
-export type RunnerPlace = Pick<RunnerConfig, "mountpoint" | "vault">
 
 export class Runner implements AsyncDisposable {
   readonly #places: ToolPlaces
@@ -53,9 +54,10 @@ export class Runner implements AsyncDisposable {
   readonly #runs = new Set<Run>()
   readonly #pending = new Set<Promise<void>>()
   #controls: readonly Control[] = []
+  #monitor: Monitor | undefined
   #unheard = 0
 
-  private constructor({ mountpoint, vault }: RunnerPlace, log: Log) {
+  private constructor({ mountpoint, vault }: RunnerConfig, log: Log) {
     this.#places = new ToolPlaces(mountpoint)
     this.#vault = vault
     this.#log = log
@@ -65,11 +67,12 @@ export class Runner implements AsyncDisposable {
   }
 
   /** Tries what this machine can do, then takes callers. Throws when another runner serves this mount. */
-  static async start(place: RunnerPlace, log: Log): Promise<Runner> {
-    const { mountpoint } = place
+  static async start(config: RunnerConfig, log: Log): Promise<Runner> {
+    const { mountpoint } = config
     await removeStaleGroups()
-    const runner = new Runner(place, log)
+    const runner = new Runner(config, log)
     await runner.#records.complete()
+    const starting = Monitor.start(monitorOptions(config, runner.#places, runner.#cgroups, log), log)
     runner.#controls = await probe({
       bwrap: runner.#bwrap,
       cgroups: runner.#cgroups,
@@ -79,18 +82,36 @@ export class Runner implements AsyncDisposable {
           : (runner.#filters as { reason: string }),
       mountpoint,
     })
+    runner.#watch(await starting)
     // Callers that came earlier are trying again.
     runner.#listener = new UnixListener(socketName(statSync(mountpoint).dev), (fd) => runner.#accept(fd))
     return runner
   }
 
+  #watch(started: Monitor | Absent): void {
+    if (started instanceof Monitor) this.#monitor = started
+    else {
+      const { reason: detail, ...more } = started
+      this.#controls = this.#controls.map((each) =>
+        each.name === "ebpf" ? { name: "ebpf", state: "absent", detail, ...more } : each,
+      )
+    }
+  }
+
   status(): SandboxStatus {
     const { required } = readPolicy(this.#places)
-    return { controls: this.#controls, lacking: this.#lacking(required), running: this.#runs.size }
+    return { controls: this.#controlsNow(), lacking: this.#lacking(required), running: this.#runs.size }
+  }
+
+  #controlsNow(): readonly Control[] {
+    const monitor = this.#monitor
+    if (monitor === undefined) return this.#controls
+    return this.#controls.map((each) => (each.name === "ebpf" ? monitor.control : each))
   }
 
   #lacking(required: readonly ControlName[]): ControlName[] {
-    return required.filter((name) => this.#controls.find((each) => each.name === name)?.state !== "enforced")
+    const controls = this.#controlsNow()
+    return required.filter((name) => controls.find((each) => each.name === name)?.state !== "enforced")
   }
 
   /** A descriptor of its own for each run: whoever reads it moves its position. */
@@ -197,6 +218,7 @@ export class Runner implements AsyncDisposable {
           cgroups: this.#cgroups,
           mountpoint: this.#places.mountpoint,
           seccomp: (maySpawn: boolean) => this.#openFilter(maySpawn),
+          monitor: this.#monitor,
         }
         const begun = this.#records.write(run.record())
         const outcome = await run.execute(means, root, tool).catch(async (thrown: unknown) => {
@@ -220,6 +242,7 @@ export class Runner implements AsyncDisposable {
     this.#listener?.[Symbol.dispose]()
     for (const run of this.#runs) run.cancel("CANCELLED")
     await Promise.all(this.#pending)
+    await this.#monitor?.[Symbol.asyncDispose]()
     await this.#cgroups[Symbol.asyncDispose]()
   }
 }

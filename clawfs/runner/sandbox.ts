@@ -52,6 +52,8 @@ export interface SandboxOptions {
   readonly cgroup: Cgroup | undefined
   /** What no group limits, and setrlimit(2) has to. */
   readonly ungrouped: { readonly memory: boolean; readonly pids: boolean }
+  /** Told of the first process before anything of the tool runs. */
+  readonly onFirst?: ((first: ProcessHandle) => void) | undefined
 }
 
 export class Sandbox implements AsyncDisposable {
@@ -113,6 +115,7 @@ export class Sandbox implements AsyncDisposable {
       this.#first = new ProcessHandle(pid)
       this.#cgroup?.add(pid)
       this.#limit(pid)
+      this.#options.onFirst?.(this.#first)
     } catch (thrown) {
       this.#fail(describe(thrown))
       return

@@ -250,7 +250,7 @@ async function start(): Promise<void> {
     ["sync", async () => (await server.run("commit", {}), await server.flush(), {})],
     ["hold", ({ seconds }) => (server.hold(seconds), {})],
     ...server.encryption.methods,
-    ...toolHandlers(server.tools),
+    ...toolHandlers(server.tools, config),
   ])
   process.on("disconnect", () => void server.abandon())
   // The event of a channel that closed while modules were being loaded has passed.

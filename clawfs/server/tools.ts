@@ -4,11 +4,14 @@ import { fileURLToPath } from "node:url"
 import type { Handler } from "../api/server.ts"
 import { Fault } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
+import { eventsDirectory, readEvents } from "../monitor/log.ts"
 import { ToolPlaces } from "../tools/places.ts"
 import type { RunnerConfig, RunnerReport, RunnerRequest } from "../runner/messages.ts"
 import type { SandboxStatus } from "../../schema/sandbox.ts"
+import { EventQuery } from "../../schema/tool-event.ts"
 import { Kept } from "./kept.ts"
 import type { ServerConfig } from "./messages.ts"
+import { checkedParameters } from "./parameters.ts"
 
 const runnerMain = fileURLToPath(new URL("../runner/runner-main.js", import.meta.url))
 const HEAP_MB = 128
@@ -30,8 +33,8 @@ export class Tools implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiter<SandboxStatus>>()
   #nextId = 1
 
-  constructor({ mountpoint, vault, logLevel }: ServerConfig, log: Log) {
-    this.#config = { mountpoint, vault, logLevel }
+  constructor({ store, mountpoint, vault, logLevel }: ServerConfig, log: Log) {
+    this.#config = { store, mountpoint, vault, logLevel }
     this.#log = log
   }
 
@@ -117,10 +120,11 @@ function waited<T>(ms: number, otherwise: string, ask: (waiter: Waiter<T>) => vo
 }
 
 /** For the control socket. */
-export function toolHandlers(tools: Tools): [string, Handler][] {
+export function toolHandlers(tools: Tools, { store }: ServerConfig): [string, Handler][] {
   return [
     ["tools.begin", async () => (await tools.begin(), {})],
     ["tools.running", async () => ({ running: await tools.running() })],
     ["sandbox.status", () => tools.status()],
+    ["events.read", (params) => readEvents(eventsDirectory(store), checkedParameters(EventQuery, params))],
   ]
 }

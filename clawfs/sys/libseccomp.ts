@@ -13,6 +13,9 @@ const calls =
     ? undefined
     : {
         init: lib<[action: number], unknown>("void* seccomp_init(uint32_t)"),
+        name: lib<[architecture: number, call: number], string | null>(
+          "char* seccomp_syscall_resolve_num_arch(uint32_t, int)",
+        ),
         release: lib<[context: unknown]>("void seccomp_release(void*)"),
         resolve: lib<[name: string]>("int seccomp_syscall_resolve_name(const char*)"),
         add: lib<[context: unknown, action: number, call: number, count: number, comparisons: Buffer | null]>(
@@ -61,6 +64,26 @@ function library(): NonNullable<typeof calls> {
 /** Whether this architecture has a system call of that name. Names that only other architectures have give false. */
 export function hasSystemCall(name: string): boolean {
   return library().resolve(name) >= 0
+}
+
+/** Undefined for a name that this architecture does not have. */
+export function systemCallNumber(name: string): number | undefined {
+  const number = library().resolve(name)
+  return number < 0 ? undefined : number
+}
+
+const OWN_ARCHITECTURE = 0
+/** C allocates each name anew: it is asked for once. */
+const names = new Map<number, string>()
+
+/** As strace(1) would call it; its number where libseccomp does not know it. */
+export function systemCallName(number: number): string {
+  let name = names.get(number)
+  if (name === undefined) {
+    name = library().name(OWN_ARCHITECTURE, number) ?? `call ${number}`
+    names.set(number, name)
+  }
+  return name
 }
 
 /** The program that gives calls without a rule `otherwise`, and kills the process for those of another architecture. */

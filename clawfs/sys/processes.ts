@@ -51,6 +51,11 @@ export class ProcessHandle implements Disposable {
     this.#fd = checked("pidfd_open", syscall3(SYS.pidfd_open, pid, 0))
   }
 
+  /** As long as it is not disposed of. */
+  get fd(): number {
+    return this.#fd
+  }
+
   /** False when it is gone. */
   kill(signal: number): boolean {
     if (!this.#isOpen) return false

@@ -76,6 +76,7 @@ test.concurrent("every check is made, in both forms, and mounting works here", a
       "zstd",
       "argon2id",
       "tools",
+      "monitor",
       "files",
       "proc",
       "accounts",

@@ -14,6 +14,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { exec, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { skipIf } from "../helpers/requirements.ts"
+import { ebpfControl, eventsOf } from "../tools/events.ts"
 import {
   hostileProgram,
   installTool,
@@ -128,14 +129,40 @@ const HELD: readonly (readonly [attack: string, argument?: () => string])[] = [
   ["descriptors"],
 ]
 
+/** They look and try nothing: there is nothing to be told. */
+const SILENT: ReadonlySet<string> = new Set(["descriptors"])
+const runs: [attack: string, run: string][] = []
+
 describe("held", () => {
   test.each(HELD.map(([attack, argument], at) => [`${at} ${attack}`, attack, argument] as const))(
     "%s",
     async (_title, attack, argument) => {
       const { code, stdout, stderr } = await runTool(mount, "hostile", [attack, argument?.() ?? ""])
       expect([code, stdout, stderr]).toEqual([0, expect.not.stringContaining("ESCAPED"), ""])
+      runs.push([attack, lastRecord(mount).run_id])
     },
   )
+
+  test("each has left an event that names the run: what was tried, and that it was not granted", async (context) => {
+    const { state, detail } = await ebpfControl(mount)
+    skipIf(context, state === "absent" ? `no monitor here: ${detail}` : undefined)
+    const events = await eventsOf(mount, "--tool", "hostile")
+    const tried = (id: string): string[] =>
+      events
+        .filter(
+          ({ run, error, process, anomaly }) =>
+            run === id && (error ?? process?.signal ?? anomaly) !== undefined,
+        )
+        .map(({ file, network, call, process }) =>
+          file === undefined ? (network?.address ?? call ?? `signal ${process?.signal ?? ""}`) : file.path,
+        )
+    const without = runs.filter(([attack]) => !SILENT.has(attack)).filter(([, id]) => tried(id).length === 0)
+    expect(without).toEqual([])
+    expect(runs.length).toBe(HELD.length)
+    expect(tried(runs.find(([attack]) => attack === "mount")?.[1] ?? "")).toContain("mount")
+    expect(tried(runs.find(([attack]) => attack === "internet")?.[1] ?? "")).toContain("1.1.1.1")
+    expect(tried(runs.find(([attack]) => attack === "read")?.[1] ?? "")).toContain("/etc/shadow")
+  })
 })
 
 test("each attack that is held here gets through outside of a sandbox, or this test would prove nothing", async () => {

@@ -1,4 +1,6 @@
 /** What tools are run with. */
+import { existsSync, readdirSync } from "node:fs"
+import { join } from "node:path"
 import { LAUNCHER, STAGE, findBwrap, isExecutable } from "../../runner/find-programs.ts"
 import { bad, ok, type Check } from "./check.ts"
 
@@ -18,5 +20,38 @@ export function toolChecks(): Check[] {
         hint: "install gcc and libc6-dev, then: make build",
       }),
     ]
-  return [ok("tools", "tools can be run in sandboxes (clawfs sandbox status tells more)", { bwrap })]
+  return [
+    ok("tools", "tools can be run in sandboxes (clawfs sandbox status tells more)", { bwrap }),
+    monitorCheck(),
+  ]
+}
+
+const LIBRARIES = ["/usr/lib", "/usr/lib64", "/lib", "/lib64"]
+const LIBBPF = "libbpf.so.1"
+/** The kernel's types, which the monitor's program is fitted to. */
+const TYPES = "/sys/kernel/btf/vmlinux"
+
+function monitorCheck(): Check {
+  if (!isInstalled(LIBBPF))
+    return bad("warn", "monitor", {
+      message: "libbpf is not installed: what tools do is not watched",
+      hint: "apt-get install libbpf1",
+    })
+  if (!existsSync(TYPES))
+    return bad("warn", "monitor", {
+      message: `this kernel does not tell its types (${TYPES}): what tools do is not watched`,
+      hint: "a kernel with CONFIG_DEBUG_INFO_BTF, as distributions have",
+    })
+  return ok("monitor", "what tools do can be watched by root's daemon (clawfs sandbox status tells more)")
+}
+
+/** Also in a directory of the architecture's. */
+function isInstalled(library: string): boolean {
+  return LIBRARIES.filter((directory) => existsSync(directory)).some(
+    (directory) =>
+      existsSync(join(directory, library)) ||
+      readdirSync(directory).some(
+        (name) => name.endsWith("-linux-gnu") && existsSync(join(directory, name, library)),
+      ),
+  )
 }

@@ -1,0 +1,27 @@
+/** Events of tools, as a user gets them. */
+import type { Control, SandboxStatus } from "../../schema/sandbox.ts"
+import type { ToolEvent } from "../../schema/tool-event.ts"
+import type { Mount } from "../helpers/mount.ts"
+import { lastRecord } from "./tools.ts"
+
+/** `clawfs events --json`, with more options. */
+export async function eventsOf(mount: Mount, ...options: string[]): Promise<ToolEvent[]> {
+  const { stdout } = await mount.clawfs(["events", "--json", ...options, mount.mountpoint])
+  return stdout
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as ToolEvent)
+}
+
+/** Of the run that ended last. */
+export function lastEvents(mount: Mount, ...options: string[]): Promise<ToolEvent[]> {
+  return eventsOf(mount, "--run", lastRecord(mount).run_id, ...options)
+}
+
+/** What watches tools here. */
+export async function ebpfControl(mount: Mount): Promise<Control> {
+  const { stdout } = await mount.clawfsAnyway(["sandbox", "status", "--json", mount.mountpoint])
+  const found = (JSON.parse(stdout) as SandboxStatus).controls.find(({ name }) => name === "ebpf")
+  if (found === undefined) throw new Error("there is no control ebpf")
+  return found
+}
