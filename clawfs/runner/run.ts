@@ -8,8 +8,9 @@ import { Fault, describe } from "../core/fault.ts"
 import type { Peer } from "../sys/unix-listener.ts"
 import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
 import { openGrant, requireNoDirectory } from "./binaries.ts"
-import type { Cgroup, CgroupControl, Cgroups } from "./cgroup.ts"
+import type { Cgroup, CgroupControl, Hierarchy } from "./cgroup.ts"
 import type { SandboxPlan } from "./plan.ts"
+import type { Prepared, Ready } from "./ready.ts"
 import { Sandbox } from "./sandbox.ts"
 import type { Words } from "./wire.ts"
 
@@ -35,8 +36,9 @@ export interface RunRequest extends Disposable {
 }
 
 export interface RunMeans {
-  readonly bwrap: string
-  readonly cgroups: Cgroups
+  readonly ready: Ready
+  /** Of control groups. */
+  readonly hierarchy: Hierarchy
   readonly mountpoint: string
   /** Opens the filter for tools that may start programs, or may not. */
   readonly seccomp: (maySpawn: boolean) => number
@@ -101,36 +103,35 @@ export class Run {
     means: RunMeans,
     files: { tool: number; grants: readonly number[]; seccomp: number },
   ): Promise<Outcome> {
-    const { controls } = means.cgroups.hierarchy
-    const cgroup = controls.size === 0 ? undefined : means.cgroups.make(this.id, this.#plan.limits)
+    const prepared = means.ready.take(this.#plan.limits)
     let sandbox: Sandbox | undefined
     try {
-      sandbox = this.#start(means, files, cgroup)
+      sandbox = this.#start(means, files, prepared)
       // The child has its own; a reader of the caller's pipe must not wait for ours.
       this.#request[Symbol.dispose]()
-      return await this.#watch(sandbox, cgroup)
+      means.ready.fill()
+      return await this.#watch(sandbox, prepared.cgroup)
     } finally {
-      this.#isGone = cleanUp(sandbox, cgroup)
+      this.#isGone = cleanUp(sandbox, prepared)
     }
   }
 
   #start(
-    { bwrap, mountpoint, cgroups }: RunMeans,
+    { mountpoint, hierarchy }: RunMeans,
     { tool, grants, seccomp }: { tool: number; grants: readonly number[]; seccomp: number },
-    cgroup: Cgroup | undefined,
+    { slot }: Prepared,
   ): Sandbox {
     const { stdio, script } = this.#request
     const scriptName =
       script === undefined ? undefined : basename(this.#request.words.args[script.at] ?? "script")
     const toolName = this.#definition.tool_id
-    const hasControl = (name: CgroupControl): boolean => cgroups.hierarchy.controls.has(name)
+    const hasControl = (name: CgroupControl): boolean => hierarchy.controls.has(name)
     this.#sandbox = new Sandbox({
-      bwrap,
+      slot,
       plan: this.#plan,
       place: { mountpoint, toolName, scriptName, directory: this.#directory(mountpoint) },
       command: this.#command(scriptName),
       files: { stdio, tool, script: script?.fd, grants, seccomp },
-      cgroup,
       ungrouped: { memory: !hasControl("memory"), pids: !hasControl("pids") },
     })
     if (this.#cancelled !== undefined) this.#sandbox.kill()
@@ -239,8 +240,10 @@ export class Run {
   }
 }
 
-async function cleanUp(sandbox: Sandbox | undefined, cgroup: Cgroup | undefined): Promise<void> {
+async function cleanUp(sandbox: Sandbox | undefined, { slot, cgroup }: Prepared): Promise<void> {
   await sandbox?.[Symbol.asyncDispose]()
+  slot[Symbol.dispose]()
+  await slot.ended
   await cgroup?.remove()
 }
 

@@ -17,7 +17,9 @@ import { Cgroups, removeStaleGroups } from "./cgroup.ts"
 import { Conversation, type Incoming } from "./conversation.ts"
 import { planOf } from "./plan.ts"
 import { findBwrap } from "./find-programs.ts"
+import { Keeper } from "./keeper.ts"
 import { probe } from "./probe.ts"
+import { Ready } from "./ready.ts"
 import { Records, newRunId } from "./records.ts"
 import { Run, refusal, type Outcome } from "./run.ts"
 import { compile } from "./seccomp.ts"
@@ -40,28 +42,35 @@ export class Runner implements AsyncDisposable {
   readonly #records: Records
   readonly #binaries = new Binaries()
   readonly #cgroups: Cgroups
-  readonly #bwrap = findBwrap()
+  readonly #keeper: Keeper | undefined
+  readonly #ready: Ready | undefined
   readonly #filters: ReadonlyMap<boolean, number> | { readonly reason: string }
   readonly #runs = new Set<Run>()
   readonly #pending = new Set<Promise<void>>()
   #controls: readonly Control[] = []
   #unheard = 0
 
-  private constructor(mountpoint: string, log: Log) {
+  private constructor(mountpoint: string, log: Log, onDeath: () => void) {
     this.#places = new ToolPlaces(mountpoint)
     this.#log = log
     this.#cgroups = new Cgroups(totalsOf(this.#places, log))
     this.#filters = filters()
+    const bwrap = findBwrap()
+    this.#keeper = bwrap === undefined ? undefined : new Keeper(bwrap, onDeath)
+    this.#ready = this.#keeper === undefined ? undefined : new Ready(this.#keeper, this.#cgroups, log)
     this.#records = new Records(this.#places.runs, log)
   }
 
-  /** Tries what this machine can do, then takes callers. Throws when another runner serves this mount. */
-  static async start(mountpoint: string, log: Log): Promise<Runner> {
+  /**
+   * Tries what this machine can do, then takes callers. Throws when another runner serves this mount. `onDeath`: no tool can
+   * be run any more.
+   */
+  static async start(mountpoint: string, log: Log, onDeath: () => void): Promise<Runner> {
     await removeStaleGroups()
-    const runner = new Runner(mountpoint, log)
+    const runner = new Runner(mountpoint, log, onDeath)
     await runner.#records.complete()
     runner.#controls = await probe({
-      bwrap: runner.#bwrap,
+      keeper: runner.#keeper,
       cgroups: runner.#cgroups,
       seccomp:
         runner.#filters instanceof Map
@@ -69,6 +78,7 @@ export class Runner implements AsyncDisposable {
           : (runner.#filters as { reason: string }),
       mountpoint,
     })
+    runner.#ready?.fill()
     // Callers that came earlier are trying again.
     runner.#listener = new UnixListener(socketName(statSync(mountpoint).dev), (fd) => runner.#accept(fd))
     return runner
@@ -181,9 +191,10 @@ export class Runner implements AsyncDisposable {
     try {
       const tool = this.#binaries.open(root, definition)
       try {
+        if (this.#ready === undefined) throw new Fault("unsupported", "bubblewrap is not installed")
         const means = {
-          bwrap: this.#bwrap ?? "bwrap",
-          cgroups: this.#cgroups,
+          ready: this.#ready,
+          hierarchy: this.#cgroups.hierarchy,
           mountpoint: this.#places.mountpoint,
           seccomp: (maySpawn: boolean) => this.#openFilter(maySpawn),
         }
@@ -209,6 +220,8 @@ export class Runner implements AsyncDisposable {
     this.#listener?.[Symbol.dispose]()
     for (const run of this.#runs) run.cancel("CANCELLED")
     await Promise.all(this.#pending)
+    await this.#ready?.[Symbol.asyncDispose]()
+    await this.#keeper?.[Symbol.asyncDispose]()
     await this.#cgroups[Symbol.asyncDispose]()
   }
 }

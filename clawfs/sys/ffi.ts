@@ -66,10 +66,18 @@ export function pointerValue(pointer: unknown): bigint {
 
 /** A descriptor in the event loop. It must be kept: one that is garbage-collected falls silent. */
 export interface PollHandle {
+  /** Once more does nothing. */
   close(): void
 }
 
 /** Calls back, from the event loop, as long as `fd` has something to be read or its other end is gone. */
 export function pollReadable(fd: number, onReadable: () => void): PollHandle {
-  return koffi.node.poll(fd, { readable: true, disconnect: true }, onReadable)
+  const handle = koffi.node.poll(fd, { readable: true, disconnect: true }, onReadable)
+  let isOpen = true
+  return {
+    close: () => {
+      if (isOpen) handle.close()
+      isOpen = false
+    },
+  }
 }

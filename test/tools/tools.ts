@@ -87,7 +87,13 @@ export function lastRecord(mount: Mount): RunRecord {
   return last
 }
 
-/** What sandboxes of this mount's runner have left: processes, zombies included, and control groups of single runs. */
+/** A process of the runner that waits for a tool (keeper.c), and the one that looks after all of them. */
+const OWN_PROCESSES: readonly string[] = ["clawfs-ready", "clawfs-keeper"]
+
+/**
+ * What sandboxes of this mount's runner have left: processes, zombies included, and control groups of single runs; without
+ * the processes, and their groups, that wait for a tool.
+ */
 export function leftovers(runner: number): string[] {
   const groups = ["", "memory", "cpu", "cpuacct", "pids"].flatMap((hierarchy) => {
     const directory = join("/sys/fs/cgroup", hierarchy)
@@ -95,9 +101,26 @@ export function leftovers(runner: number): string[] {
   })
   const processes = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => descendsFrom(Number(pid), runner))
-    .map((pid) => `process ${pid}`)
-  return [...groups, ...processes]
+    .filter(
+      (pid) => descendsFrom(Number(pid), runner) && !OWN_PROCESSES.includes(wordIn(`/proc/${pid}/comm`)),
+    )
+    .map((pid) => `process ${pid} ${wordIn(`/proc/${pid}/comm`)}`)
+  return [...groups.filter((group) => !isWaiting(group)), ...processes]
+}
+
+/** Whether a tool is still to come into a group. */
+function isWaiting(group: string): boolean {
+  const pids = wordIn(join(group, "cgroup.procs")).split("\n")
+  return pids.some((pid) => wordIn(`/proc/${pid}/comm`) === "clawfs-ready")
+}
+
+function wordIn(path: string): string {
+  try {
+    return readFileSync(path, "latin1").trim()
+  } catch {
+    // It has just ended.
+    return ""
+  }
 }
 
 function groupsOf(directory: string, runner: number): string[] {

@@ -1,5 +1,5 @@
 /** What tools are run with. */
-import { LAUNCHER, STAGE, findBwrap, isExecutable } from "../../runner/find-programs.ts"
+import { KEEPER, LAUNCHER, findBwrap, isExecutable } from "../../runner/find-programs.ts"
 import { bad, ok, type Check } from "./check.ts"
 
 export function toolChecks(): Check[] {
@@ -11,7 +11,7 @@ export function toolChecks(): Check[] {
         hint: "apt-get install bubblewrap",
       }),
     ]
-  if (![LAUNCHER, STAGE].every(isExecutable))
+  if (![LAUNCHER, KEEPER].every(isExecutable))
     return [
       bad("warn", "tools", {
         message: "the small programs that tools need were not built: no tool can be run",
