@@ -99,13 +99,17 @@ export function leftovers(runner: number): string[] {
     const directory = join("/sys/fs/cgroup", hierarchy)
     return groupsOf(directory, runner).flatMap((base) => directoriesIn(base))
   })
-  const processes = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter(
-      (pid) => descendsFrom(Number(pid), runner) && !OWN_PROCESSES.includes(wordIn(`/proc/${pid}/comm`)),
-    )
-    .map((pid) => `process ${pid} ${wordIn(`/proc/${pid}/comm`)}`)
+  const processes = processesBelow(runner)
+    .filter(({ comm }) => !OWN_PROCESSES.includes(comm))
+    .map(({ pid, comm }) => `process ${pid} ${comm}`)
   return [...groups.filter((group) => !isWaiting(group)), ...processes]
+}
+
+/** All that descend from `ancestor`. */
+export function processesBelow(ancestor: number): { readonly pid: number; readonly comm: string }[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && descendsFrom(Number(name), ancestor))
+    .map((name) => ({ pid: Number(name), comm: wordIn(`/proc/${name}/comm`) }))
 }
 
 /** Whether a tool is still to come into a group. */
