@@ -25,6 +25,8 @@ export interface Sources {
   readonly script: string | undefined
   /** In the order of the plan. */
   readonly grants: readonly string[]
+  /** The root with what `base` has, made ahead and read-only but for itself (keeper.c); undefined where there is none. */
+  readonly base: string | undefined
 }
 
 export interface Place {
@@ -41,7 +43,7 @@ export function bwrapOptions(plan: SandboxPlan, place: Place, fds: SandboxFds, s
     ...ISOLATION,
     ...["--json-status-fd", fds.status, "--block-fd", fds.block, "--seccomp", fds.seccomp].map(String),
     ...Object.entries(plan.environment).flatMap(([name, value]) => ["--setenv", name, value]),
-    ...base(),
+    ...(sources.base === undefined ? base() : ["--bind", sources.base, "/"]),
     ...memoryFiles(plan.tmpBytes),
     ...["--ro-bind", sources.tool, `${TOOL_DIRECTORY}/${place.toolName}`],
     ...(sources.script === undefined || place.scriptName === undefined

@@ -31,6 +31,12 @@ export interface CgroupLimits {
   readonly pids_limit: number
 }
 
+const LIMIT_OF = {
+  memory: "memory_limit_mb",
+  cpu: "cpu_quota_percent",
+  pids: "pids_limit",
+} as const satisfies Record<CgroupControl, keyof CgroupLimits>
+
 /** How one version spells things. A control may be missing: then nothing is limited by it. */
 export interface Hierarchy {
   readonly version: 1 | 2
@@ -85,6 +91,7 @@ export class Cgroups implements AsyncDisposable {
 export class Cgroup {
   readonly #hierarchy: Hierarchy
   readonly #name: string
+  #limits: CgroupLimits | undefined
 
   constructor(hierarchy: Hierarchy, name: string) {
     this.#hierarchy = hierarchy
@@ -96,10 +103,13 @@ export class Cgroup {
     return directoriesOf(this.#hierarchy, this.#name)
   }
 
-  /** From now on, for what is inside and comes. */
+  /** From now on, for what is inside and comes. What is so already is not written again. */
   limit(limits: CgroupLimits): void {
     try {
-      for (const control of this.#hierarchy.controls) setLimit(this.#hierarchy, control, this.#name, limits)
+      for (const control of this.#hierarchy.controls)
+        if (this.#limits?.[LIMIT_OF[control]] !== limits[LIMIT_OF[control]])
+          setLimit(this.#hierarchy, control, this.#name, limits)
+      this.#limits = limits
     } catch (cause) {
       throw new Fault("unsupported", `a control group can't be limited: ${describe(cause)}`, { cause })
     }

@@ -40,8 +40,9 @@ enum { CONTROL = 3, FAILED = 125, NOBODY = 65534, MOST = 96, SANDBOXES = 4096 };
 enum { PREPARE = 1, KILL = 2, ENDED = 3 };
 /* What the child gets: standard descriptors, words of the command, then what bubblewrap gets behind them by number. */
 enum { WORDS = 3, OPTIONS = 4, GIVEN = 8, FIRST_OPTION = 3, FIRST_GIVEN = 7 };
-/* move_mount(2), close_range(2): Linux 5.2, 5.9 */
+/* move_mount(2), close_range(2), mount_setattr(2): Linux 5.2, 5.9, 5.12 */
 enum { MOVE_MOUNT = 429, FROM_EMPTY_PATH = 4, CLOSE_RANGE = 436, CLOSE_RANGE_CLOSE_ON_EXEC = 4 };
+enum { MOUNT_SETATTR = 442, RECURSIVE = 0x8000 /* AT_RECURSIVE */ };
 
 struct sandbox {
   uint32_t id;
@@ -113,19 +114,50 @@ static void show(const char *path) {
   check(mount(path, here, NULL, MS_BIND | MS_REC, NULL), path);
 }
 
-/* What bubblewrap finds on the machine: base() of bwrap.ts has the same list, /proc, /dev and a place to begin in are its own needs. */
+/* What a program finds of the machine. */
+static void show_machine(void) {
+  /* base() of bwrap.ts has the same list. */
+  static const char *const shown[] = {"/usr",   "/bin",   "/sbin",            "/lib",
+                                      "/lib64", "/lib32", "/etc/ld.so.cache", "/etc/alternatives",
+                                      "/etc/localtime"};
+  check(mkdir("etc", 0755), "/etc");
+  for (size_t at = 0; at < sizeof shown / sizeof *shown; at++) show(shown[at]);
+}
+
+/*
+ * Below /base, the root of a sandbox as far as it is the same for all: bubblewrap, which looks through all mounts for each that
+ * it makes, then makes nine fewer. A kernel without mount_setattr(2) (before 5.12) has none, and bubblewrap does it all.
+ */
+static void make_base(void) {
+  struct {
+    uint64_t set, clear, propagation, user_namespace;
+  } fixed = {.set = 1 | 2 | 4 /* MOUNT_ATTR_RDONLY, NOSUID, NODEV */};
+  check(mkdir("base", 0755), "/base");
+  check(mount("clawfs-base", "base", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=256k"), "/base");
+  check(chdir("base"), "/base");
+  show_machine();
+  long rc = syscall(MOUNT_SETATTR, AT_FDCWD, ".", RECURSIVE, &fixed, sizeof fixed);
+  if (rc < 0 && errno != ENOSYS) check(rc, "mount_setattr");
+  check(chdir(".."), "/base");
+  if (rc < 0) check(umount2("base", MNT_DETACH), "/base");
+  /* bubblewrap makes mount points in it, then takes the right to write away again. */
+  else check(mount(NULL, "base", NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV, NULL), "/base");
+  check(chown("base", NOBODY, NOBODY), "/base");
+}
+
+/* What bubblewrap itself needs, and no other file of the machine. */
 static void make_place(void) {
-  static const char *const shown[] = {"/usr",   "/bin", "/sbin",           "/lib",          "/lib64",        "/lib32",
-                                      "/proc", "/dev", "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"};
   check(unshare(CLONE_NEWNS), "unshare");
   /* Nothing of this gets out, and what is unmounted outside is unmounted here. */
   check(mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL), "propagation");
   check(mount("clawfs-keeper", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=256k"), "/tmp");
   check(chdir("/tmp"), "/tmp");
-  check(mkdir("etc", 0755), "/etc");
   check(mkdir("tmp", 0755), "/tmp");
   check(mkdir("given", 0755), "/given");
-  for (size_t at = 0; at < sizeof shown / sizeof *shown; at++) show(shown[at]);
+  show_machine();
+  show("/proc");
+  show("/dev");
+  make_base();
   check(syscall(SYS_pivot_root, ".", "."), "pivot_root");
   check(umount2(".", MNT_DETACH), "umount");
   check(chdir("/"), "/");

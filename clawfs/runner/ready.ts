@@ -20,6 +20,8 @@ export class Ready implements AsyncDisposable {
   readonly #waiting: Prepared[] = []
   readonly #leaving = new Set<Promise<void>>()
   #nextName = 1
+  /** Of the last tool: as a rule those of the next. */
+  #limits: CgroupLimits = { memory_limit_mb: 64, cpu_quota_percent: 10, pids_limit: 16 }
   #isEnding = false
   /** After a failure until the next tool: what fails again and again is not tried all the time. */
   #isPaused = false
@@ -37,6 +39,7 @@ export class Ready implements AsyncDisposable {
     const prepared = this.#waiting.shift() ?? this.#prepare()
     try {
       prepared.cgroup?.limit(limits)
+      this.#limits = limits
     } catch (thrown) {
       this.#leave(prepared)
       throw thrown
@@ -70,7 +73,9 @@ export class Ready implements AsyncDisposable {
     this.#refill = setImmediate(() => {
       this.#refill = undefined
       try {
-        this.#waiting.push(this.#prepare())
+        const prepared = this.#prepare()
+        this.#waiting.push(prepared)
+        prepared.cgroup?.limit(this.#limits)
       } catch (thrown) {
         this.#log.error("nothing can be prepared for tools", { reason: describe(thrown) })
         this.#isPaused = true

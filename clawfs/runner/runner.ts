@@ -4,6 +4,7 @@
  */
 import { closeSync, constants, openSync, statSync } from "node:fs"
 import { Socket } from "node:net"
+import type { RegistryEntry } from "../../schema/tool.ts"
 import { SandboxPolicy, type Control, type ControlName, type SandboxStatus } from "../../schema/sandbox.ts"
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
@@ -68,7 +69,8 @@ export class Runner implements AsyncDisposable {
   static async start(mountpoint: string, log: Log, onDeath: () => void): Promise<Runner> {
     await removeStaleGroups()
     const runner = new Runner(mountpoint, log, onDeath)
-    await runner.#records.complete()
+    runner.#records.complete()
+    runner.#records.trim()
     runner.#controls = await probe({
       keeper: runner.#keeper,
       cgroups: runner.#cgroups,
@@ -135,8 +137,9 @@ export class Runner implements AsyncDisposable {
   async #serve(conversation: Conversation, incoming: Incoming, peer: Peer): Promise<void> {
     const { name } = incoming.words
     try {
-      this.#requireProof(incoming)
-      await this.#run(conversation, incoming, peer)
+      const entry = entryOf(readRegistry(this.#places), name)
+      this.#requireProof(incoming, entry)
+      await this.#run(conversation, incoming, peer, entry)
     } catch (thrown) {
       if (!(thrown instanceof Fault))
         this.#log.error("a tool can't be run", { name, reason: describe(thrown) })
@@ -146,15 +149,19 @@ export class Runner implements AsyncDisposable {
   }
 
   /** Who hands over the file that runs the tool has been able to reach it; the socket alone anybody could. */
-  #requireProof({ words, proof }: Incoming): void {
-    const entry = entryOf(readRegistry(this.#places), words.name)
+  #requireProof({ words, proof }: Incoming, entry: RegistryEntry): void {
     if (!entry.enabled)
       throw new Fault("denied", "it is disabled", { hint: `clawfs tool enable ${words.name}` })
     if (!isSameFile(proof, this.#places.command(words.name)))
       throw new Fault("denied", "it was not called by its file in tools/bin", { hint: "install it again" })
   }
 
-  async #run(conversation: Conversation, incoming: Incoming, peer: Peer): Promise<void> {
+  async #run(
+    conversation: Conversation,
+    incoming: Incoming,
+    peer: Peer,
+    entry: RegistryEntry,
+  ): Promise<void> {
     const policy = readPolicy(this.#places)
     const lacking = this.#lacking(policy.required)
     if (lacking.length > 0)
@@ -168,8 +175,7 @@ export class Runner implements AsyncDisposable {
     if (this.#runs.size >= policy.total.runs)
       throw new Fault("busy", `${this.#runs.size} tools are running already`, { hint: "try again later" })
     const { words } = incoming
-    const registry = readRegistry(this.#places)
-    const definition = readDefinition(this.#places, words.name, entryOf(registry, words.name))
+    const definition = readDefinition(this.#places, words.name, entry)
     const plan = planOf(definition, policy, words.env)
     const run = new Run(newRunId(), definition, plan, Object.assign(incoming, { peer }))
     this.#runs.add(run)
@@ -183,6 +189,7 @@ export class Runner implements AsyncDisposable {
     } finally {
       await run.isGone
       this.#runs.delete(run)
+      this.#records.trim()
     }
   }
 
@@ -198,20 +205,25 @@ export class Runner implements AsyncDisposable {
           mountpoint: this.#places.mountpoint,
           seccomp: (maySpawn: boolean) => this.#openFilter(maySpawn),
         }
-        const begun = this.#records.write(run.record())
-        const outcome = await run.execute(means, root, tool).catch(async (thrown: unknown) => {
-          await begun
-          await this.#records.write(run.record(Run.notBegun(thrown)))
-          throw thrown
-        })
-        await begun
-        await this.#records.write(run.record(outcome))
-        return outcome
+        return await this.#executed(run, run.execute(means, root, tool))
       } finally {
         closeSync(tool)
       }
     } finally {
       closeSync(root)
+    }
+  }
+
+  /** Its record is begun while the sandbox is being set up. */
+  async #executed(run: Run, outcome: Promise<Outcome>): Promise<Outcome> {
+    const begun = this.#records.begin(run.record())
+    try {
+      const ended = await outcome
+      await (await begun).end(run.record(ended))
+      return ended
+    } catch (thrown) {
+      await (await begun).end(run.record(Run.notBegun(thrown)))
+      throw thrown
     }
   }
 

@@ -209,8 +209,12 @@ export class Sandbox implements AsyncDisposable {
 
 /** Linux 5.14; before, a user's processes counted wherever they were, and a sandbox could start none. */
 export function countsByNamespace(version = release()): boolean {
+  return isKernelAtLeast(5, 14, version)
+}
+
+function isKernelAtLeast(wantedMajor: number, wantedMinor: number, version = release()): boolean {
   const [major = 0, minor = 0] = version.split(/[.-]/).map(Number)
-  return major > 5 || (major === 5 && minor >= 14)
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)
 }
 
 function launch({ slot, plan, place, command, files }: SandboxOptions, status: number, block: number): void {
@@ -223,6 +227,7 @@ function launch({ slot, plan, place, command, files }: SandboxOptions, status: n
     tool: toolPath,
     script: script === undefined ? undefined : others[0],
     grants: script === undefined ? others : others.slice(1),
+    base: isRoot && isKernelAtLeast(5, 12) ? "/base" : undefined,
   }
   const fds = { status: Fd.STATUS, block: Fd.BLOCK, seccomp: Fd.SECCOMP }
   const own: number[] = []

@@ -62,13 +62,16 @@ test("what can be written is bound after everything else, and then nothing is ma
     plan,
     place,
     { status: 4, block: 5, seccomp: 6 },
-    { tool: "/tmp/0", script: undefined, grants: ["/tmp/1", "/tmp/2"] },
+    { tool: "/tmp/0", script: undefined, base: "/base", grants: ["/tmp/1", "/tmp/2"] },
   )
-  const writable = options.indexOf("--bind")
+  const root = options.indexOf("--bind")
+  expect(options.slice(root, root + 3)).toEqual(["--bind", "/base", "/"])
+  const writable = options.lastIndexOf("--bind")
   expect(options.slice(writable)).toEqual([
     ...["--bind", "/tmp/1", "/mnt/c/workspaces/w", "--remount-ro", "/", "--chdir", "/tmp"],
   ])
   expect(options.slice(writable - 3, writable)).toEqual(["--ro-bind", "/tmp/2", "/mnt/c/workspaces/r"])
+  expect(options.filter((word) => word === "--bind").length).toBe(2)
   for (const needed of [
     "--unshare-all",
     "--unshare-user",
