@@ -38,8 +38,8 @@
 enum { CONTROL = 3, FAILED = 125, NOBODY = 65534, MOST = 96, SANDBOXES = 4096 };
 /* From the runner, and to it. */
 enum { PREPARE = 1, KILL = 2, ENDED = 3 };
-/* What the child gets: standard descriptors, words of the command, then what bubblewrap gets behind them by number. */
-enum { WORDS = 3, OPTIONS = 4, GIVEN = 8, FIRST_OPTION = 3, FIRST_GIVEN = 7 };
+/* What the child gets: standard descriptors, words of the command, what bubblewrap gets from number 3 on, mounts. */
+enum { WORDS = 3, OPTIONS = 4, LEAST = 8, FIRST_NUMBER = 3 };
 /* move_mount(2), close_range(2), mount_setattr(2): Linux 5.2, 5.9, 5.12 */
 enum { MOVE_MOUNT = 429, FROM_EMPTY_PATH = 4, CLOSE_RANGE = 436, CLOSE_RANGE_CLOSE_ON_EXEC = 4 };
 enum { MOUNT_SETATTR = 442, RECURSIVE = 0x8000 /* AT_RECURSIVE */ };
@@ -119,8 +119,9 @@ static void show_machine(void) {
   /* base() of bwrap.ts has the same list. */
   static const char *const shown[] = {"/usr",   "/bin",   "/sbin",            "/lib",
                                       "/lib64", "/lib32", "/etc/ld.so.cache", "/etc/alternatives",
-                                      "/etc/localtime"};
+                                      "/etc/localtime", "/etc/ssl/certs"};
   check(mkdir("etc", 0755), "/etc");
+  check(mkdir("etc/ssl", 0755), "/etc/ssl");
   for (size_t at = 0; at < sizeof shown / sizeof *shown; at++) show(shown[at]);
 }
 
@@ -142,7 +143,9 @@ static void make_base(void) {
   if (rc < 0) check(umount2("base", MNT_DETACH), "/base");
   /* bubblewrap makes mount points in it, then takes the right to write away again. */
   else check(mount(NULL, "base", NULL, MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV, NULL), "/base");
+  if (rc < 0) return;
   check(chown("base", NOBODY, NOBODY), "/base");
+  check(chown("base/etc", NOBODY, NOBODY), "/base/etc");
 }
 
 /* What bubblewrap itself needs, and no other file of the machine. */
@@ -212,22 +215,23 @@ static void run_sandbox(int own, const int *groups, int group_count, pid_t paren
     check(write(groups[at], "0", 1), "control group");
     close(groups[at]);
   }
-  uint32_t word;
+  uint32_t numbered;
   int given[MOST], given_count;
-  if (receive(own, &word, sizeof word, given, &given_count) == 0 || given_count < GIVEN) _exit(0);
+  if (receive(own, &numbered, sizeof numbered, given, &given_count) == 0) _exit(0);
+  if (given_count < LEAST || numbered > (uint32_t)(given_count - OPTIONS)) _exit(FAILED);
+  int last = OPTIONS + (int)numbered;
   char **argv = command_in(given[WORDS]);
   /* Above every number that they get in the end. */
   for (int at = 0; at < given_count; at++) check(given[at] = fcntl(given[at], F_DUPFD_CLOEXEC, 2 * MOST), "descriptors");
   if (is_root) {
-    for (int at = GIVEN; at < given_count; at++) place(given[at], at - GIVEN);
+    for (int at = last; at < given_count; at++) place(given[at], at - last);
     become_nobody();
     die_with(parent); /* another user is not told any more */
   }
   check(runner = fcntl(own, F_DUPFD_CLOEXEC, 2 * MOST), "descriptors");
   for (int fd = 0; fd < WORDS; fd++) check(dup2(given[fd], fd), "descriptors");
-  int last = is_root ? GIVEN : given_count;
-  for (int at = OPTIONS; at < last; at++) check(dup2(given[at], FIRST_OPTION + at - OPTIONS), "descriptors");
-  check(syscall(CLOSE_RANGE, FIRST_OPTION + last - OPTIONS, ~0U, CLOSE_RANGE_CLOSE_ON_EXEC), "descriptors");
+  for (int at = OPTIONS; at < last; at++) check(dup2(given[at], FIRST_NUMBER + at - OPTIONS), "descriptors");
+  check(syscall(CLOSE_RANGE, FIRST_NUMBER + (int)numbered, ~0U, CLOSE_RANGE_CLOSE_ON_EXEC), "descriptors");
   char *environment[] = {NULL};
   execve(bwrap, argv, environment);
   fail(bwrap);

@@ -38,11 +38,13 @@ export class Slot implements Disposable {
   }
 
   /**
-   * Hands over standard descriptors, the words of the command, bubblewrap's options, and what they name by number: keeper.c has
-   * the order. They stay the caller's. Throws when the process is gone.
+   * Hands over standard descriptors, the words of the command, then `numbered` of which bubblewrap gets from 3 on (its options
+   * first), then mounts that get the names /given/0 and so on. They stay the caller's. Throws when the process is gone.
    */
-  launch(descriptors: readonly number[]): void {
-    if (sendMessage(this.#own, Buffer.alloc(4), descriptors)) return
+  launch(descriptors: readonly number[], numbered: number): void {
+    const message = Buffer.alloc(4)
+    message.writeUInt32LE(numbered)
+    if (sendMessage(this.#own, message, descriptors)) return
     throw new Fault("io", this.failure() ?? "the process that was to become the sandbox has ended")
   }
 

@@ -25,6 +25,7 @@ export interface Means {
 const TRIAL: SandboxPlan = {
   grants: [],
   maySpawn: false,
+  network: [],
   environment: {},
   limits: { memory_limit_mb: 64, cpu_quota_percent: 100, pids_limit: 16, timeout_seconds: 10 },
   tmpBytes: 1024 * 1024,

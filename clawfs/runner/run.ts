@@ -9,6 +9,7 @@ import type { Peer } from "../sys/unix-listener.ts"
 import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
 import { openGrant, requireNoDirectory } from "./binaries.ts"
 import type { Cgroup, CgroupControl, Hierarchy } from "./cgroup.ts"
+import { Network } from "./network.ts"
 import type { SandboxPlan } from "./plan.ts"
 import type { Prepared, Ready } from "./ready.ts"
 import { Sandbox } from "./sandbox.ts"
@@ -59,6 +60,7 @@ export class Run {
   readonly #request: RunRequest
   readonly #started = Date.now()
   #sandbox: Sandbox | undefined
+  #network: Network | undefined
   #cancelled: RunReason | undefined
   #isGone: Promise<void> = Promise.resolve()
 
@@ -84,6 +86,10 @@ export class Run {
    */
   async execute(means: RunMeans, root: number, tool: number): Promise<Outcome> {
     requireNoDirectory(this.#request.stdio)
+    if (this.#plan.network.length > 0 && process.getuid?.() !== 0)
+      throw new Fault("unsupported", "only root's daemon can grant network connections", {
+        hint: "mount as root",
+      })
     const opened: number[] = []
     try {
       const grants = this.#plan.grants.map((grant) => {
@@ -132,10 +138,17 @@ export class Run {
       place: { mountpoint, toolName, scriptName, directory: this.#directory(mountpoint) },
       command: this.#command(scriptName),
       files: { stdio, tool, script: script?.fd, grants, seccomp },
+      onRegistered: (pid) => this.#openNetwork(pid),
       ungrouped: { memory: !hasControl("memory"), pids: !hasControl("pids") },
     })
     if (this.#cancelled !== undefined) this.#sandbox.kill()
     return this.#sandbox
+  }
+
+  /** Before the tool has begun: it can't take the place of what listens. */
+  #openNetwork(pid: number): void {
+    const { network } = this.#plan
+    if (network.length > 0) this.#network = new Network(pid, network)
   }
 
   #command(scriptName: string | undefined): string[] {
@@ -165,6 +178,7 @@ export class Run {
       const { status, wasStarted } = await sandbox.ended
       const { failure } = sandbox
       sandbox.kill()
+      this.#network?.[Symbol.dispose]()
       const usage = cgroup?.usage() ?? UNUSED
       if (!wasStarted && this.#cancelled === undefined) return notStarted(failure, usage)
       return { ...this.#judge(status, usage), usage }

@@ -13,6 +13,7 @@ import { closeAll, pipe, pipeToPoll, readAvailable } from "../sys/pipes.ts"
 import { ProcessHandle, Resource, childrenOf, limitResource } from "../sys/processes.ts"
 import { bwrapOptions, type Place } from "./bwrap.ts"
 import type { Slot } from "./keeper.ts"
+import { hostsFile } from "./network.ts"
 import type { SandboxPlan } from "./plan.ts"
 
 const SIGKILL = 9
@@ -22,7 +23,9 @@ const MIB = 1024 * 1024
 const START_MS = 20_000
 const GONE_MS = 2
 /** Numbers in bubblewrap: what comes behind the three standard ones and its options. */
-const Fd = { STATUS: 4, BLOCK: 5, SECCOMP: 6, BOUND: 7 } as const
+const Fd = { STATUS: 4, BLOCK: 5, SECCOMP: 6, NEXT: 7 } as const
+/** Of bubblewrap's by number: its options, status, block, filter. */
+const NUMBERED = 4
 
 export interface SandboxFiles {
   readonly stdio: readonly [number, number, number]
@@ -48,6 +51,8 @@ export interface SandboxOptions {
   /** Program and arguments, as the sandbox has them. */
   readonly command: readonly string[]
   readonly files: SandboxFiles
+  /** Called with its first process, in all namespaces already, before the program begins; it may throw. */
+  readonly onRegistered?: (pid: number) => void
   /** What no group limits, and setrlimit(2) has to. */
   readonly ungrouped: { readonly memory: boolean; readonly pids: boolean }
 }
@@ -137,6 +142,7 @@ export class Sandbox implements AsyncDisposable {
     try {
       this.#first = new ProcessHandle(pid)
       this.#limit(pid)
+      this.#options.onRegistered?.(pid)
     } catch (thrown) {
       this.#fail(describe(thrown))
       return
@@ -221,7 +227,7 @@ function launch({ slot, plan, place, command, files }: SandboxOptions, status: n
   const { stdio, tool, script, grants, seccomp } = files
   const bound = [tool, ...(script === undefined ? [] : [script]), ...grants]
   const isRoot = process.getuid?.() === 0
-  const paths = bound.map((_, at) => (isRoot ? `/given/${at}` : `/proc/self/fd/${Fd.BOUND + at}`))
+  const paths = bound.map((_, at) => (isRoot ? `/given/${at}` : `/proc/self/fd/${Fd.NEXT + at}`))
   const [toolPath = "", ...others] = paths
   const sources = {
     tool: toolPath,
@@ -229,18 +235,32 @@ function launch({ slot, plan, place, command, files }: SandboxOptions, status: n
     grants: script === undefined ? others : others.slice(1),
     base: isRoot && isKernelAtLeast(5, 12) ? "/base" : undefined,
   }
-  const fds = { status: Fd.STATUS, block: Fd.BLOCK, seccomp: Fd.SECCOMP }
   const own: number[] = []
   const keep = (fd: number): number => (own.push(fd), fd)
   try {
     const words = keep(wordsFile("command", command))
+    // Only root can grant any network, so nothing is bound by number then.
+    const texts = settingsFor(plan)
+    const settings = Object.fromEntries(texts.map(([name], at) => [name, Fd.NEXT + at]))
+    const fds = { status: Fd.STATUS, block: Fd.BLOCK, seccomp: Fd.SECCOMP, settings }
     const options = keep(wordsFile("bwrap", bwrapOptions(plan, place, fds, sources)))
+    const contents = texts.map(([name, text]) => keep(memoryFile(name, Buffer.from(text))))
     // The keeper's child is in another mount namespace, and could not make them.
     const mounts = isRoot ? bound.map((fd) => keep(detachedMount(fd))) : bound
-    slot.launch([...stdio, words, options, status, block, seccomp, ...mounts])
+    const numbered = NUMBERED + contents.length + (isRoot ? 0 : bound.length)
+    slot.launch([...stdio, words, options, status, block, seccomp, ...contents, ...mounts], numbered)
   } finally {
     closeAll(own)
   }
+}
+
+/** Where names are granted, the C library must look for them in the file alone: nobody answers questions. */
+function settingsFor({ network }: SandboxPlan): (readonly [name: string, text: string])[] {
+  if (network.length === 0) return []
+  return [
+    ["hosts", hostsFile(network)],
+    ["nsswitch.conf", "hosts: files\n"],
+  ]
 }
 
 /** In memory: paths and variables stand on no command line. */

@@ -45,7 +45,7 @@ const program = compile(toolList(true)).program
 function begin(): void {
   new Sandbox({
     slot: ready.take(limits).slot,
-    plan: { grants: [], maySpawn: true, environment: {}, limits, tmpBytes: 1024 * 1024 },
+    plan: { grants: [], network: [], maySpawn: true, environment: {}, limits, tmpBytes: 1024 * 1024 },
     place: { mountpoint: "/clawfs", toolName: "t", scriptName: undefined, directory: "/tmp" },
     command: ["/run/tool/t", "-c", "sleep 1000", word],
     files: {
