@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <mntent.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -148,11 +149,21 @@ static void make_base(void) {
   check(chown("base/etc", NOBODY, NOBODY), "/base/etc");
 }
 
+/* A ClawFS that is mounted somewhere below /usr is not for tools, and this namespace must not keep it alive. */
+static void forget_mounts(void) {
+  FILE *mounts = setmntent("/proc/self/mounts", "re");
+  if (mounts == NULL) fail("/proc/self/mounts");
+  for (struct mntent *each; (each = getmntent(mounts)) != NULL;)
+    if (strcmp(each->mnt_type, "fuse.clawfs") == 0) umount2(each->mnt_dir, MNT_DETACH);
+  endmntent(mounts);
+}
+
 /* What bubblewrap itself needs, and no other file of the machine. */
 static void make_place(void) {
   check(unshare(CLONE_NEWNS), "unshare");
-  /* Nothing of this gets out, and what is unmounted outside is unmounted here. */
-  check(mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL), "propagation");
+  /* Nothing of this gets out, and nothing that is mounted outside while this waits gets in. */
+  check(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), "propagation");
+  forget_mounts();
   check(mount("clawfs-keeper", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=256k"), "/tmp");
   check(chdir("/tmp"), "/tmp");
   check(mkdir("tmp", 0755), "/tmp");

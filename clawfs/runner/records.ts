@@ -1,6 +1,8 @@
 /** `system/runs`: a file for each execution, written when it begins and again when it has ended. The oldest go. */
+import * as fs from "node:fs"
 import {
   chmodSync,
+  closeSync,
   mkdirSync,
   readFileSync,
   readdirSync,
@@ -10,13 +12,15 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs"
-import { open, rename, type FileHandle } from "node:fs/promises"
+import { promisify } from "node:util"
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
 import { type RunRecord } from "../../schema/run-record.ts"
 import { describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import { setAttribute } from "../sys/xattr.ts"
+
+const [open, write, rename] = [promisify(fs.open), promisify(fs.write), promisify(fs.rename)]
 
 export const MOST_RECORDS = 1000
 const NAME = /^\d{8}t\d{9}-[0-9a-f]{8}\.json$/
@@ -33,7 +37,7 @@ export function newRunId(now = new Date()): string {
 /** Of a run that is not over. */
 export interface BegunRecord {
   /** Writes how it ended. Once. */
-  end(record: RunRecord): Promise<void>
+  end(record: RunRecord): void
 }
 
 export class Records {
@@ -69,32 +73,32 @@ export class Records {
   async begin(record: RunRecord): Promise<BegunRecord> {
     const path = this.#pathOf(record)
     const bytes = bytesOf(record)
-    let file: FileHandle | undefined
+    let fd: number | undefined
     try {
-      file = await open(`${path}.new`, "wx+", 0o444)
-      await file.write(bytes, 0, bytes.length, 0)
+      fd = await open(`${path}.new`, "wx+", 0o444)
+      await write(fd, bytes, 0, bytes.length, 0)
       await rename(`${path}.new`, path)
       this.#note(record)
     } catch (thrown) {
       this.#giveUp(thrown)
-      await file?.close()
-      file = undefined
+      if (fd !== undefined) closeSync(fd)
+      fd = undefined
     }
-    const begun = file
+    const begun = fd
     return { end: (ended) => this.#end(begun, bytes.length, ended) }
   }
 
-  async #end(file: FileHandle | undefined, length: number, record: RunRecord): Promise<void> {
+  #end(fd: number | undefined, length: number, record: RunRecord): void {
     const bytes = bytesOf(record)
-    if (file === undefined || bytes.length < length) this.write(record)
+    if (fd === undefined || bytes.length < length) this.write(record)
     else
       try {
         // One write of less than a page: who reads sees the old or the new.
-        writeSync(file.fd, bytes, 0, bytes.length, 0)
+        writeSync(fd, bytes, 0, bytes.length, 0)
       } catch (thrown) {
         this.#giveUp(thrown)
       }
-    await file?.close()
+    if (fd !== undefined) closeSync(fd)
   }
 
   /** A record that can't be written is told to the log, once; the tool runs all the same. */

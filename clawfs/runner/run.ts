@@ -115,7 +115,6 @@ export class Run {
       sandbox = this.#start(means, files, prepared)
       // The child has its own; a reader of the caller's pipe must not wait for ours.
       this.#request[Symbol.dispose]()
-      means.ready.fill()
       return await this.#watch(sandbox, prepared.cgroup)
     } finally {
       this.#isGone = cleanUp(sandbox, prepared)

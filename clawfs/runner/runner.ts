@@ -187,6 +187,8 @@ export class Runner implements AsyncDisposable {
       const { status, detail } = await this.#recorded(run, definition)
       await conversation.answer(status, detail === "" ? "" : `clawfs: ${words.name}: ${detail}\n`)
     } finally {
+      // Not earlier: the tool needs the processors.
+      this.#ready?.fill()
       await run.isGone
       this.#runs.delete(run)
       this.#records.trim()
@@ -219,10 +221,10 @@ export class Runner implements AsyncDisposable {
     const begun = this.#records.begin(run.record())
     try {
       const ended = await outcome
-      await (await begun).end(run.record(ended))
+      ;(await begun).end(run.record(ended))
       return ended
     } catch (thrown) {
-      await (await begun).end(run.record(Run.notBegun(thrown)))
+      ;(await begun).end(run.record(Run.notBegun(thrown)))
       throw thrown
     }
   }
