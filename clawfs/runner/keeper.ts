@@ -16,6 +16,8 @@ const Word = { PREPARE: 1, KILL: 2, ENDED: 3 } as const
 /** Of a process that could not be forked: as wait(2) has it. */
 const FAILED = 125 << 8
 const KILL_PAUSE_MS = 5
+/** Of a message from keeper.c. */
+const MOST_BYTES = 512
 
 /** A process that will be a sandbox. Disposing of it while it waits ends it. */
 export class Slot implements Disposable {
@@ -56,7 +58,7 @@ export class Slot implements Disposable {
   /** What went wrong before bubblewrap was reached; asked once. */
   failure(): string | undefined {
     if (!this.#isOpen) return undefined
-    const message = receiveMessage(this.#own, { wait: false })
+    const message = receiveMessage(this.#own, { wait: false, most: MOST_BYTES })
     return typeof message === "object" ? message.data.toString() : undefined
   }
 
@@ -107,7 +109,7 @@ export class Keeper implements AsyncDisposable {
 
   #hear(): void {
     for (;;) {
-      const message = receiveMessage(this.#control, { wait: false })
+      const message = receiveMessage(this.#control, { wait: false, most: MOST_BYTES })
       if (typeof message !== "object") {
         // Its end: what follows is told by the child's exit.
         if (message === undefined) this.#handle.close()

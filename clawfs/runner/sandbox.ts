@@ -7,9 +7,10 @@ import { release } from "node:os"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Fault, describe } from "../core/fault.ts"
 import { detachedMount } from "../sys/detached-mount.ts"
-import { checked, pollReadable, type PollHandle } from "../sys/ffi.ts"
+import { checked, type PollHandle } from "../sys/ffi.ts"
 import { memfdCreate } from "../sys/libc.ts"
 import { closeAll, pipe, pipeToPoll, readAvailable } from "../sys/pipes.ts"
+import { watchReadable } from "../sys/watch.ts"
 import { ProcessHandle, Resource, childrenOf, limitResource } from "../sys/processes.ts"
 import { bwrapOptions, type Place } from "./bwrap.ts"
 import type { Slot } from "./keeper.ts"
@@ -91,7 +92,7 @@ export class Sandbox implements AsyncDisposable {
     this.#statusFd = status
     this.#block = block
     this.#timer = setTimeout(() => this.#fail("bubblewrap does not answer"), START_MS)
-    this.#handle = pollReadable(status, () => this.#hear())
+    this.#handle = watchReadable(status, () => this.#hear())
     void this.#slot.ended.then((waitStatus) => this.#over(waitStatus))
   }
 

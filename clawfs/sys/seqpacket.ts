@@ -163,13 +163,13 @@ export interface Message {
 
 /**
  * The next message: undefined at the end of the connection, "late" when none came in time (or, with `wait` false, none is
- * there), "too long" for one that does not fit.
+ * there), "too long" for one that does not fit into `most` bytes.
  */
 export function receiveMessage(
   fd: number,
-  options: { readonly wait: boolean },
+  options: { readonly wait: boolean; readonly most?: number },
 ): Message | "late" | "too long" | undefined {
-  const data = Buffer.alloc(MOST_MESSAGE_BYTES)
+  const data = Buffer.alloc(options.most ?? MOST_MESSAGE_BYTES)
   const control = Buffer.alloc(CMSGHDR + 4 * MOST_DESCRIPTORS)
   const iovec = Buffer.alloc(IOVEC)
   const message = header(iovec, data, control, control.length)

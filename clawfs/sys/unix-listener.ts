@@ -4,6 +4,7 @@
  */
 import { closeSync } from "node:fs"
 import { addressOf, checked, lastErrno, pollReadable, sysFault, type PollHandle } from "./ffi.ts"
+import { watchReadable } from "./watch.ts"
 import { accept4, bindSocket, getsockopt, listen, recvmsg, socket } from "./libc.ts"
 
 const AF_UNIX = 1
@@ -94,7 +95,7 @@ async function receiveLater(fd: number, most: number, timeoutMs: number): Promis
       handle.close()
       clearTimeout(timer)
     }
-    const handle = pollReadable(fd, () => {
+    const handle = watchReadable(fd, () => {
       end()
       resolve()
     })
