@@ -6,13 +6,15 @@ import { closeSync } from "node:fs"
 import { lookup } from "node:dns/promises"
 import { connect, createServer, type Server, type Socket } from "node:net"
 import { networkInterfaces } from "node:os"
+import { setTimeout as sleep } from "node:timers/promises"
 import { Fault } from "../core/fault.ts"
-import { addLoopbackAddress, inNetworkOf, listeningSocket } from "../sys/network-namespace.ts"
+import { addLoopbackAddress, inNetworkOf, isLoopbackUp, listeningSocket } from "../sys/network-namespace.ts"
 import { NAMES_NETWORK, isPublic, type NetworkGrant } from "../tools/network-grant.ts"
 
 /** At the same time, of one sandbox; another one is closed at once. */
 const MOST_CONNECTIONS = 64
 const CONNECT_MS = 30_000
+const LOOPBACK_MS = 10_000
 
 /** Where a tool finds a grant: the address itself, or the one that its hosts file has for the name. */
 export function addressInside(grants: readonly NetworkGrant[], { host, isAddress }: NetworkGrant): string {
@@ -36,9 +38,20 @@ export class Network implements Disposable {
   readonly #sockets = new Set<Socket>()
   #count = 0
 
-  /** `pid`: a process of the sandbox whose program has not begun. Throws when a grant can't be opened there. */
-  constructor(pid: number, grants: readonly NetworkGrant[]) {
-    const listening = inNetworkOf(pid, () => listenAll(grants))
+  /** `pid`: a process of the sandbox whose program has not begun. Rejects when a grant can't be opened there. */
+  static async open(pid: number, grants: readonly NetworkGrant[]): Promise<Network> {
+    // bubblewrap sets the loopback up itself, and fails where somebody was faster.
+    for (const end = Date.now() + LOOPBACK_MS; !inNetworkOf(pid, isLoopbackUp);) {
+      if (Date.now() > end) throw new Fault("timeout", "the sandbox has no loopback")
+      await sleep(1)
+    }
+    return new Network(
+      inNetworkOf(pid, () => listenAll(grants)),
+      grants,
+    )
+  }
+
+  private constructor(listening: readonly number[], grants: readonly NetworkGrant[]) {
     for (const [at, grant] of grants.entries()) {
       const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
         this.#serve(socket, grant),

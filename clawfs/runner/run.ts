@@ -61,6 +61,7 @@ export class Run {
   readonly #started = Date.now()
   #sandbox: Sandbox | undefined
   #network: Network | undefined
+  #isOver = false
   #cancelled: RunReason | undefined
   #isGone: Promise<void> = Promise.resolve()
 
@@ -145,9 +146,12 @@ export class Run {
   }
 
   /** Before the tool has begun: it can't take the place of what listens. */
-  #openNetwork(pid: number): void {
+  async #openNetwork(pid: number): Promise<void> {
     const { network } = this.#plan
-    if (network.length > 0) this.#network = new Network(pid, network)
+    if (network.length === 0) return
+    this.#network = await Network.open(pid, network)
+    // It has been killed meanwhile: nobody else would close it.
+    if (this.#isOver) this.#network[Symbol.dispose]()
   }
 
   #command(scriptName: string | undefined): string[] {
@@ -177,6 +181,7 @@ export class Run {
       const { status, wasStarted } = await sandbox.ended
       const { failure } = sandbox
       sandbox.kill()
+      this.#isOver = true
       this.#network?.[Symbol.dispose]()
       const usage = cgroup?.usage() ?? UNUSED
       if (!wasStarted && this.#cancelled === undefined) return notStarted(failure, usage)

@@ -52,8 +52,8 @@ export interface SandboxOptions {
   /** Program and arguments, as the sandbox has them. */
   readonly command: readonly string[]
   readonly files: SandboxFiles
-  /** Called with its first process, in all namespaces already, before the program begins; it may throw. */
-  readonly onRegistered?: (pid: number) => void
+  /** Called with its first process, in all namespaces already, before the program begins, which waits for it; it may reject. */
+  readonly onRegistered?: (pid: number) => Promise<void>
   /** What no group limits, and setrlimit(2) has to. */
   readonly ungrouped: { readonly memory: boolean; readonly pids: boolean }
 }
@@ -106,7 +106,7 @@ export class Sandbox implements AsyncDisposable {
     const chunk = readAvailable(this.#statusFd)
     if (chunk === undefined) this.#handle.close()
     this.#status += chunk?.toString("latin1") ?? ""
-    if (this.#first === undefined && this.#status.includes("}")) this.#register()
+    if (this.#first === undefined && this.#status.includes("}")) void this.#register()
     this.#settleByExit()
   }
 
@@ -137,13 +137,12 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** The sandbox waits: past pivot_root, before the filter and the program. */
-  #register(): void {
-    clearTimeout(this.#timer)
+  async #register(): Promise<void> {
     const pid = Number(/"child-pid": (\d+)/.exec(this.#status)?.[1])
     try {
       this.#first = new ProcessHandle(pid)
       this.#limit(pid)
-      this.#options.onRegistered?.(pid)
+      await this.#options.onRegistered?.(pid)
     } catch (thrown) {
       this.#fail(describe(thrown))
       return
@@ -155,6 +154,7 @@ export class Sandbox implements AsyncDisposable {
   #release(): void {
     const block = this.#block
     if (block === undefined || this.#isCancelled) return
+    clearTimeout(this.#timer)
     this.#block = undefined
     try {
       writeSync(block, "x")

@@ -11,6 +11,8 @@ const SOCK_STREAM_CLOEXEC_NONBLOCK = 1 | 0o2000000 | 0o4000
 const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000
 const BACKLOG = 32
 /** netdevice(7): struct ifreq, with the interface's name and an address behind it. */
+const SIOCGIFFLAGS = 0x8913
+const IFF_UP = 1
 const SIOCSIFADDR = 0x8916
 const SIOCSIFNETMASK = 0x891c
 const IFREQ = 40
@@ -44,6 +46,19 @@ export function listeningSocket(address: string, port: number): number {
   const fault = sysFault("bind")
   closeSync(fd)
   throw fault
+}
+
+/** Whether this namespace's loopback is up; it has its address then, too. */
+export function isLoopbackUp(): boolean {
+  const fd = checked("socket", socket(AF_INET, SOCK_DGRAM_CLOEXEC, 0))
+  try {
+    const argument = Buffer.alloc(IFREQ)
+    argument.write("lo", "latin1")
+    checked("ioctl", ioctl(fd, SIOCGIFFLAGS, argument))
+    return (argument.readUInt16LE(IFNAMSIZ) & IFF_UP) !== 0
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Makes an address one of this namespace's own, as number `alias` of the loopback's. Nothing else becomes reachable. */
