@@ -1,5 +1,5 @@
 # The two commands of the README come first. Both install what they need.
-.PHONY: demo test test-slow bench bench-search bench-store bench-vault build clean
+.PHONY: demo test test-slow bench bench-search bench-store bench-vault bench-sandbox build clean
 
 demo: ; @scripts/setup.sh demo && scripts/demo.sh
 
@@ -14,6 +14,8 @@ bench-search: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfi
 bench-store: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/store/main.js $(BENCH)
 
 bench-vault: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/vault/main.js $(BENCH)
+
+bench-sandbox: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/sandbox/main.js $(BENCH)
 
 build: ; @scripts/setup.sh demo
 

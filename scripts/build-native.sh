@@ -10,7 +10,7 @@ if ! command -v cc >/dev/null; then
   echo "setup: no C compiler: tools can't be run (as root: apt-get install gcc libc6-dev)" >&2
   exit 0
 fi
-for name in launcher stage; do
+for name in launcher keeper; do
   target=dist/clawfs/runner/$name
   cc -static -O2 -s -Wall -Wextra -Werror -o "$target.new" "clawfs/runner/$name.c"
   mv "$target.new" "$target"

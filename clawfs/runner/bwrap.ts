@@ -17,6 +17,8 @@ export interface SandboxFds {
   readonly status: number
   readonly block: number
   readonly seccomp: number
+  /** Contents of files of `/etc`, by name. */
+  readonly settings: Readonly<Record<string, number>>
 }
 
 /** What is bound, as paths that bubblewrap's user can name. */
@@ -25,6 +27,8 @@ export interface Sources {
   readonly script: string | undefined
   /** In the order of the plan. */
   readonly grants: readonly string[]
+  /** The root with what `base` has, made ahead and read-only but for itself (keeper.c); undefined where there is none. */
+  readonly base: string | undefined
 }
 
 export interface Place {
@@ -41,7 +45,8 @@ export function bwrapOptions(plan: SandboxPlan, place: Place, fds: SandboxFds, s
     ...ISOLATION,
     ...["--json-status-fd", fds.status, "--block-fd", fds.block, "--seccomp", fds.seccomp].map(String),
     ...Object.entries(plan.environment).flatMap(([name, value]) => ["--setenv", name, value]),
-    ...base(),
+    ...(sources.base === undefined ? base() : ["--bind", sources.base, "/"]),
+    ...Object.entries(fds.settings).flatMap(([name, fd]) => ["--ro-bind-data", String(fd), `/etc/${name}`]),
     ...memoryFiles(plan.tmpBytes),
     ...["--ro-bind", sources.tool, `${TOOL_DIRECTORY}/${place.toolName}`],
     ...(sources.script === undefined || place.scriptName === undefined
@@ -58,15 +63,15 @@ const ISOLATION = [
   ...["--die-with-parent", "--new-session", "--clearenv"],
 ]
 
-/** Programs and libraries of the machine, as they are; of its settings what a dynamic linker needs. */
+/** Programs and libraries of the machine, as they are; of its settings what a dynamic linker needs, and certificates. */
 function base(): string[] {
   const linked = ["/bin", "/sbin", "/lib", "/lib64", "/lib32"].flatMap((path) => {
     const stat = lstatSync(path, { throwIfNoEntry: false })
     if (stat === undefined) return []
     return stat.isSymbolicLink() ? ["--symlink", `usr${path}`, path] : ["--ro-bind", path, path]
   })
-  const settings = ["/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"].filter((path) =>
-    existsSync(path),
+  const settings = ["/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/ssl/certs"].filter(
+    (path) => existsSync(path),
   )
   return ["--ro-bind", "/usr", "/usr", ...linked, ...settings.flatMap((path) => ["--ro-bind", path, path])]
 }

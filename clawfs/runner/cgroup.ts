@@ -17,6 +17,8 @@ const PERIOD_US = 1_000_000
 /** The directory of a runner: behind it stand the process and when it started, so that others know when it is gone. */
 const BASE = "clawfs-"
 const BASE_PATTERN = /^clawfs-(\d+)-(\d+)$/
+/** bubblewrap's own process outside of the sandbox, which is in the group from its first instruction. */
+const OUTSIDE = 1
 const REMOVE_TRIES = 200
 const REMOVE_PAUSE_MS = 5
 
@@ -28,6 +30,12 @@ export interface CgroupLimits {
   readonly cpu_quota_percent: number
   readonly pids_limit: number
 }
+
+const LIMIT_OF = {
+  memory: "memory_limit_mb",
+  cpu: "cpu_quota_percent",
+  pids: "pids_limit",
+} as const satisfies Record<CgroupControl, keyof CgroupLimits>
 
 /** How one version spells things. A control may be missing: then nothing is limited by it. */
 export interface Hierarchy {
@@ -60,15 +68,14 @@ export class Cgroups implements AsyncDisposable {
     this.hierarchy = { ...this.hierarchy, controls, reason: [...failed.values()][0] ?? "" }
   }
 
-  /** A group with its limits, and nothing in it. */
-  make(name: string, limits: CgroupLimits): Cgroup {
+  /** A group with nothing in it, and without limits of its own. */
+  make(name: string): Cgroup {
     const made: string[] = []
     try {
       for (const directory of directoriesOf(this.hierarchy, name)) {
         mkdirSync(directory)
         made.push(directory)
       }
-      for (const control of this.hierarchy.controls) setLimit(this.hierarchy, control, name, limits)
     } catch (cause) {
       for (const directory of made) rmdirSync(directory)
       throw new Fault("unsupported", `a control group can't be made: ${describe(cause)}`, { cause })
@@ -84,24 +91,28 @@ export class Cgroups implements AsyncDisposable {
 export class Cgroup {
   readonly #hierarchy: Hierarchy
   readonly #name: string
+  #limits: CgroupLimits | undefined
 
   constructor(hierarchy: Hierarchy, name: string) {
     this.#hierarchy = hierarchy
     this.#name = name
   }
 
-  /** The process, and whatever it starts from now on. */
-  add(pid: number): void {
-    for (const directory of directoriesOf(this.#hierarchy, this.#name))
-      writeFileSync(join(directory, "cgroup.procs"), String(pid))
+  /** One in each hierarchy. */
+  get directories(): string[] {
+    return directoriesOf(this.#hierarchy, this.#name)
   }
 
-  /** Ends what is inside, also what has left the sandbox's process namespace, which nothing can. */
-  kill(): void {
-    const { version, controls } = this.#hierarchy
-    if (version !== 2 || controls.size === 0) return
-    const file = join(this.#hierarchy.directory("pids", this.#name), "cgroup.kill")
-    if (existsSync(file)) writeFileSync(file, "1")
+  /** From now on, for what is inside and comes. What is so already is not written again. */
+  limit(limits: CgroupLimits): void {
+    try {
+      for (const control of this.#hierarchy.controls)
+        if (this.#limits?.[LIMIT_OF[control]] !== limits[LIMIT_OF[control]])
+          setLimit(this.#hierarchy, control, this.#name, limits)
+      this.#limits = limits
+    } catch (cause) {
+      throw new Fault("unsupported", `a control group can't be limited: ${describe(cause)}`, { cause })
+    }
   }
 
   usage(): RunUsage {
@@ -134,14 +145,28 @@ export class Cgroup {
   }
 }
 
-/** Takes away what runners that were killed have left; their sandboxes ended with them. */
+/** Takes away what runners that were killed have left: their groups, and whatever is still in them. */
 export async function removeStaleGroups(): Promise<void> {
   for (const hierarchy of ["", ...CGROUP_CONTROLS, "cpuacct"]) {
     for (const name of directoriesIn(join(ROOT, hierarchy))) {
       const [, pid, started] = BASE_PATTERN.exec(name) ?? []
       if (pid === undefined || started === undefined || isRunning(Number(pid), started)) continue
       const base = join(ROOT, hierarchy, name)
-      await removeDirectories([...directoriesIn(base).map((each) => join(base, each)), base])
+      const groups = [...directoriesIn(base).map((each) => join(base, each)), base]
+      for (const group of groups) killAllIn(group)
+      await removeDirectories(groups)
+    }
+  }
+}
+
+/** What a runner that was killed together with its keeper may have left, in the middle of being started. */
+function killAllIn(group: string): void {
+  for (const pid of textIn(join(group, "cgroup.procs"))?.split("\n") ?? []) {
+    try {
+      if (pid !== "") process.kill(Number(pid), "SIGKILL")
+    } catch (thrown) {
+      // It has just ended.
+      if ((thrown as NodeJS.ErrnoException).code !== "ESRCH") throw thrown
     }
   }
 }
@@ -231,7 +256,7 @@ function setLimit(hierarchy: Hierarchy, control: CgroupControl, name: string, li
   const bytes = limits.memory_limit_mb * MIB
   switch (control) {
     case "pids":
-      set("pids.max", limits.pids_limit)
+      set("pids.max", limits.pids_limit + (isRun ? OUTSIDE : 0))
       break
     case "cpu":
       if (hierarchy.version === 2) set("cpu.max", `${quota} ${PERIOD_US}`)
@@ -270,7 +295,7 @@ function usageV2({ directory, controls }: Hierarchy, name: string): RunUsage {
     memory_peak_bytes: numberIn(at("memory.peak")),
     cpu_us: fieldOf(at("cpu.stat"), "usage_usec"),
     cpu_throttled_us: fieldOf(at("cpu.stat"), "throttled_usec"),
-    pids_peak: numberIn(at("pids.peak")),
+    pids_peak: insideOf(numberIn(at("pids.peak"))),
     pids_refused: fieldOf(at("pids.events"), "max"),
     oom_kills: fieldOf(at("memory.events"), "oom_kill"),
   }
@@ -285,10 +310,14 @@ function usageV1(hierarchy: Hierarchy, name: string): RunUsage {
     memory_peak_bytes: numberIn(at("memory", "memory.max_usage_in_bytes")),
     cpu_us: nanos === null ? null : Math.round(nanos / 1000),
     cpu_throttled_us: throttled === null ? null : Math.round(throttled / 1000),
-    pids_peak: numberIn(at("pids", "pids.peak")),
+    pids_peak: insideOf(numberIn(at("pids", "pids.peak"))),
     pids_refused: fieldOf(at("pids", "pids.events"), "max"),
     oom_kills: fieldOf(at("memory", "memory.oom_control"), "oom_kill"),
   }
+}
+
+function insideOf(processes: number | null): number | null {
+  return processes === null ? null : Math.max(0, processes - OUTSIDE)
 }
 
 /** Null where this kernel does not tell. */

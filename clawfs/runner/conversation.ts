@@ -27,7 +27,8 @@ export interface Listener {
 }
 
 export class Conversation {
-  static readonly FIRST_BYTES = HEADER_BYTES
+  /** The header, and as a rule all of the text. */
+  static readonly FIRST_BYTES = 16 * 1024
   readonly #socket: Socket
   /** Rejects when the caller is no launcher, or takes too long; its descriptors are closed then. */
   readonly incoming: Promise<Incoming>
@@ -52,12 +53,12 @@ export class Conversation {
     const wanted = DESCRIPTORS + (header.script === undefined ? 0 : 1)
     if (descriptors.length !== wanted)
       throw new Fault("invalid", `${descriptors.length} descriptors came, not ${wanted}`)
-    const text = await this.#text(header, timeoutMs)
+    const text = await this.#text(header, bytes.subarray(HEADER_BYTES), timeoutMs)
     return incomingOf(readWords(text, header), header, descriptors)
   }
 
   /** Then every byte is a signal. */
-  #text({ textBytes }: Header, timeoutMs: number): Promise<Buffer> {
+  #text({ textBytes }: Header, begun: Buffer, timeoutMs: number): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = []
       let have = 0
@@ -77,7 +78,7 @@ export class Conversation {
         resolve(all.subarray(0, textBytes))
       }
       this.#socket.on("data", take)
-      if (textBytes === 0) take(Buffer.alloc(0))
+      if (begun.length > 0 || textBytes === 0) take(begun)
     })
   }
 

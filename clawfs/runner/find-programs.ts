@@ -4,9 +4,9 @@ import { fileURLToPath } from "node:url"
 
 const BWRAP = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"]
 
-/** Handed out as files of `tools/bin`; and what gives up root's rights. Built by `scripts/build-native.sh`. */
+/** Handed out as files of `tools/bin`; and what starts and ends sandboxes. Built by `scripts/build-native.sh`. */
 export const LAUNCHER = fileURLToPath(new URL("./launcher", import.meta.url))
-export const STAGE = fileURLToPath(new URL("./stage", import.meta.url))
+export const KEEPER = fileURLToPath(new URL("./keeper", import.meta.url))
 
 /** The path of bubblewrap; undefined when it is not installed. No `PATH` is asked: root runs it. */
 export function findBwrap(): string | undefined {

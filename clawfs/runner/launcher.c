@@ -121,22 +121,26 @@ static void send_all(int fd, const char *from, size_t size) {
   }
 }
 
-static void send_header(int fd, const uint32_t *header, const int *descriptors, int count) {
+/* With as much of the text as the socket takes; how much that was. */
+static size_t send_first(int fd, const uint32_t *header, char *text, size_t size, const int *descriptors, int count) {
   union {
     struct cmsghdr align;
     char bytes[CMSG_SPACE(sizeof(int) * MOST_DESCRIPTORS)];
   } control;
   memset(&control, 0, sizeof control);
-  struct iovec part = {.iov_base = (void *)header, .iov_len = sizeof(uint32_t) * HEADER_WORDS};
+  size_t header_size = sizeof(uint32_t) * HEADER_WORDS;
+  struct iovec parts[2] = {{.iov_base = (void *)header, .iov_len = header_size}, {.iov_base = text, .iov_len = size}};
   size_t bytes = sizeof(int) * (size_t)count;
   struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE(bytes)};
+      .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE(bytes)};
   struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
   rights->cmsg_len = CMSG_LEN(bytes);
   memcpy(CMSG_DATA(rights), descriptors, bytes);
-  if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0) fail("the daemon does not listen");
+  ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+  if (sent < (ssize_t)header_size) fail("the daemon does not listen");
+  return (size_t)sent - header_size;
 }
 
 static void send_request(int fd, int argc, char **argv, char **envp) {
@@ -157,8 +161,8 @@ static void send_request(int fd, int argc, char **argv, char **envp) {
   if (descriptors[3] < 0) fail("/proc/self/exe");
   if (script > 0 && (descriptors[4] = open(argv[script], O_RDONLY | O_CLOEXEC)) < 0) fail(argv[script]);
   uint32_t header[HEADER_WORDS] = {MAGIC, VERSION, (uint32_t)size, (uint32_t)(argc - 1), (uint32_t)envc, (uint32_t)script};
-  send_header(fd, header, descriptors, script > 0 ? 5 : 4);
-  send_all(fd, text, size);
+  size_t sent = send_first(fd, header, text, size, descriptors, script > 0 ? 5 : 4);
+  send_all(fd, text + sent, size - sent);
   free(text);
 }
 

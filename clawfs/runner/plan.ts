@@ -2,6 +2,7 @@
 import type { SandboxPolicy } from "../../schema/sandbox.ts"
 import type { ToolDefinition } from "../../schema/tool.ts"
 import { parseCapabilities } from "../tools/capability.ts"
+import type { NetworkGrant } from "../tools/network-grant.ts"
 
 export interface Grant {
   readonly access: "read" | "write"
@@ -12,6 +13,7 @@ export interface Grant {
 export interface SandboxPlan {
   readonly grants: readonly Grant[]
   readonly maySpawn: boolean
+  readonly network: readonly NetworkGrant[]
   readonly environment: Readonly<Record<string, string>>
   readonly limits: {
     readonly memory_limit_mb: number
@@ -40,6 +42,9 @@ export function planOf(
   return {
     grants: capabilities.flatMap((each) =>
       each.kind === "filesystem" ? [{ access: each.access, path: each.path.slice(CLAWFS.length) }] : [],
+    ),
+    network: capabilities.flatMap((each) =>
+      each.kind === "network" ? [{ host: each.host, port: each.port, isAddress: each.isAddress }] : [],
     ),
     maySpawn: capabilities.some(({ kind }) => kind === "process"),
     environment: { ...passedOn(caller), PATH, HOME: "/tmp", ...definition.environment },

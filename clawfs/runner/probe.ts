@@ -7,13 +7,15 @@ import { checked } from "../sys/ffi.ts"
 import { memfdCreate } from "../sys/libc.ts"
 import { Sandbox, countsByNamespace } from "./sandbox.ts"
 import type { Cgroups, CgroupControl } from "./cgroup.ts"
+import type { Keeper } from "./keeper.ts"
 import type { SandboxPlan } from "./plan.ts"
 
 const MFD_CLOEXEC = 1
 const TRIAL_PROGRAM = "/usr/bin/true"
 
 export interface Means {
-  readonly bwrap: string | undefined
+  /** Undefined where bubblewrap is not installed. */
+  readonly keeper: Keeper | undefined
   readonly cgroups: Cgroups
   /** Opens the filter's program; or says why there is none. */
   readonly seccomp: (() => number) | { readonly reason: string }
@@ -23,6 +25,7 @@ export interface Means {
 const TRIAL: SandboxPlan = {
   grants: [],
   maySpawn: false,
+  network: [],
   environment: {},
   limits: { memory_limit_mb: 64, cpu_quota_percent: 100, pids_limit: 16, timeout_seconds: 10 },
   tmpBytes: 1024 * 1024,
@@ -90,20 +93,19 @@ function limited(name: CgroupControl, { hierarchy }: Cgroups): Control {
 type Failure = Pick<Control, "detail"> & { readonly hint?: string }
 
 /** Undefined when a sandbox with everything in it works. */
-async function tried({ bwrap, seccomp, mountpoint }: Means): Promise<Failure | undefined> {
-  if (bwrap === undefined)
+async function tried({ keeper, seccomp, mountpoint }: Means): Promise<Failure | undefined> {
+  if (keeper === undefined)
     return { detail: "bubblewrap is not installed", hint: "apt-get install bubblewrap" }
   if (typeof seccomp !== "function") return { detail: seccomp.reason, hint: "apt-get install libseccomp2" }
   const [nothing, filter, tool] = [openSync("/dev/null", "r+"), seccomp(), openSync(TRIAL_PROGRAM, "r")]
   const said = checked("memfd_create", memfdCreate("stderr", MFD_CLOEXEC))
   try {
     await using sandbox = new Sandbox({
-      bwrap,
+      slot: keeper.prepare([]),
       plan: TRIAL,
       place: { mountpoint, toolName: "trial", scriptName: undefined, directory: "/tmp" },
       command: ["/run/tool/trial"],
       files: { stdio: [nothing, nothing, said], tool, script: undefined, grants: [], seccomp: filter },
-      cgroup: undefined,
       ungrouped: { memory: false, pids: false },
     })
     const { status, wasStarted } = await sandbox.ended

@@ -15,8 +15,10 @@ import type { Monitor } from "../monitor/monitor.ts"
 import type { Peer } from "../sys/unix-listener.ts"
 import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
 import { openGrant, requireNoDirectory } from "./binaries.ts"
-import type { Cgroup, CgroupControl, Cgroups } from "./cgroup.ts"
+import type { Cgroup, CgroupControl, Hierarchy } from "./cgroup.ts"
+import { Network } from "./network.ts"
 import type { SandboxPlan } from "./plan.ts"
+import type { Prepared, Ready } from "./ready.ts"
 import { Sandbox } from "./sandbox.ts"
 import { Watch } from "./watch.ts"
 import type { Words } from "./wire.ts"
@@ -43,8 +45,9 @@ export interface RunRequest extends Disposable {
 }
 
 export interface RunMeans {
-  readonly bwrap: string
-  readonly cgroups: Cgroups
+  readonly ready: Ready
+  /** Of control groups. */
+  readonly hierarchy: Hierarchy
   readonly mountpoint: string
   /** Opens the filter for tools that may start programs, or may not. */
   readonly seccomp: (maySpawn: boolean) => number
@@ -68,6 +71,8 @@ export class Run {
   readonly #request: RunRequest
   readonly #started = Date.now()
   #sandbox: Sandbox | undefined
+  #network: Network | undefined
+  #isOver = false
   #cancelled: RunReason | undefined
   #isGone: Promise<void> = Promise.resolve()
   #watched = Watch.NONE
@@ -94,6 +99,10 @@ export class Run {
    */
   async execute(means: RunMeans, root: number, tool: number): Promise<Outcome> {
     requireNoDirectory(this.#request.stdio)
+    if (this.#plan.network.length > 0 && process.getuid?.() !== 0)
+      throw new Fault("unsupported", "only root's daemon can grant network connections", {
+        hint: "mount as root",
+      })
     const opened: number[] = []
     try {
       const grants = this.#plan.grants.map((grant) => {
@@ -113,42 +122,50 @@ export class Run {
     means: RunMeans,
     files: { tool: number; grants: readonly number[]; seccomp: number },
   ): Promise<Outcome> {
-    const { controls } = means.cgroups.hierarchy
-    const cgroup = controls.size === 0 ? undefined : means.cgroups.make(this.id, this.#plan.limits)
+    const prepared = means.ready.take(this.#plan.limits)
     let sandbox: Sandbox | undefined
     try {
-      sandbox = this.#start(means, files, cgroup)
+      sandbox = this.#start(means, files, prepared)
       // The child has its own; a reader of the caller's pipe must not wait for ours.
       this.#request[Symbol.dispose]()
-      return { ...(await this.#watch(sandbox, cgroup)), events: await this.#watched.end() }
+      return { ...(await this.#watch(sandbox, prepared.cgroup)), events: await this.#watched.end() }
     } finally {
-      this.#isGone = cleanUp(sandbox, cgroup, this.#watched)
+      this.#isGone = cleanUp(sandbox, prepared, this.#watched)
     }
   }
 
   #start(
-    { bwrap, mountpoint, cgroups, monitor }: RunMeans,
+    { mountpoint, hierarchy, monitor }: RunMeans,
     { tool, grants, seccomp }: { tool: number; grants: readonly number[]; seccomp: number },
-    cgroup: Cgroup | undefined,
+    { slot, cgroup }: Prepared,
   ): Sandbox {
     const { stdio, script } = this.#request
     const scriptName =
       script === undefined ? undefined : basename(this.#request.words.args[script.at] ?? "script")
     const toolName = this.#definition.tool_id
-    const hasControl = (name: CgroupControl): boolean => cgroups.hierarchy.controls.has(name)
+    const hasControl = (name: CgroupControl): boolean => hierarchy.controls.has(name)
     this.#watched = new Watch(monitor, this.id, this.#definition, this.#plan, cgroup)
     this.#sandbox = new Sandbox({
-      bwrap,
+      slot,
       plan: this.#plan,
       place: { mountpoint, toolName, scriptName, directory: this.#directory(mountpoint) },
       command: this.#command(scriptName),
       files: { stdio, tool, script: script?.fd, grants, seccomp },
-      cgroup,
+      onRegistered: (pid) => this.#openNetwork(pid),
       ungrouped: { memory: !hasControl("memory"), pids: !hasControl("pids") },
       onFirst: (first) => this.#watched.begin(first, tool),
     })
     if (this.#cancelled !== undefined) this.#sandbox.kill()
     return this.#sandbox
+  }
+
+  /** Before the tool has begun: it can't take the place of what listens. */
+  async #openNetwork(pid: number): Promise<void> {
+    const { network } = this.#plan
+    if (network.length === 0) return
+    this.#network = await Network.open(pid, network)
+    // It has been killed meanwhile: nobody else would close it.
+    if (this.#isOver) this.#network[Symbol.dispose]()
   }
 
   #command(scriptName: string | undefined): string[] {
@@ -178,6 +195,8 @@ export class Run {
       const { status, wasStarted } = await sandbox.ended
       const { failure } = sandbox
       sandbox.kill()
+      this.#isOver = true
+      this.#network?.[Symbol.dispose]()
       const usage = cgroup?.usage() ?? UNUSED
       if (!wasStarted && this.#cancelled === undefined) return notStarted(failure, usage)
       return { ...this.#judge(status, usage), usage }
@@ -257,11 +276,13 @@ export class Run {
 
 async function cleanUp(
   sandbox: Sandbox | undefined,
-  cgroup: Cgroup | undefined,
+  { slot, cgroup }: Prepared,
   watched: Watch,
 ): Promise<void> {
   await watched.end()
   await sandbox?.[Symbol.asyncDispose]()
+  slot[Symbol.dispose]()
+  await slot.ended
   await cgroup?.remove()
 }
 

@@ -2,7 +2,7 @@
 import { present } from "../core/assert.ts"
 import { Fault, describe, kindOfThrown } from "../core/fault.ts"
 import { Log } from "../core/log.ts"
-import { Resource, becomeSubreaper, keepDescriptors, limitResource } from "../sys/processes.ts"
+import { Resource, keepDescriptors, limitResource } from "../sys/processes.ts"
 import { killWithParent } from "../sys/kill-with-parent.ts"
 import type { RunnerConfig, RunnerReport, RunnerRequest } from "./messages.ts"
 import { Runner } from "./runner.ts"
@@ -33,11 +33,14 @@ function statusOf(runner: Runner, id: number): RunnerReport {
 
 try {
   keepDescriptors()
-  becomeSubreaper()
   // Inherited by every sandbox.
   limitResource(0, Resource.CORE, 0)
   limitResource(0, Resource.NOFILE, MOST_FILES)
-  const runner = await Runner.start(config, log)
+  const runner = await Runner.start(config, log, () => {
+    // Its sandboxes end with it; the next runner looks after what does not.
+    log.error("the keeper of sandboxes died")
+    process.kill(process.pid, "SIGKILL")
+  })
   process.on("message", ({ id }: RunnerRequest) => tell(statusOf(runner, id)))
   killWithParent(() => runner[Symbol.asyncDispose]())
   tell({ kind: "ready" })

@@ -5,6 +5,7 @@
 import { closeSync, constants, openSync, statSync } from "node:fs"
 import { Socket } from "node:net"
 import { join } from "node:path"
+import type { RegistryEntry } from "../../schema/tool.ts"
 import { SandboxPolicy, type Control, type ControlName, type SandboxStatus } from "../../schema/sandbox.ts"
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
@@ -22,7 +23,9 @@ import { Cgroups, removeStaleGroups } from "./cgroup.ts"
 import { Conversation, type Incoming } from "./conversation.ts"
 import { planOf } from "./plan.ts"
 import { findBwrap } from "./find-programs.ts"
+import { Keeper } from "./keeper.ts"
 import { probe } from "./probe.ts"
+import { Ready } from "./ready.ts"
 import { Records, newRunId } from "./records.ts"
 import { Run, refusal, type Outcome } from "./run.ts"
 import { compile } from "./seccomp.ts"
@@ -49,7 +52,8 @@ export class Runner implements AsyncDisposable {
   readonly #records: Records
   readonly #binaries = new Binaries()
   readonly #cgroups: Cgroups
-  readonly #bwrap = findBwrap()
+  readonly #keeper: Keeper | undefined
+  readonly #ready: Ready | undefined
   readonly #filters: ReadonlyMap<boolean, number> | { readonly reason: string }
   readonly #runs = new Set<Run>()
   readonly #pending = new Set<Promise<void>>()
@@ -57,24 +61,31 @@ export class Runner implements AsyncDisposable {
   #monitor: Monitor | undefined
   #unheard = 0
 
-  private constructor({ mountpoint, vault }: RunnerConfig, log: Log) {
+  private constructor({ mountpoint, vault }: RunnerConfig, log: Log, onDeath: () => void) {
     this.#places = new ToolPlaces(mountpoint)
     this.#vault = vault
     this.#log = log
     this.#cgroups = new Cgroups(totalsOf(this.#places, log))
     this.#filters = filters()
+    const bwrap = findBwrap()
+    this.#keeper = bwrap === undefined ? undefined : new Keeper(bwrap, onDeath)
+    this.#ready = this.#keeper === undefined ? undefined : new Ready(this.#keeper, this.#cgroups, log)
     this.#records = new Records(this.#places.runs, log)
   }
 
-  /** Tries what this machine can do, then takes callers. Throws when another runner serves this mount. */
-  static async start(config: RunnerConfig, log: Log): Promise<Runner> {
+  /**
+   * Tries what this machine can do, then takes callers. Throws when another runner serves this mount. `onDeath`: no tool can
+   * be run any more.
+   */
+  static async start(config: RunnerConfig, log: Log, onDeath: () => void): Promise<Runner> {
     const { mountpoint } = config
     await removeStaleGroups()
-    const runner = new Runner(config, log)
-    await runner.#records.complete()
+    const runner = new Runner(config, log, onDeath)
+    runner.#records.complete()
+    runner.#records.trim()
     const starting = Monitor.start(monitorOptions(config, runner.#places, runner.#cgroups, log), log)
     runner.#controls = await probe({
-      bwrap: runner.#bwrap,
+      keeper: runner.#keeper,
       cgroups: runner.#cgroups,
       seccomp:
         runner.#filters instanceof Map
@@ -83,6 +94,7 @@ export class Runner implements AsyncDisposable {
       mountpoint,
     })
     runner.#watch(await starting)
+    runner.#ready?.fill()
     // Callers that came earlier are trying again.
     runner.#listener = new UnixListener(socketName(statSync(mountpoint).dev), (fd) => runner.#accept(fd))
     return runner
@@ -156,8 +168,9 @@ export class Runner implements AsyncDisposable {
   async #serve(conversation: Conversation, incoming: Incoming, peer: Peer): Promise<void> {
     const { name } = incoming.words
     try {
-      this.#requireProof(incoming)
-      await this.#run(conversation, incoming, peer)
+      const entry = entryOf(readRegistry(this.#places), name)
+      this.#requireProof(incoming, entry)
+      await this.#run(conversation, incoming, peer, entry)
     } catch (thrown) {
       if (!(thrown instanceof Fault))
         this.#log.error("a tool can't be run", { name, reason: describe(thrown) })
@@ -167,15 +180,19 @@ export class Runner implements AsyncDisposable {
   }
 
   /** Who hands over the file that runs the tool has been able to reach it; the socket alone anybody could. */
-  #requireProof({ words, proof }: Incoming): void {
-    const entry = entryOf(readRegistry(this.#places), words.name)
+  #requireProof({ words, proof }: Incoming, entry: RegistryEntry): void {
     if (!entry.enabled)
       throw new Fault("denied", "it is disabled", { hint: `clawfs tool enable ${words.name}` })
     if (!isSameFile(proof, this.#places.command(words.name)))
       throw new Fault("denied", "it was not called by its file in tools/bin", { hint: "install it again" })
   }
 
-  async #run(conversation: Conversation, incoming: Incoming, peer: Peer): Promise<void> {
+  async #run(
+    conversation: Conversation,
+    incoming: Incoming,
+    peer: Peer,
+    entry: RegistryEntry,
+  ): Promise<void> {
     const policy = readPolicy(this.#places)
     const lacking = this.#lacking(policy.required)
     if (lacking.length > 0)
@@ -190,8 +207,7 @@ export class Runner implements AsyncDisposable {
     if (this.#runs.size >= policy.total.runs)
       throw new Fault("busy", `${this.#runs.size} tools are running already`, { hint: "try again later" })
     const { words } = incoming
-    const registry = readRegistry(this.#places)
-    const definition = readDefinition(this.#places, words.name, entryOf(registry, words.name))
+    const definition = readDefinition(this.#places, words.name, entry)
     const plan = planOf(definition, policy, words.env)
     const run = new Run(newRunId(), definition, plan, Object.assign(incoming, { peer }))
     this.#runs.add(run)
@@ -203,8 +219,11 @@ export class Runner implements AsyncDisposable {
       const { status, detail } = await this.#recorded(run, definition)
       await conversation.answer(status, detail === "" ? "" : `clawfs: ${words.name}: ${detail}\n`)
     } finally {
+      // Not earlier: the tool needs the processors.
+      this.#ready?.fill()
       await run.isGone
       this.#runs.delete(run)
+      this.#records.trim()
     }
   }
 
@@ -213,27 +232,33 @@ export class Runner implements AsyncDisposable {
     try {
       const tool = this.#binaries.open(root, definition)
       try {
+        if (this.#ready === undefined) throw new Fault("unsupported", "bubblewrap is not installed")
         const means = {
-          bwrap: this.#bwrap ?? "bwrap",
-          cgroups: this.#cgroups,
+          ready: this.#ready,
+          hierarchy: this.#cgroups.hierarchy,
           mountpoint: this.#places.mountpoint,
           seccomp: (maySpawn: boolean) => this.#openFilter(maySpawn),
           monitor: this.#monitor,
         }
-        const begun = this.#records.write(run.record())
-        const outcome = await run.execute(means, root, tool).catch(async (thrown: unknown) => {
-          await begun
-          await this.#records.write(run.record(Run.notBegun(thrown)))
-          throw thrown
-        })
-        await begun
-        await this.#records.write(run.record(outcome))
-        return outcome
+        return await this.#executed(run, run.execute(means, root, tool))
       } finally {
         closeSync(tool)
       }
     } finally {
       closeSync(root)
+    }
+  }
+
+  /** Its record is begun while the sandbox is being set up. */
+  async #executed(run: Run, outcome: Promise<Outcome>): Promise<Outcome> {
+    const begun = this.#records.begin(run.record())
+    try {
+      const ended = await outcome
+      ;(await begun).end(run.record(ended))
+      return ended
+    } catch (thrown) {
+      ;(await begun).end(run.record(Run.notBegun(thrown)))
+      throw thrown
     }
   }
 
@@ -243,6 +268,8 @@ export class Runner implements AsyncDisposable {
     for (const run of this.#runs) run.cancel("CANCELLED")
     await Promise.all(this.#pending)
     await this.#monitor?.[Symbol.asyncDispose]()
+    await this.#ready?.[Symbol.asyncDispose]()
+    await this.#keeper?.[Symbol.asyncDispose]()
     await this.#cgroups[Symbol.asyncDispose]()
   }
 }

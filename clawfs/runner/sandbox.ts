@@ -1,19 +1,20 @@
 /**
- * One sandbox: bubblewrap is started and stops before the tool's program begins; what must know of it is told (control groups,
- * limits); then it goes on. It ends as a whole: its first process is the last one that the kernel lets live.
+ * One sandbox: bubblewrap is started and stops before the tool's program begins; what must know of it is told; then it goes on.
+ * It ends as a whole: its first process is the last one that the kernel lets live.
  */
-import { spawn, type ChildProcess } from "node:child_process"
 import { closeSync, openSync, writeSync } from "node:fs"
 import { release } from "node:os"
-import type { Writable, Readable } from "node:stream"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Fault, describe } from "../core/fault.ts"
-import { checked } from "../sys/ffi.ts"
+import { detachedMount } from "../sys/detached-mount.ts"
+import { checked, type PollHandle } from "../sys/ffi.ts"
 import { memfdCreate } from "../sys/libc.ts"
-import { ProcessHandle, Resource, childrenOf, limitResource, reap } from "../sys/processes.ts"
+import { closeAll, pipe, pipeToPoll, readAvailable } from "../sys/pipes.ts"
+import { watchReadable } from "../sys/watch.ts"
+import { ProcessHandle, Resource, childrenOf, limitResource } from "../sys/processes.ts"
 import { bwrapOptions, type Place } from "./bwrap.ts"
-import type { Cgroup } from "./cgroup.ts"
-import { STAGE } from "./find-programs.ts"
+import type { Slot } from "./keeper.ts"
+import { hostsFile } from "./network.ts"
 import type { SandboxPlan } from "./plan.ts"
 
 const SIGKILL = 9
@@ -21,9 +22,11 @@ const MFD_CLOEXEC = 1
 const MIB = 1024 * 1024
 /** bubblewrap has set up the sandbox, or has failed, long before. */
 const START_MS = 20_000
-const REAP_MS = 2
-/** Numbers in the child: what comes behind the three standard ones. */
-const Fd = { ARGS: 3, STATUS: 4, BLOCK: 5, SECCOMP: 6, BOUND: 7 } as const
+const GONE_MS = 2
+/** Numbers in bubblewrap: what comes behind the three standard ones and its options. */
+const Fd = { STATUS: 4, BLOCK: 5, SECCOMP: 6, NEXT: 7 } as const
+/** Of bubblewrap's by number: its options, status, block, filter. */
+const NUMBERED = 4
 
 export interface SandboxFiles {
   readonly stdio: readonly [number, number, number]
@@ -42,14 +45,15 @@ export interface Ended {
 }
 
 export interface SandboxOptions {
-  readonly bwrap: string
+  /** In its control groups already, where there are any. The sandbox disposes of it. */
+  readonly slot: Slot
   readonly plan: SandboxPlan
   readonly place: Place
   /** Program and arguments, as the sandbox has them. */
   readonly command: readonly string[]
   readonly files: SandboxFiles
-  /** Undefined where there are none: memory is limited by process then. */
-  readonly cgroup: Cgroup | undefined
+  /** Called with its first process, in all namespaces already, before the program begins, which waits for it; it may reject. */
+  readonly onRegistered?: (pid: number) => Promise<void>
   /** What no group limits, and setrlimit(2) has to. */
   readonly ungrouped: { readonly memory: boolean; readonly pids: boolean }
   /** Told of the first process before anything of the tool runs. */
@@ -57,45 +61,41 @@ export interface SandboxOptions {
 }
 
 export class Sandbox implements AsyncDisposable {
-  readonly #child: ChildProcess
-  readonly #cgroup: Cgroup | undefined
+  readonly #slot: Slot
   readonly #options: SandboxOptions
+  readonly #statusFd: number
+  readonly #handle: PollHandle
+  readonly #timer: NodeJS.Timeout
+  /** Undefined from when the sandbox may go on. */
+  #block: number | undefined
   #status = ""
   #first: ProcessHandle | undefined
   #failure: string | undefined
   #isCancelled = false
+  #resolve: (ended: Ended) => void = () => undefined
   readonly ended: Promise<Ended>
 
+  /** Throws when it can't be asked for; the slot is disposed of then too. */
   constructor(options: SandboxOptions) {
     this.#options = options
-    this.#cgroup = options.cgroup
-    this.#child = start(options)
-    const timer = setTimeout(() => this.#abandon(), START_MS)
-    // The type knows five descriptors.
-    const pipes: readonly unknown[] = this.#child.stdio
-    const [status, block] = [pipes[Fd.STATUS] as Readable, pipes[Fd.BLOCK] as Writable]
-    // It may be gone before it hears that it may go on.
-    block.on("error", () => undefined)
-    status.on("data", (chunk: Buffer) => {
-      this.#status += chunk.toString("latin1")
-      if (this.#first !== undefined || !this.#status.includes("}")) return
-      clearTimeout(timer)
-      this.#register(block)
-    })
-    this.ended = new Promise((resolve) => {
-      this.#child.on("error", (thrown) => {
-        this.#failure = describe(thrown)
-        clearTimeout(timer)
-        resolve({ status: 126, wasStarted: false })
-      })
-      this.#child.on("close", (code) => {
-        clearTimeout(timer)
-        resolve({
-          status: code ?? 128 + SIGKILL,
-          wasStarted: this.#failure === undefined && this.#wasStarted,
-        })
-      })
-    })
+    this.#slot = options.slot
+    this.ended = new Promise((resolve) => (this.#resolve = resolve))
+    const [status, statusOther] = pipeToPoll()
+    const [blockOther, block] = pipe()
+    try {
+      launch(options, statusOther, blockOther)
+    } catch (thrown) {
+      closeAll([status, block])
+      this.#slot[Symbol.dispose]()
+      throw thrown
+    } finally {
+      closeAll([statusOther, blockOther])
+    }
+    this.#statusFd = status
+    this.#block = block
+    this.#timer = setTimeout(() => this.#fail("bubblewrap does not answer"), START_MS)
+    this.#handle = watchReadable(status, () => this.#hear())
+    void this.#slot.ended.then((waitStatus) => this.#over(waitStatus))
   }
 
   /** Why the tool's program was not reached. */
@@ -103,30 +103,75 @@ export class Sandbox implements AsyncDisposable {
     return this.#failure
   }
 
-  /** bubblewrap tells the exit status only of what it has started; a sandbox that was killed tells nothing any more. */
-  get #wasStarted(): boolean {
-    return this.#first !== undefined && (this.#isCancelled || this.#status.includes('"exit-code"'))
+  /** What bubblewrap says: its first process, then the exit status of the program, if it has come to that. */
+  #hear(): void {
+    const chunk = readAvailable(this.#statusFd)
+    if (chunk === undefined) this.#handle.close()
+    this.#status += chunk?.toString("latin1") ?? ""
+    if (this.#first === undefined && this.#status.includes("}")) void this.#register()
+    this.#settleByExit()
+  }
+
+  #settleByExit(): void {
+    const status = /"exit-code": (\d+)/.exec(this.#status)?.[1]
+    if (status !== undefined) this.#settle({ status: Number(status), wasStarted: true })
+  }
+
+  /** bubblewrap is gone. It tells the exit status only of what it has started, and nothing when it was killed. */
+  #over(waitStatus: number): void {
+    this.#status += readAvailable(this.#statusFd)?.toString("latin1") ?? ""
+    this.#settleByExit()
+    const wasKilled = (waitStatus & 0x7f) !== 0
+    const isReleased = this.#block === undefined
+    const status = wasKilled ? 128 + SIGKILL : (waitStatus >> 8) & 0xff
+    this.#failure ??= this.#slot.failure()
+    this.#settle({ status, wasStarted: this.#isCancelled || (isReleased && wasKilled) })
+    this.#handle.close()
+    closeSync(this.#statusFd)
+    if (this.#block !== undefined) closeSync(this.#block)
+    this.#block = undefined
+    this.#slot[Symbol.dispose]()
+  }
+
+  #settle(ended: Ended): void {
+    clearTimeout(this.#timer)
+    this.#resolve(ended)
   }
 
   /** The sandbox waits: past pivot_root, before the filter and the program. */
-  #register(block: Writable): void {
+  async #register(): Promise<void> {
     const pid = Number(/"child-pid": (\d+)/.exec(this.#status)?.[1])
     try {
       this.#first = new ProcessHandle(pid)
-      this.#cgroup?.add(pid)
       this.#limit(pid)
       this.#options.onFirst?.(this.#first)
+      await this.#options.onRegistered?.(pid)
     } catch (thrown) {
       this.#fail(describe(thrown))
       return
     }
-    if (this.#isCancelled) this.kill()
-    else block.end("x")
+    this.#release()
+  }
+
+  /** Not one that is being killed: that waits until it is. */
+  #release(): void {
+    const block = this.#block
+    if (block === undefined || this.#isCancelled) return
+    clearTimeout(this.#timer)
+    this.#block = undefined
+    try {
+      writeSync(block, "x")
+    } catch (thrown) {
+      // It is gone before it hears that it may go on.
+      if ((thrown as NodeJS.ErrnoException).code !== "EPIPE") throw thrown
+    } finally {
+      closeSync(block)
+    }
   }
 
   #fail(reason: string): void {
     this.#failure ??= reason
-    this.kill()
+    this.#slot.kill()
   }
 
   /** Where there are no groups: each process's memory, and how many there are in the sandbox's user namespace. */
@@ -136,22 +181,11 @@ export class Sandbox implements AsyncDisposable {
     if (ungrouped.pids && countsByNamespace()) limitResource(pid, Resource.NPROC, plan.limits.pids_limit)
   }
 
-  /** bubblewrap hangs: nothing is known of what it has started, but for the kernel's own word. */
-  #abandon(): void {
-    this.#failure ??= "bubblewrap does not answer"
-    const { pid } = this.#child
-    for (const child of pid === undefined ? [] : childrenOf(pid)) process.kill(child, "SIGKILL")
-    this.#child.kill("SIGKILL")
-  }
-
-  /**
-   * Ends every process in it, at once and for sure; before it has told its first process, as soon as it does. (Killing
-   * bubblewrap alone then could leave that process waiting for ever, and closing its pipe would let it go on.)
-   */
+  /** Ends every process in it, at once and for sure. */
   kill(): void {
     this.#isCancelled = true
     this.#first?.kill(SIGKILL)
-    this.#cgroup?.kill()
+    this.#slot.kill()
   }
 
   /** To the program, or with `isForGroup` to all in its process group, as a terminal does. */
@@ -174,54 +208,69 @@ export class Sandbox implements AsyncDisposable {
   /** Nothing of it is left when the promise resolves but its control group. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill()
-    await this.ended
+    await this.#slot.ended
     const first = this.#first
     if (first === undefined) return
-    // bubblewrap leaves its first process to whoever is above it.
-    while (!reap(first.pid)) await sleep(REAP_MS)
+    // bubblewrap leaves its first process to the keeper.
+    while (first.kill(0)) await sleep(GONE_MS)
     first[Symbol.dispose]()
   }
 }
 
 /** Linux 5.14; before, a user's processes counted wherever they were, and a sandbox could start none. */
 export function countsByNamespace(version = release()): boolean {
-  const [major = 0, minor = 0] = version.split(/[.-]/).map(Number)
-  return major > 5 || (major === 5 && minor >= 14)
+  return isKernelAtLeast(5, 14, version)
 }
 
-function start({ bwrap, plan, place, command, files }: SandboxOptions): ChildProcess {
+function isKernelAtLeast(wantedMajor: number, wantedMinor: number, version = release()): boolean {
+  const [major = 0, minor = 0] = version.split(/[.-]/).map(Number)
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)
+}
+
+function launch({ slot, plan, place, command, files }: SandboxOptions, status: number, block: number): void {
   const { stdio, tool, script, grants, seccomp } = files
   const bound = [tool, ...(script === undefined ? [] : [script]), ...grants]
   const isRoot = process.getuid?.() === 0
-  const paths = bound.map((_, at) => (isRoot ? `/tmp/${at}` : `/proc/self/fd/${Fd.BOUND + at}`))
+  const paths = bound.map((_, at) => (isRoot ? `/given/${at}` : `/proc/self/fd/${Fd.NEXT + at}`))
   const [toolPath = "", ...others] = paths
   const sources = {
     tool: toolPath,
     script: script === undefined ? undefined : others[0],
     grants: script === undefined ? others : others.slice(1),
+    base: isRoot && isKernelAtLeast(5, 12) ? "/base" : undefined,
   }
-  const fds = { status: Fd.STATUS, block: Fd.BLOCK, seccomp: Fd.SECCOMP }
-  const options = argumentsFile(bwrapOptions(plan, place, fds, sources))
-  const line = [bwrap, "--args", String(Fd.ARGS), "--", ...command]
-  const numbers = bound.map((_, at) => Fd.BOUND + at).join(",")
-  // bubblewrap would map nobody to root, whose files it could read then.
-  const [program = "", ...args] = isRoot ? [STAGE, numbers, ...line] : line
+  const own: number[] = []
+  const keep = (fd: number): number => (own.push(fd), fd)
   try {
-    return spawn(program, args, {
-      // The mount must not be anybody's working directory here.
-      cwd: "/",
-      env: {},
-      stdio: [...stdio, options, "pipe", "pipe", seccomp, ...bound],
-    })
+    const words = keep(wordsFile("command", command))
+    // Only root can grant any network, so nothing is bound by number then.
+    const texts = settingsFor(plan)
+    const settings = Object.fromEntries(texts.map(([name], at) => [name, Fd.NEXT + at]))
+    const fds = { status: Fd.STATUS, block: Fd.BLOCK, seccomp: Fd.SECCOMP, settings }
+    const options = keep(wordsFile("bwrap", bwrapOptions(plan, place, fds, sources)))
+    const contents = texts.map(([name, text]) => keep(memoryFile(name, Buffer.from(text))))
+    // The keeper's child is in another mount namespace, and could not make them.
+    const mounts = isRoot ? bound.map((fd) => keep(detachedMount(fd))) : bound
+    const numbered = NUMBERED + contents.length + (isRoot ? 0 : bound.length)
+    slot.launch([...stdio, words, options, status, block, seccomp, ...contents, ...mounts], numbered)
   } finally {
-    closeSync(options)
+    closeAll(own)
   }
 }
 
+/** Where names are granted, the C library must look for them in the file alone: nobody answers questions. */
+function settingsFor({ network }: SandboxPlan): (readonly [name: string, text: string])[] {
+  if (network.length === 0) return []
+  return [
+    ["hosts", hostsFile(network)],
+    ["nsswitch.conf", "hosts: files\n"],
+  ]
+}
+
 /** In memory: paths and variables stand on no command line. */
-function argumentsFile(words: readonly string[]): number {
+function wordsFile(name: string, words: readonly string[]): number {
   if (words.some((word) => word.includes("\0"))) throw new Fault("invalid", "a NUL byte in a name")
-  return memoryFile("bwrap", Buffer.from(words.map((word) => `${word}\0`).join("")))
+  return memoryFile(name, Buffer.from(words.map((word) => `${word}\0`).join("")))
 }
 
 /** A file in memory that is read from its beginning. */

@@ -66,10 +66,22 @@ export function pointerValue(pointer: unknown): bigint {
 
 /** A descriptor in the event loop. It must be kept: one that is garbage-collected falls silent. */
 export interface PollHandle {
+  /** Once more does nothing. */
   close(): void
 }
 
-/** Calls back, from the event loop, as long as `fd` has something to be read or its other end is gone. */
-export function pollReadable(fd: number, onReadable: () => void): PollHandle {
-  return koffi.node.poll(fd, { readable: true, disconnect: true }, onReadable)
+/**
+ * Calls back, from the event loop, as long as `fd` has something to be read or its other end is gone. koffi keeps some 5 KiB of
+ * each for ever: `watchReadable` (watch.ts) is for what comes and goes.
+ */
+export function pollReadable(fd: number, onReadable: () => void, { keepsAlive = true } = {}): PollHandle {
+  const handle = koffi.node.poll(fd, { readable: true, disconnect: true }, onReadable)
+  if (!keepsAlive) handle.unref()
+  let isOpen = true
+  return {
+    close: () => {
+      if (isOpen) handle.close()
+      isOpen = false
+    },
+  }
 }

@@ -1,9 +1,7 @@
 /** Processes that Node does not know: those that a child of ours has started. */
 import { closeSync, readFileSync } from "node:fs"
 import { bind, checked, lastErrno, sysFault } from "./ffi.ts"
-import { prctl } from "./libc.ts"
 
-const waitpid = bind<[pid: number, status: Buffer, options: number]>("int waitpid(int, void*, int)")
 const syscall3 = bind<[number: number, a: number, b: number]>("long syscall(long, long, long)")
 const syscall5 = bind<[number: number, a: number, b: number, c: null, d: number]>(
   "long syscall(long, long, long, void*, long)",
@@ -17,23 +15,9 @@ const prlimitCall = bind<[pid: number, resource: number, limit: Buffer | null, o
 
 /** asm-generic/unistd.h: the same number on every architecture. */
 const SYS = { pidfd_send_signal: 424, pidfd_open: 434, close_range: 436 } as const
-const PR_SET_CHILD_SUBREAPER = 36
-const WNOHANG = 1
 const CLOSE_RANGE_CLOEXEC = 4
 const MOST_FD = 0xffff_ffff
 const ESRCH = 3
-const ECHILD = 10
-
-/** From now on orphans below this process become its children, to be reaped by `reap`. */
-export function becomeSubreaper(): void {
-  checked("prctl", prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
-}
-
-/** Whether the process is gone: ended and reaped now, or none of ours. */
-export function reap(pid: number): boolean {
-  const rc = waitpid(pid, Buffer.alloc(4), WNOHANG)
-  return rc === pid || (rc < 0 && lastErrno() === ECHILD)
-}
 
 /** No program that this process starts inherits what it was given itself, but for what it is given by name. */
 export function keepDescriptors(): void {

@@ -163,14 +163,15 @@ export interface Message {
 
 /**
  * The next message: undefined at the end of the connection, "late" when none came in time (or, with `wait` false, none is
- * there), "too long" for one that does not fit.
+ * there), "too long" for one that does not fit into `most` bytes.
  */
 export function receiveMessage(
   fd: number,
-  options: { readonly wait: boolean },
+  options: { readonly wait: boolean; readonly most?: number },
 ): Message | "late" | "too long" | undefined {
   room ??= receiveRoom()
-  const { data, control, message } = room
+  const { data, control, iovec, message } = room
+  iovec.writeBigUInt64LE(BigInt(Math.min(options.most ?? data.length, data.length)), 8)
   message.writeBigUInt64LE(BigInt(control.length), 40)
   const got = recvmsg(fd, message, MSG_CMSG_CLOEXEC | (options.wait ? 0 : MSG_DONTWAIT))
   if (got < 0) return lastErrno() === EAGAIN ? "late" : undefined

@@ -4,6 +4,7 @@
  */
 import { closeSync } from "node:fs"
 import { addressOf, checked, lastErrno, pollReadable, sysFault, type PollHandle } from "./ffi.ts"
+import { watchReadable } from "./watch.ts"
 import { accept4, bindSocket, getsockopt, listen, recvmsg, socket } from "./libc.ts"
 
 const AF_UNIX = 1
@@ -75,14 +76,26 @@ export function peerOf(fd: number): Peer {
   return { pid: value.readInt32LE(0), uid: value.readUInt32LE(4), gid: value.readUInt32LE(8) }
 }
 
-/** The first `most` bytes of a connection, with the descriptors that came with them; rejects when there are none in time. */
+/** The first bytes of a connection, up to `most`, with the descriptors that came with them; rejects when none come in time. */
 export async function receiveFirst(fd: number, most: number, timeoutMs: number): Promise<FirstMessage> {
+  const peer = peerOf(fd)
+  // Who connects says something at once, as a rule.
+  const first = receive(fd, most) ?? (await receiveLater(fd, most, timeoutMs))
+  return { fd, peer, ...first }
+}
+
+interface Received {
+  readonly bytes: Buffer
+  readonly descriptors: number[]
+}
+
+async function receiveLater(fd: number, most: number, timeoutMs: number): Promise<Received> {
   await new Promise<void>((resolve, reject) => {
     const end = (): void => {
       handle.close()
       clearTimeout(timer)
     }
-    const handle = pollReadable(fd, () => {
+    const handle = watchReadable(fd, () => {
       end()
       resolve()
     })
@@ -91,10 +104,11 @@ export async function receiveFirst(fd: number, most: number, timeoutMs: number):
       reject(new Error("the client says nothing"))
     }, timeoutMs)
   })
-  return { fd, peer: peerOf(fd), ...receive(fd, most) }
+  return receive(fd, most) ?? { bytes: Buffer.alloc(0), descriptors: [] }
 }
 
-function receive(fd: number, most: number): { bytes: Buffer; descriptors: number[] } {
+/** Undefined when nothing has come yet. */
+function receive(fd: number, most: number): Received | undefined {
   const bytes = Buffer.alloc(most)
   const control = Buffer.alloc(CMSG_HEADER + 4 * MOST_DESCRIPTORS)
   const [iovec, message] = [Buffer.alloc(16), Buffer.alloc(56)]
@@ -107,7 +121,7 @@ function receive(fd: number, most: number): { bytes: Buffer; descriptors: number
   const count = recvmsg(fd, message, MSG_CMSG_CLOEXEC)
   if (count < 0) {
     const errno = lastErrno()
-    if (errno === EAGAIN || errno === EINTR) return { bytes: bytes.subarray(0, 0), descriptors: [] }
+    if (errno === EAGAIN || errno === EINTR) return undefined
     throw sysFault("recvmsg")
   }
   return {

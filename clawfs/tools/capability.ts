@@ -3,25 +3,31 @@
  * tool is installed, never ignored.
  */
 import { Fault } from "../core/fault.ts"
+import { isBroad, parseNetworkGrant, type NetworkGrant } from "./network-grant.ts"
 
 export type Capability =
   /** A file or directory and all below it; to write is to read too. The path is as if the mount point were `/clawfs`. */
   | { readonly kind: "filesystem"; readonly access: "read" | "write"; readonly path: string }
   /** It may start programs and other processes; without it only threads. */
   | { readonly kind: "process" }
+  /** TCP connections to it; there are no others. */
+  | ({ readonly kind: "network" } & NetworkGrant)
 
 const ROOT = "/clawfs"
 const PATH_MAX = 4096
+const MOST_NETWORK = 32
 
 /** Throws `Fault("invalid")` for what is no capability, "unsupported" for one that this version can't grant. */
 export function parseCapability(text: string): Capability {
   if (text === "process:spawn") return { kind: "process" }
   const [family = "", action = "", ...rest] = text.split(":")
-  if (family === "network" || family === "secret")
+  if (family === "secret")
     throw new Fault("unsupported", `"${text}": this version can't grant ${family} capabilities`)
+  if (family === "network" && action === "outbound")
+    return { kind: "network", ...parseNetworkGrant(text, rest.join(":")) }
   if (family !== "filesystem" || (action !== "read" && action !== "write"))
     throw new Fault("invalid", `"${text}" is no capability`, {
-      hint: "there are filesystem:read:PATH, filesystem:write:PATH and process:spawn",
+      hint: "there are filesystem:read:PATH, filesystem:write:PATH, network:outbound:HOST:PORT and process:spawn",
     })
   return { kind: "filesystem", access: action, path: checkedPath(text, rest.join(":")) }
 }
@@ -50,6 +56,11 @@ export function parseCapabilities(texts: readonly string[]): Capability[] {
         hint: "grant the outer one, or two that lie apart",
       })
   }
+  const places = all.flatMap((each) => (each.kind === "network" ? [`${each.host}:${each.port}`] : []))
+  const twice = places.find((place, at) => places.indexOf(place) !== at)
+  if (twice !== undefined) throw new Fault("invalid", `${twice} is granted twice`)
+  if (places.length > MOST_NETWORK)
+    throw new Fault("invalid", `more than ${MOST_NETWORK} hosts and ports are granted`)
   return all
 }
 
@@ -75,7 +86,10 @@ export function requireGrantable(capabilities: readonly Capability[]): void {
 
 /** Those that reach so far that somebody should say yes to them. */
 export function broadOnes(capabilities: readonly Capability[]): string[] {
-  return capabilities.flatMap((each) =>
-    each.kind === "filesystem" && BROAD.test(each.path) ? [`filesystem:${each.access}:${each.path}`] : [],
-  )
+  return capabilities.flatMap((each) => {
+    if (each.kind === "network" && isBroad(each)) return [`network:outbound:${each.host}:${each.port}`]
+    return each.kind === "filesystem" && BROAD.test(each.path)
+      ? [`filesystem:${each.access}:${each.path}`]
+      : []
+  })
 }

@@ -7,6 +7,7 @@ import { VaultPlace } from "../cli/vault-place.ts"
 import { exec, sleep, together, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { requirePrograms, skipIf } from "../helpers/requirements.ts"
+import { holdings, residue, soak, type Holdings } from "../tools/soak.ts"
 import {
   hostileProgram,
   installTool,
@@ -187,21 +188,22 @@ test("fifty at once, while the mount is served", async () => {
   expect(await waitUntil(() => leftovers(runner).length === 0, 5000)).toBe(true)
 })
 
-test("nothing stays of two hundred runs, forty of them killed at some point", async () => {
-  const runner = runnerOf(await mount.serverPid())
-  const descriptors = async (): Promise<number> =>
-    Number((await exec("sh", ["-c", `ls /proc/${runner}/fd | wc -l`])).stdout)
-  const before = await descriptors()
-  for (let round = 0; round < 40; round += 1) {
-    const children = Array.from({ length: 4 }, () => runTool(mount, "hostile", ["identity"]))
-    const victim = spawn(toolPath(mount, "hostile"), ["stay"], { stdio: "ignore" })
-    await sleep((round * 7) % 40)
-    victim.kill("SIGKILL")
-    await together(children)
-  }
-  expect(await waitUntil(() => leftovers(runner).length === 0, 10_000)).toBe(true)
-  expect(await waitUntil(async () => (await descriptors()) <= before, 5000)).toBe(true)
+test("nothing stays of sixty runs, some of them killed at some point", async () => {
+  await soak(mount, { runs: 10, killed: 0, atOnce: 5, seed: 1 })
+  const before = await settled()
+  await soak(mount, { runs: 60, killed: 15, atOnce: 5, seed: 2 })
+  let left: string[] = []
+  await waitUntil(async () => (left = await residue(mount, before)).length === 0, 10_000)
+  expect(left).toEqual([])
 })
+
+/** Nothing runs any more. */
+async function settled(): Promise<Holdings> {
+  const runner = runnerOf(await mount.serverPid())
+  await waitUntil(() => leftovers(runner).length === 0, 10_000)
+  await sleep(100)
+  return await holdings(mount)
+}
 
 test("another user runs a tool that he can reach, and the record says who", async () => {
   const as = ["--reuid=12345", "--regid=12345", "--clear-groups", toolPath(mount, "hostile"), "identity"]

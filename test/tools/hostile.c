@@ -138,6 +138,16 @@ static int from_5432(void) {
   if (bind(fd, (struct sockaddr *)&from, sizeof from) != 0) return held(-1);
   return held(connect(fd, (struct sockaddr *)&to, sizeof to));
 }
+/* What listens for a grant was there before. */
+static int bind_port(void) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argument))};
+  int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+  inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+  return held(bind(fd, (struct sockaddr *)&to, sizeof to) < 0 ? -1 : listen(fd, 1));
+}
+
 static int connect_abstract(void) {
   struct sockaddr_un to = {.sun_family = AF_UNIX};
   size_t length = strlen(argument);
@@ -316,7 +326,7 @@ static const struct { const char *name; int (*attack)(void); } attacks[] = {
     {"other-memory", other_memory}, {"keyring", keyring}, {"key", key}, {"ask-key", ask_key}, {"uring", uring},
     {"bpf", bpf}, {"perf", perf}, {"faults", faults}, {"type-into-terminal", type_into_terminal},
     {"type-with-high-bits", type_with_high_bits}, {"paste", paste}, {"raw-socket", raw_socket},
-    {"packet-socket", packet_socket}, {"netlink-socket", netlink_socket}, {"vsock", vsock}, {"tcp", tcp},
+    {"packet-socket", packet_socket}, {"netlink-socket", netlink_socket}, {"vsock", vsock}, {"tcp", tcp}, {"bind-port", bind_port},
     {"mptcp", mptcp}, {"internet", internet}, {"dns", dns}, {"tcp6", tcp6}, {"from-5432", from_5432},
     {"abstract-socket", abstract_socket}, {"talk", talk}, {"forge", forge}, {"other-architecture", other_architecture}, {"fork-bomb", fork_bomb},
     {"fork-once", fork_once}, {"memory-bomb", memory_bomb}, {"fill", fill}, {"inode-bomb", inode_bomb},

@@ -87,17 +87,44 @@ export function lastRecord(mount: Mount): RunRecord {
   return last
 }
 
-/** What sandboxes of this mount's runner have left: processes, zombies included, and control groups of single runs. */
+/** A process of the runner that waits for a tool (keeper.c), and the one that looks after all of them. */
+const OWN_PROCESSES: readonly string[] = ["clawfs-ready", "clawfs-keeper"]
+
+/**
+ * What sandboxes of this mount's runner have left: processes, zombies included, and control groups of single runs; without
+ * the processes, and their groups, that wait for a tool.
+ */
 export function leftovers(runner: number): string[] {
   const groups = ["", "memory", "cpu", "cpuacct", "pids"].flatMap((hierarchy) => {
     const directory = join("/sys/fs/cgroup", hierarchy)
     return groupsOf(directory, runner).flatMap((base) => directoriesIn(base))
   })
-  const processes = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => descendsFrom(Number(pid), runner))
-    .map((pid) => `process ${pid}`)
-  return [...groups, ...processes]
+  const processes = processesBelow(runner)
+    .filter(({ comm }) => !OWN_PROCESSES.includes(comm))
+    .map(({ pid, comm }) => `process ${pid} ${comm}`)
+  return [...groups.filter((group) => !isWaiting(group)), ...processes]
+}
+
+/** All that descend from `ancestor`. */
+export function processesBelow(ancestor: number): { readonly pid: number; readonly comm: string }[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && descendsFrom(Number(name), ancestor))
+    .map((name) => ({ pid: Number(name), comm: wordIn(`/proc/${name}/comm`) }))
+}
+
+/** Whether a tool is still to come into a group. */
+function isWaiting(group: string): boolean {
+  const pids = wordIn(join(group, "cgroup.procs")).split("\n")
+  return pids.some((pid) => wordIn(`/proc/${pid}/comm`) === "clawfs-ready")
+}
+
+function wordIn(path: string): string {
+  try {
+    return readFileSync(path, "latin1").trim()
+  } catch {
+    // It has just ended.
+    return ""
+  }
 }
 
 function groupsOf(directory: string, runner: number): string[] {

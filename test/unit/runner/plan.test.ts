@@ -61,14 +61,19 @@ test("what can be written is bound after everything else, and then nothing is ma
   const options = bwrapOptions(
     plan,
     place,
-    { status: 4, block: 5, seccomp: 6 },
-    { tool: "/tmp/0", script: undefined, grants: ["/tmp/1", "/tmp/2"] },
+    { status: 4, block: 5, seccomp: 6, settings: { hosts: 7 } },
+    { tool: "/tmp/0", script: undefined, base: "/base", grants: ["/tmp/1", "/tmp/2"] },
   )
-  const writable = options.indexOf("--bind")
+  const root = options.indexOf("--bind")
+  expect(options.slice(root, root + 6)).toEqual([
+    ...["--bind", "/base", "/", "--ro-bind-data", "7", "/etc/hosts"],
+  ])
+  const writable = options.lastIndexOf("--bind")
   expect(options.slice(writable)).toEqual([
     ...["--bind", "/tmp/1", "/mnt/c/workspaces/w", "--remount-ro", "/", "--chdir", "/tmp"],
   ])
   expect(options.slice(writable - 3, writable)).toEqual(["--ro-bind", "/tmp/2", "/mnt/c/workspaces/r"])
+  expect(options.filter((word) => word === "--bind").length).toBe(2)
   for (const needed of [
     "--unshare-all",
     "--unshare-user",

@@ -1,0 +1,194 @@
+/**
+ * `make bench-sandbox`: how long it takes to run /bin/true as a tool, next to a bare spawn, bubblewrap with the same
+ * namespaces, and crun where it is installed. One after the other in turn, so that what slows the machine down slows all.
+ *
+ *   node build/bench/sandbox/main.js [--rounds N] [--dir DIR] [--json FILE]
+ */
+import { spawn, spawnSync } from "node:child_process"
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs"
+import { loadavg } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import { describeMachine } from "../machine.ts"
+import { summarize } from "../samples.ts"
+
+const PROGRAM = "/usr/bin/true"
+const NOBODY = 65_534
+const WARM_UP = 5
+/** The goal: through tools/bin, with control groups, filter and record, against bubblewrap alone. */
+const GOAL = 1.6
+
+type Target = readonly [name: string, argv: readonly string[], asNobody: boolean]
+
+const NAMESPACES = [
+  ...[
+    "--unshare-all",
+    "--unshare-user",
+    "--disable-userns",
+    "--uid",
+    String(NOBODY),
+    "--gid",
+    String(NOBODY),
+  ],
+  ...["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv"],
+]
+const ROOT = [
+  ...["--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"],
+  ...["--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"],
+]
+
+function clawfs(...args: string[]): void {
+  const main = fileURLToPath(new URL("../../../dist/clawfs/cli/main.js", import.meta.url))
+  const { status, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: "utf8" })
+  if (status !== 0) throw new Error(`clawfs ${args.join(" ")}: ${stderr}`)
+}
+
+/** A mount with the program as a tool. */
+function prepareTool(directory: string): string {
+  const [store, mountpoint, tool] = ["store", "mnt", "tool"].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ]
+  for (const path of [mountpoint, tool]) mkdirSync(path)
+  copyFileSync(PROGRAM, join(tool, "entry"))
+  const manifest = {
+    tool_id: "true",
+    version: "1.0.0",
+    kind: "native",
+    entry: "entry",
+    cpu_quota_percent: 100,
+  }
+  writeFileSync(join(tool, "tool.json"), JSON.stringify(manifest))
+  clawfs("init", store)
+  clawfs("mount", store, mountpoint)
+  clawfs("tool", "install", tool, "--mount", mountpoint)
+  return mountpoint
+}
+
+/** A bundle with the machine's /usr; or why crun can't be measured. */
+function prepareCrun(directory: string): Target | string {
+  const bundle = join(directory, "bundle")
+  mkdirSync(join(bundle, "rootfs"), { recursive: true })
+  const spec = spawnSync("crun", ["spec"], { cwd: bundle, encoding: "utf8" })
+  if (spec.error !== undefined) return "crun is not installed"
+  const config = JSON.parse(readFileSync(join(bundle, "config.json"), "utf8")) as {
+    process: object
+    mounts: object[]
+  }
+  Object.assign(config.process, { terminal: false, args: [PROGRAM], cwd: "/" })
+  for (const path of ["/usr", "/lib", "/lib64"])
+    config.mounts.push({ destination: path, source: path, type: "bind", options: ["rbind", "ro"] })
+  writeFileSync(join(bundle, "config.json"), JSON.stringify(config))
+  const name = `clawfs-bench-${process.pid}`
+  const options = ["--root", join(directory, "crun"), "--cgroup-manager", "disabled"]
+  const argv = ["crun", ...options, "run", "-b", bundle, name]
+  const trial = spawnSync("crun", argv.slice(1), { encoding: "utf8" })
+  return trial.status === 0 ? ["crun, without cgroups", argv, false] : `crun: ${trial.stderr.trim()}`
+}
+
+function timed([name, argv, asNobody]: Target): Promise<number> {
+  const [program = "", ...args] = argv
+  const user = asNobody && process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
+  const start = performance.now()
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ["ignore", "ignore", "inherit"], cwd: "/", ...user })
+    child.once("error", reject)
+    child.once("exit", (code) =>
+      code === 0
+        ? resolve(performance.now() - start)
+        : reject(new Error(`${name}: exit ${code ?? "by a signal"}`)),
+    )
+  })
+}
+
+/** Of the processes that wait for a tool, in KiB that belong to them alone. */
+function waitingKib(): number[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return []
+    try {
+      if (readFileSync(`/proc/${pid}/comm`, "latin1").trim() !== "clawfs-ready") return []
+      const text = readFileSync(`/proc/${pid}/smaps_rollup`, "latin1")
+      return [[...text.matchAll(/^Private_\w+:\s+(\d+) kB/gm)].reduce((sum, [, kib]) => sum + Number(kib), 0)]
+    } catch {
+      // It has just become a sandbox, or ended.
+      return []
+    }
+  })
+}
+
+async function measure(targets: readonly Target[], rounds: number): Promise<Map<string, number[]>> {
+  const times = new Map(targets.map(([name]) => [name, [] as number[]]))
+  for (let round = -WARM_UP; round < rounds; round += 1)
+    for (const target of targets) {
+      const ms = await timed(target)
+      if (round >= 0) times.get(target[0])?.push(ms)
+    }
+  return times
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: "string", default: "100" },
+      dir: { type: "string", default: "/var/tmp" },
+      json: { type: "string" },
+    },
+  })
+  const directory = mkdtempSync(join(values.dir, "clawfs-bench-sandbox-"))
+  const machine = await describeMachine()
+  process.stdout.write(
+    `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}; load ${loadavg()[0]?.toFixed(1) ?? "?"}\n`,
+  )
+  let mountpoint: string | undefined
+  try {
+    mountpoint = prepareTool(directory)
+    const crun = prepareCrun(directory)
+    if (typeof crun === "string") process.stdout.write(`MISSING  ${crun}\n`)
+    const tool: Target = ["tools/bin/true", [join(mountpoint, "tools", "bin", "true")], false]
+    const bwrap: Target = ["bubblewrap alone", ["bwrap", ...NAMESPACES, ...ROOT, "--", PROGRAM], true]
+    const targets: Target[] = [
+      ["spawn alone", [PROGRAM], false],
+      bwrap,
+      ...(typeof crun === "string" ? [] : [crun]),
+      tool,
+    ]
+    const times = await measure(targets, Number(values.rounds))
+    const waiting = waitingKib()
+    const rows = [...times].map(([name, all]) => ({ name, ...summarize(all), all }))
+    const own = rows.find(({ name }) => name === tool[0])?.median ?? Number.NaN
+    process.stdout.write(`${"ms".padEnd(24)}  median     min     max  tool / it\n`)
+    for (const { name, median = 0, min = 0, max = 0 } of rows)
+      process.stdout.write(
+        `${name.padEnd(24)}${[median, min, max].map((ms) => ms.toFixed(2).padStart(8)).join("")}${(own / median).toFixed(2).padStart(11)}\n`,
+      )
+    const ratio = own / (rows.find(({ name }) => name === bwrap[0])?.median ?? Number.NaN)
+    process.stdout.write(
+      `goal ${GOAL} x bubblewrap: ${ratio <= GOAL ? "met" : "MISSED"}; waiting for a tool: ${waiting.join(", ")} KiB each\n`,
+    )
+    if (values.json !== undefined)
+      writeFileSync(
+        values.json,
+        `${JSON.stringify({ machine, load: loadavg(), rows, waiting }, undefined, 2)}\n`,
+      )
+  } finally {
+    if (mountpoint !== undefined) clawfs("unmount", mountpoint)
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+try {
+  await main()
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}
