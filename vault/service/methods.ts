@@ -5,20 +5,17 @@
 import { randomFillSync } from "node:crypto"
 import { closeSync } from "node:fs"
 import { Fault } from "../../clawfs/core/fault.ts"
-import { ProtectorKind, PROTECTOR_NAMES } from "../../keyring/protector.ts"
-import { derivationOf } from "../../keyring/secret-protector.ts"
-import { KDF_NAMES } from "../../keyring/kdf.ts"
-import { readTpmFixed } from "../../keyring/tpm-protector.ts"
+import { ProtectorKind } from "../../keyring/protector.ts"
 import { KEY_BYTES } from "../../keyring/secret.ts"
 import type { PersonText, VaultMethod, VaultParams } from "../../schema/vault-api.ts"
-import type { AuditRow, Subject } from "../audit.ts"
+import type { Subject } from "../audit.ts"
 import type { VaultDatabase } from "../database.ts"
 import type { ProxyReport } from "../proxy/order.ts"
 import { Grants, type Verb } from "../grants.ts"
 import { dueAt } from "../metadata.ts"
-import type { ProtectorRow } from "../protectors.ts"
 import { readState } from "../state.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
+import { concealed, concealing, descriptorOf, exported, shown } from "./answers.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
 import { Runner, type Executed, type WithValue } from "./exec.ts"
 import { Injector, checkEndpoint } from "./inject.ts"
@@ -52,8 +49,6 @@ export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>([
 
 /** Variables that say what code is loaded, or how the shell reads its script. */
 const RESERVED = /^(LD_.*|PATH|IFS|ENV|BASH_.*|SHELLOPTS|PS4|NODE_OPTIONS|PYTHON.*|PERL.*|RUBY.*|GCONV_PATH)$/
-
-const NO_GRANT = "no grant allows this"
 
 export class Methods {
   readonly #db: VaultDatabase
@@ -435,40 +430,4 @@ export class Methods {
       detail: JSON.parse(detail) as unknown,
     }))
   }
-}
-
-/** A row as it is, bytes in hexadecimal: whoever has the chain's key can check it elsewhere. */
-function exported({ secret, mac, ...row }: AuditRow): object {
-  return { ...row, secret: secret.toString("hex"), mac: mac.toString("hex") }
-}
-
-function descriptorOf(fds: readonly number[], at: number): number {
-  const fd = fds[at]
-  if (fd === undefined) throw new Fault("invalid", "a descriptor that the request names did not come along")
-  return fd
-}
-
-/** Who may not list the secrets does not learn which there are. */
-export function concealed(thrown: unknown): unknown {
-  const tells = thrown instanceof Fault && (thrown.kind === "not-found" || thrown.kind === "denied")
-  return tells ? new Fault("denied", NO_GRANT, { cause: thrown }) : thrown
-}
-
-function concealing<T>(isOwner: boolean, work: () => T): T {
-  try {
-    return work()
-  } catch (thrown) {
-    throw isOwner ? thrown : concealed(thrown)
-  }
-}
-
-/** A protector for people: nothing of what it protects. */
-export function shown({ number, kind, created, fixed }: ProtectorRow): object {
-  const common = { number, kind: PROTECTOR_NAMES[kind], created }
-  if (kind === ProtectorKind.TPM) {
-    const { hasPin, pcrs } = readTpmFixed(fixed)
-    return { ...common, pcrs, hasPin }
-  }
-  const { kdf, cost, memoryKiB } = derivationOf(fixed)
-  return { ...common, kdf: KDF_NAMES[kdf], cost, memoryKiB }
 }
