@@ -32,6 +32,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   sandbox: async () => (await import("./commands/sandbox.ts")).sandbox,
   events: async () => (await import("./commands/events.ts")).events,
   seccomp: async () => (await import("./commands/seccomp.ts")).seccomp,
+  identity: async () => (await import("./commands/identity.ts")).identity,
   mcp: async () => (await import("./commands/mcp.ts")).mcp,
   doctor: async () => (await import("./commands/doctor.ts")).doctor,
   "install-service": async () => (await import("./commands/install-service.ts")).installService,
