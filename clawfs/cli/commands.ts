@@ -28,6 +28,8 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   backup: async () => (await import("./commands/backup.ts")).backup,
   restore: async () => (await import("./commands/restore.ts")).restore,
   salvage: async () => (await import("./commands/salvage.ts")).salvage,
+  export: async () => (await import("./commands/export.ts")).exportCommand,
+  import: async () => (await import("./commands/import.ts")).importCommand,
   tool: async () => (await import("./commands/tool.ts")).tool,
   sandbox: async () => (await import("./commands/sandbox.ts")).sandbox,
   events: async () => (await import("./commands/events.ts")).events,

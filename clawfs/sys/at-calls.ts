@@ -1,11 +1,13 @@
 /**
- * Calls that make or change one name of an open directory, none of which follows a link. Names are bytes, without a slash.
- * Each throws a `SysFault`.
+ * Calls that make one name of an open directory, or change what a descriptor stands for; none follows a link. Names are bytes,
+ * without a slash. Each throws a `SysFault`.
  */
 import { terminated } from "./beneath.ts"
 import { bind, checked } from "./ffi.ts"
 
-const AT_SYMLINK_NOFOLLOW = 0x100
+/** linux/fcntl.h: no name, but the descriptor itself. utimensat(2) knows it since Linux 5.8. */
+const AT_EMPTY_PATH = 0x1000
+const NOTHING = Buffer.of(0)
 const UTIME_OMIT = 0x3fff_fffe
 const NS_PER_S = 1_000_000_000n
 
@@ -39,16 +41,17 @@ export function makeNodeAt(directory: number, name: Buffer, mode: number, device
   checked("mknodat", mknodatCall(directory, terminated(name), mode, device))
 }
 
-export function chownAt(directory: number, name: Buffer, uid: number, gid: number): void {
-  checked("fchownat", fchownatCall(directory, terminated(name), uid, gid, AT_SYMLINK_NOFOLLOW))
+/** fchownat(2) of what a descriptor stands for, O_PATH and a link too. */
+export function chownOf(fd: number, uid: number, gid: number): void {
+  checked("fchownat", fchownatCall(fd, NOTHING, uid, gid, AT_EMPTY_PATH))
 }
 
-/** Sets the time of the last change, in nanoseconds since 1970; that of the last access stays. */
-export function setMtimeAt(directory: number, name: Buffer, mtimeNs: bigint): void {
+/** utimensat(2) of the same: the time of the last change, in nanoseconds since 1970; that of the last access stays. */
+export function setMtimeOf(fd: number, mtimeNs: bigint): void {
   const times = Buffer.alloc(32)
   times.writeBigInt64LE(BigInt(UTIME_OMIT), 8)
   const nanoseconds = ((mtimeNs % NS_PER_S) + NS_PER_S) % NS_PER_S
   times.writeBigInt64LE((mtimeNs - nanoseconds) / NS_PER_S, 16)
   times.writeBigInt64LE(nanoseconds, 24)
-  checked("utimensat", utimensatCall(directory, terminated(name), times, AT_SYMLINK_NOFOLLOW))
+  checked("utimensat", utimensatCall(fd, NOTHING, times, AT_EMPTY_PATH))
 }

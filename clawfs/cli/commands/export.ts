@@ -1,0 +1,57 @@
+/** `clawfs export`: files as a plain tar archive that anybody can read. */
+import { command, type Invocation } from "../command.ts"
+import { ExitCode } from "../exit-code.ts"
+
+const options = {
+  only: { type: "string", value: "LIST", help: "only these entries of DIRECTORY, with commas" },
+  live: { type: "boolean", help: "read the files as they are now, one by one, without a snapshot" },
+  force: { type: "boolean", help: "replace ARCHIVE, if it exists" },
+  json: { type: "boolean", help: "print one JSON object" },
+} as const
+
+export type ExportInvocation = Invocation<typeof options>
+
+export const exportCommand = command({
+  name: "export",
+  summary: "write files as a plain tar archive, with a manifest",
+  usage: "[options] DIRECTORY ARCHIVE",
+  description: `
+Writes what is in DIRECTORY to the file ARCHIVE, or to stdout if that is "-": a tar archive that every tar
+can read (tar --xattrs -xf), and that clawfs import makes files of again, on a ClawFS or any other
+filesystem. Everything is kept but the times of last access: modes, owners, times to the nanosecond,
+extended attributes, ACLs, hard links, links, holes, devices, names of any bytes. manifest.json in it lists
+every file with its SHA-256. docs/EXPORT.md has the format.
+
+DIRECTORY may be any directory. Of a mount point of ClawFS, workspaces and agents are exported, where
+memory, conversations and identities are; --only names others. On a ClawFS a snapshot is taken first and
+removed afterwards: the archive shows one moment, whatever programs do meanwhile. Elsewhere, and with
+--live, files that were changed while they were read are listed.
+
+ARCHIVE is read back and compared before it gets its name.`,
+  operands: [
+    { name: "DIRECTORY", completes: "directory" },
+    { name: "ARCHIVE", completes: "directory" },
+  ],
+  options,
+  sections: [
+    {
+      title: "examples",
+      text: `
+clawfs export /clawfs clawfs.tar
+clawfs export /clawfs/workspaces/site - | zstd >site.tar.zst
+clawfs export --only workspaces,agents,tools /clawfs all.tar`,
+    },
+  ],
+  exits: [
+    [ExitCode.OK, "the archive is whole"],
+    [ExitCode.NO, "it is, but files were changed while they were read; they are listed"],
+    [ExitCode.USAGE, "wrong usage"],
+    [ExitCode.DATA, "DIRECTORY is none, or holds a file that no archive can hold"],
+    [ExitCode.MISSING, "DIRECTORY does not exist, or an entry that --only names"],
+    [ExitCode.CANNOT_CREATE, "ARCHIVE exists, or would lie in DIRECTORY"],
+    [ExitCode.IO, "a disk is full or fails"],
+    [ExitCode.BUSY, "the daemon does not answer"],
+    [ExitCode.DENIED, "no permission to read a file or to take a snapshot; a locked encrypted tree"],
+  ],
+  run: async (invocation) => (await import("../run/export.ts")).runExport(invocation),
+})
