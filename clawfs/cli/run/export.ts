@@ -18,6 +18,10 @@ import { inside } from "../inside.ts"
 import { humanBytes } from "../numbers.ts"
 import { ProgressLine } from "../progress.ts"
 import type { Terminal } from "../terminal.ts"
+import { bundlePassphrase, exportBundle } from "../vault/bundle.ts"
+import { presentPerson } from "../vault/people.ts"
+import { vaultDirectory } from "../vault/place.ts"
+import { noteExpired } from "./vault-bundle.ts"
 
 const O_DIRECTORY = 0o200000
 const UMASK = 0o077
@@ -39,13 +43,14 @@ export async function runExport({ values, operands, terminal }: ExportInvocation
     throw new UsageError("export: stdout has the archive, --json has no place there")
   if (path !== undefined) requirePlace(path, directory, values.force === true)
   process.umask(UMASK)
+  const secrets = secretsFor(values)
   const isLive = values.live === true || !isClawfs(filesystemOf(directory)) || isSnapshot(directory)
   const made = await exportedFrom(directory, isLive, (source) => {
     using progress = new ProgressLine(terminal, "exporting")
     const write = (fd: number): Exported =>
       exportTree(source.directory, fd, {
         ...{ top: source.top, source: sourceName(directory), onProgress: progress.show },
-        ...(only === undefined ? {} : { only }),
+        ...{ ...(only === undefined ? {} : { only }), secrets: secrets?.bundle },
       })
     return path === undefined ? write(STDOUT) : writtenTo(path, values.force === true, write, progress)
   })
@@ -62,8 +67,26 @@ export async function runExport({ values, operands, terminal }: ExportInvocation
   for (const name of made.leftOut)
     terminal.note(`${name} is another filesystem's mount point, and was left out`)
   for (const name of made.changed) terminal.note(`${name} was changed while it was read`)
-  return made.changed.length === 0 ? ExitCode.OK : ExitCode.NO
+  noteExpired(secrets?.expired ?? [], terminal)
+  return made.changed.length === 0 && (secrets?.expired.length ?? 0) === 0 ? ExitCode.OK : ExitCode.NO
 }
+
+/** Asked for before anything is read: people are there at the beginning. */
+function secretsFor(values: ExportInvocation["values"]): ReturnType<typeof exportBundle> | undefined {
+  if (values.secrets !== true) {
+    const surplus = SECRET_OPTIONS.find((name) => values[name] !== undefined)
+    if (surplus === undefined) return undefined
+    throw new UsageError(`export: --${surplus} is for --secrets`)
+  }
+  using person = presentPerson(values)
+  using passphrase = bundlePassphrase(values, true)
+  return exportBundle(vaultDirectory(values.vault), { person, passphrase })
+}
+
+const SECRET_OPTIONS = [
+  ...["vault", "passphrase-file", "passphrase-fd", "key-file", "recovery-file"],
+  ...["bundle-pass-file", "bundle-pass-fd"],
+] as const satisfies readonly (keyof ExportInvocation["values"])[]
 
 function show(
   { entries, bytes, archiveBytes }: Exported,

@@ -13,6 +13,9 @@ import type { ImportInvocation } from "../commands/import.ts"
 import { ExitCode } from "../exit-code.ts"
 import { bytes, humanBytes } from "../numbers.ts"
 import { ProgressLine } from "../progress.ts"
+import { bundlePassphrase, importBundle } from "../vault/bundle.ts"
+import { vaultDirectory } from "../vault/place.ts"
+import { MOST_BUNDLE_BYTES, noteKept } from "./vault-bundle.ts"
 
 const O_DIRECTORY = 0o200000
 const UMASK = 0o077
@@ -23,17 +26,20 @@ export function runImport(invocation: ImportInvocation): Promise<ExitCode> {
   const [path = "", directory] = operands
   const isRoot = process.getuid?.() === 0
   if (values.privileged === true && !isRoot) throw new Fault("denied", "--privileged is for root")
-  if (directory === undefined && values.check !== true) throw new UsageError("import: DIRECTORY is missing")
+  if (directory === undefined && values.check !== true && values.secrets !== true)
+    throw new UsageError("import: DIRECTORY is missing")
   if (directory !== undefined && values.check === true)
     throw new UsageError("import: --check takes no DIRECTORY")
   const limits = { isPrivileged: values.privileged === true, mostBytes: mostBytes(values["max-bytes"]) }
   using archive = new ArchiveReader(path)
   using progress = new ProgressLine(terminal, "importing")
   const contents = checkArchive(archive, limits, progress.show)
-  if (directory === undefined) {
+  if (values.check === true) {
     progress.clear()
     return Promise.resolve(checked(invocation, contents))
   }
+  const kept = values.secrets === true ? importSecrets(invocation, archive, contents) : []
+  if (directory === undefined) return Promise.resolve(kept.length === 0 ? ExitCode.OK : ExitCode.NO)
   process.umask(UMASK)
   const isNew = makes(resolve(directory))
   using target = new Descriptor(openPath(realpathSync(directory), O_DIRECTORY))
@@ -42,7 +48,26 @@ export function runImport(invocation: ImportInvocation): Promise<ExitCode> {
   const applied = applyArchive(archive, contents, target, options)
   verifyTree(archive, contents, target, { ...applied, keepsOwners, onProgress: progress.show })
   progress.clear()
-  return Promise.resolve(shown(invocation, contents, applied, directory))
+  const code = shown(invocation, contents, applied, directory)
+  return Promise.resolve(kept.length === 0 ? code : ExitCode.NO)
+}
+
+/** Returns the names of those that were kept as the vault has them. */
+function importSecrets(
+  { values, terminal }: ImportInvocation,
+  archive: ArchiveReader,
+  { secrets }: Contents,
+): readonly string[] {
+  if (secrets === undefined) throw new Fault("invalid", `${archive.path} has no secrets`)
+  if (secrets.length > MOST_BUNDLE_BYTES)
+    throw new Fault("corrupt", `the secrets in ${archive.path} are no bundle`)
+  using passphrase = bundlePassphrase(values, false)
+  const bundle = archive.read(Buffer.alloc(secrets.length), secrets.from)
+  const options = { bundle, passphrase, replaces: values.replace === true }
+  const { stored, same, kept } = importBundle(vaultDirectory(values.vault), options)
+  terminal.note(`secrets: ${stored.length} stored, ${same.length} were there`)
+  noteKept(kept, terminal)
+  return kept
 }
 
 function mostBytes(text: string | undefined): number | undefined {
@@ -95,7 +120,8 @@ function shown(
     lines.push(`imported into ${directory}: ${counts}, ${conflictCount} differ and were kept; verified`)
     terminal.out(lines.join("\n"))
   }
-  if (end.secrets !== null) terminal.note("the archive has secrets, which were not imported")
+  if (end.secrets !== null && values.secrets !== true)
+    terminal.note("the archive has secrets too: clawfs import --secrets")
   return conflictCount === 0 ? ExitCode.OK : ExitCode.NO
 }
 

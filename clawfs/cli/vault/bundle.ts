@@ -1,0 +1,71 @@
+/** Bundles of secrets: made and opened by the vault's process, so that no value is in this one. */
+import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { askPassphrase, readPassphraseFd, readPassphraseFile } from "../../../keyring/passphrase.ts"
+import type { PersonSecret } from "../../../keyring/secret-protector.ts"
+import type { KeySource } from "../../../keyring/slots.ts"
+import type { ExportedSecrets, ImportedSecrets } from "../../../vault/service/bundle.ts"
+import { UsageError } from "../command.ts"
+import { Attachments, callVault } from "./client.ts"
+import { descriptor } from "./people.ts"
+
+export interface BundleValues {
+  readonly "bundle-pass-file"?: string | undefined
+  readonly "bundle-pass-fd"?: string | undefined
+}
+
+/** What the options say, or what is typed; `isNew`: for a bundle that is made, asked twice. The caller disposes of it. */
+export function bundlePassphrase(values: BundleValues, isNew: boolean): KeySource {
+  const { "bundle-pass-file": file, "bundle-pass-fd": fd } = values
+  if (file !== undefined && fd !== undefined)
+    throw new UsageError("--bundle-pass-file and --bundle-pass-fd exclude each other")
+  if (file !== undefined) return readPassphraseFile(file)
+  if (fd !== undefined) return readPassphraseFd(descriptor("--bundle-pass-fd", fd))
+  return askPassphrase(`${isNew ? "new " : ""}passphrase of the bundle`, { twice: isNew })
+}
+
+/** A file without a name, for what is passed along. */
+function nameless(): number {
+  const directory = mkdtempSync(join(tmpdir(), "clawfs-bundle-"))
+  try {
+    return openSync(join(directory, "bundle"), "wx+", 0o600)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
+
+/** A bundle of these secrets, or of all; `person`: who shows that he is there. */
+export function exportBundle(
+  directory: string,
+  { person, passphrase, names }: { person: PersonSecret; passphrase: KeySource; names?: readonly string[] },
+): { readonly bundle: Buffer } & ExportedSecrets {
+  const file = nameless()
+  try {
+    using attached = new Attachments()
+    const given = { proof: attached.person(person), passphrase: attached.give(passphrase.secret) }
+    const out = attached.fds.push(file) - 1
+    const params = { ...given, out, ...(names === undefined ? {} : { names }) }
+    const found = callVault(directory, "export", params, attached.fds) as ExportedSecrets
+    const bundle = Buffer.alloc(fstatSync(file).size)
+    for (let at = 0; at < bundle.length;) at += readSync(file, bundle, at, bundle.length - at, at)
+    return { ...found, bundle }
+  } finally {
+    closeSync(file)
+  }
+}
+
+export function importBundle(
+  directory: string,
+  { bundle, passphrase, replaces }: { bundle: Buffer; passphrase: KeySource; replaces: boolean },
+): ImportedSecrets {
+  const file = nameless()
+  try {
+    for (let at = 0; at < bundle.length;) at += writeSync(file, bundle, at)
+    using attached = new Attachments()
+    const given = { passphrase: attached.give(passphrase.secret), from: attached.fds.push(file) - 1 }
+    return callVault(directory, "import", { ...given, replaces }, attached.fds) as ImportedSecrets
+  } finally {
+    closeSync(file)
+  }
+}
