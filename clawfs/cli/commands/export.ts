@@ -7,21 +7,30 @@ const options = {
   live: { type: "boolean", help: "read the files as they are now, one by one, without a snapshot" },
   force: { type: "boolean", help: "replace ARCHIVE, if it exists" },
   secrets: { type: "boolean", help: "the vault's secrets too, encrypted under a passphrase" },
-  vault: { type: "string", value: "DIR", completes: "directory", help: "--secrets: the vault's directory" },
-  "passphrase-file": { type: "string", value: "FILE", help: "--secrets: a file with the vault's passphrase" },
-  "passphrase-fd": { type: "string", value: "N", help: "--secrets: read it from descriptor N" },
-  "key-file": { type: "string", value: "FILE", help: "--secrets: a key file of the vault" },
+  vault: {
+    type: "string",
+    value: "DIR",
+    completes: "directory",
+    help: "with --secrets: the vault's directory",
+  },
+  "passphrase-file": {
+    type: "string",
+    value: "FILE",
+    help: "with --secrets: a file with the vault's passphrase",
+  },
+  "passphrase-fd": { type: "string", value: "N", help: "with --secrets: read it from descriptor N" },
+  "key-file": { type: "string", value: "FILE", help: "with --secrets: a key file of the vault" },
   "recovery-file": {
     type: "string",
     value: "FILE",
-    help: "--secrets: a file with the vault's recovery words",
+    help: "with --secrets: a file with the vault's recovery words",
   },
   "bundle-pass-file": {
     type: "string",
     value: "FILE",
-    help: "--secrets: a file with the passphrase of the archive's secrets",
+    help: "with --secrets: a file with the passphrase of the archive's secrets",
   },
-  "bundle-pass-fd": { type: "string", value: "N", help: "--secrets: read it from descriptor N" },
+  "bundle-pass-fd": { type: "string", value: "N", help: "with --secrets: read it from descriptor N" },
   json: { type: "boolean", help: "print one JSON object" },
 } as const
 
@@ -32,11 +41,11 @@ export const exportCommand = command({
   summary: "write files as a plain tar archive, with a manifest",
   usage: "[options] DIRECTORY ARCHIVE",
   description: `
-Writes what is in DIRECTORY to the file ARCHIVE, or to stdout if that is "-": a tar archive that every tar
-can read (tar --xattrs -xf), and that clawfs import makes files of again, on a ClawFS or any other
-filesystem. Everything is kept but the times of last access: modes, owners, times to the nanosecond,
-extended attributes, ACLs, hard links, links, holes, devices, names of any bytes. manifest.json in it lists
-every file with its SHA-256. docs/EXPORT.md has the format.
+Writes what is in DIRECTORY to the file ARCHIVE, or to stdout if that is "-": a tar archive that every
+tar can read (tar --xattrs -xf), and that clawfs import makes files of again, on a ClawFS or any other
+filesystem. Kept are modes, owners, times of change to the nanosecond, extended attributes, ACLs, hard
+links, links, holes, devices, and names of any bytes. manifest.json in it lists every file with its
+SHA-256. docs/EXPORT.md has the format, and what is not kept.
 
 DIRECTORY may be any directory. Of a mount point of ClawFS, workspaces and agents are exported, where
 memory, conversations and identities are; --only names others. On a ClawFS a snapshot is taken first and

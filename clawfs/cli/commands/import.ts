@@ -16,13 +16,18 @@ const options = {
     help: "how long all files may be together; default 64 GiB, or 64 times the archive",
   },
   secrets: { type: "boolean", help: "store the archive's secrets in the vault, too" },
-  vault: { type: "string", value: "DIR", completes: "directory", help: "--secrets: the vault's directory" },
+  vault: {
+    type: "string",
+    value: "DIR",
+    completes: "directory",
+    help: "with --secrets: the vault's directory",
+  },
   "bundle-pass-file": {
     type: "string",
     value: "FILE",
-    help: "--secrets: a file with the passphrase of the archive's secrets",
+    help: "with --secrets: a file with the passphrase of the archive's secrets",
   },
-  "bundle-pass-fd": { type: "string", value: "N", help: "--secrets: read it from descriptor N" },
+  "bundle-pass-fd": { type: "string", value: "N", help: "with --secrets: read it from descriptor N" },
   json: { type: "boolean", help: "print one JSON object" },
 } as const
 
