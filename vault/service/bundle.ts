@@ -1,5 +1,5 @@
 /** Secrets that leave the vault in a bundle, and those that come in one. Values never leave the vault's process in the clear. */
-import { fstatSync, readSync } from "node:fs"
+import { fstatSync, readSync, writeSync } from "node:fs"
 import { Fault } from "../../clawfs/core/fault.ts"
 import { sameBytes } from "../../keyring/primitives.ts"
 import type { BundledSecret } from "../../schema/secrets-bundle.ts"
@@ -7,7 +7,7 @@ import type { Subject } from "../audit.ts"
 import { MOST_BUNDLE_BYTES, openBundle, sealBundle } from "../bundle.ts"
 import { isExpired, type Metadata } from "../metadata.ts"
 import type { Vault } from "../vault.ts"
-import { writeAllFrom } from "./descriptors.ts"
+import { requireMemory } from "./descriptors.ts"
 import { isFreeName, requireFreeName } from "./manifest-key.ts"
 
 export interface ExportedSecrets {
@@ -16,7 +16,7 @@ export interface ExportedSecrets {
   readonly expired: readonly string[]
 }
 
-/** Writes a bundle of these secrets, or of all, to a file. Each is a use of its own in the audit. */
+/** Writes a bundle of these secrets, or of all, to a file in memory. Each is a use of its own in the audit. */
 export function exportSecrets(
   vault: Vault,
   subject: Subject,
@@ -27,7 +27,7 @@ export function exportSecrets(
   },
 ): ExportedSecrets {
   const { passphrase, out, names } = options
-  if (!fstatSync(out).isFile()) throw new Fault("invalid", "a bundle is written to a file")
+  requireMemory(out)
   const present = vault.list().filter(({ metadata }) => metadata.removed === 0 && isPersonal(metadata))
   const missing = names?.find((name) => !present.some(({ metadata }) => metadata.name === name))
   if (missing !== undefined)
@@ -57,7 +57,7 @@ export function exportSecrets(
       value.copy(room)
     }),
   )
-  writeAllFrom(out, bundle, "the bundle")
+  for (let at = 0; at < bundle.length;) at += writeSync(out, bundle, at)
   const expired = wanted
     .filter(({ metadata }) => isExpired(metadata, now))
     .map(({ metadata }) => metadata.name)
@@ -111,9 +111,9 @@ function hasValue(vault: Vault, subject: Subject, name: string, value: Buffer): 
 }
 
 function readBundle(fd: number): Buffer {
+  requireMemory(fd)
   const stat = fstatSync(fd)
-  if (!stat.isFile() || stat.size > MOST_BUNDLE_BYTES)
-    throw new Fault("corrupt", "this is no bundle of secrets")
+  if (stat.size > MOST_BUNDLE_BYTES) throw new Fault("corrupt", "this is no bundle of secrets")
   const bytes = Buffer.alloc(stat.size)
   for (let at = 0; at < bytes.length;) {
     const got = readSync(fd, bytes, at, bytes.length - at, at)

@@ -1,11 +1,11 @@
 /** Bundles of secrets: made and opened by the vault's process, so that no value is in this one. */
-import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { closeSync, fstatSync, readSync, writeSync } from "node:fs"
 import { askPassphrase, readPassphraseFd, readPassphraseFile } from "../../../keyring/passphrase.ts"
 import type { PersonSecret } from "../../../keyring/secret-protector.ts"
 import type { KeySource } from "../../../keyring/slots.ts"
 import type { ExportedSecrets, ImportedSecrets } from "../../../vault/service/bundle.ts"
+import { checked } from "../../sys/ffi.ts"
+import { memfdCreate } from "../../sys/libc.ts"
 import { UsageError } from "../command.ts"
 import { Attachments, callVault } from "./client.ts"
 import { descriptor } from "./people.ts"
@@ -25,14 +25,11 @@ export function bundlePassphrase(values: BundleValues, isNew: boolean): KeySourc
   return askPassphrase(`${isNew ? "new " : ""}passphrase of the bundle`, { twice: isNew })
 }
 
-/** A file without a name, for what is passed along. */
-function nameless(): number {
-  const directory = mkdtempSync(join(tmpdir(), "clawfs-bundle-"))
-  try {
-    return openSync(join(directory, "bundle"), "wx+", 0o600)
-  } finally {
-    rmSync(directory, { recursive: true })
-  }
+const MFD_CLOEXEC = 1
+
+/** A file in memory, for what is passed along: the vault's process waits for no other kind. */
+function inMemory(): number {
+  return checked("memfd_create", memfdCreate("clawfs-bundle", MFD_CLOEXEC))
 }
 
 /** A bundle of these secrets, or of all; `person`: who shows that he is there. */
@@ -40,7 +37,7 @@ export function exportBundle(
   directory: string,
   { person, passphrase, names }: { person: PersonSecret; passphrase: KeySource; names?: readonly string[] },
 ): { readonly bundle: Buffer } & ExportedSecrets {
-  const file = nameless()
+  const file = inMemory()
   try {
     using attached = new Attachments()
     const given = { proof: attached.person(person), passphrase: attached.give(passphrase.secret) }
@@ -59,7 +56,7 @@ export function importBundle(
   directory: string,
   { bundle, passphrase, replaces }: { bundle: Buffer; passphrase: KeySource; replaces: boolean },
 ): ImportedSecrets {
-  const file = nameless()
+  const file = inMemory()
   try {
     for (let at = 0; at < bundle.length;) at += writeSync(file, bundle, at)
     using attached = new Attachments()
