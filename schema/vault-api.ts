@@ -96,6 +96,11 @@ export const VAULT_PARAMS = {
     until: number,
   }),
   grants: z.strictObject({}),
+  export: z.strictObject({
+    ...{ proof: person, passphrase: descriptor, out: descriptor },
+    names: z.array(name).max(10_000).optional(),
+  }),
+  import: z.strictObject({ passphrase: descriptor, from: descriptor, replaces: z.boolean() }),
   exec: z.strictObject({
     program: z.string().min(1).max(4096).startsWith("/"),
     args: z.array(z.string().max(32_768)).max(1024),

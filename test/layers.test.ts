@@ -43,6 +43,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/mcp": ["clawfs/core", "clawfs/sys", "clawfs/api", "schema"],
   "clawfs/migrate": ["clawfs/core", "clawfs/sys", "keyring", "schema"],
   "clawfs/tools": ["clawfs/core", "clawfs/sys", "schema"],
+  "clawfs/archive": ["clawfs/core", "clawfs/sys", "schema"],
+  "clawfs/identity": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/monitor": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/runner": [
     ...["clawfs/core", "clawfs/sys", "clawfs/manifest", "clawfs/tools", "clawfs/monitor", "schema"],
@@ -73,6 +75,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
       "clawfs/manifest",
     ],
     ...["clawfs/supervisor", "clawfs/mcp", "clawfs/migrate", "clawfs/tools", "clawfs/runner"],
+    ...["clawfs/identity", "clawfs/archive"],
     ...["keyring", "vault", "vault/service", "vault/service/caller.ts", "schema", "migrations"],
   ],
 }

@@ -1,7 +1,7 @@
 /** What is in a directory, in bounded amounts and in the order of the names' bytes. */
 import { constants, opendirSync, type BigIntStats } from "node:fs"
 import { openBeneath } from "../sys/beneath.ts"
-import { Descriptor } from "./descriptor.ts"
+import { Descriptor } from "../sys/descriptor.ts"
 import { codeOf, explained } from "./failure.ts"
 import { shown } from "./names.ts"
 import { kindOf, statAt, type Kind } from "./tree.ts"

@@ -1,7 +1,7 @@
 /** Deleting a directory with all that is in it, name by name relative to descriptors: no link is ever entered. */
 import { constants } from "node:fs"
 import { openBeneath, unlinkAt } from "../sys/beneath.ts"
-import { Descriptor } from "./descriptor.ts"
+import { Descriptor } from "../sys/descriptor.ts"
 import { codeOf, explained } from "./failure.ts"
 import { MOST_NAMES, namesIn } from "./listing.ts"
 import { findAt, type Slot } from "./tree.ts"

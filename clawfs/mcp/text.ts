@@ -2,7 +2,7 @@
 import { isUtf8 } from "node:buffer"
 import { readSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
-import type { Descriptor } from "./descriptor.ts"
+import type { Descriptor } from "../sys/descriptor.ts"
 import { explained } from "./failure.ts"
 
 /** A file with a NUL byte in its first part is taken for binary, as git and grep do. */

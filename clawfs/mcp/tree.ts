@@ -6,7 +6,7 @@
 import { constants, lstatSync, readlinkSync, type BigIntStats } from "node:fs"
 import { O_PATH, makeDirectoryAt, openBeneath, reopen } from "../sys/beneath.ts"
 import { Fault } from "../core/fault.ts"
-import { Descriptor } from "./descriptor.ts"
+import { Descriptor } from "../sys/descriptor.ts"
 import { TOO_LONG, codeOf, explained, failure } from "./failure.ts"
 import { bytesOf, shown } from "./names.ts"
 

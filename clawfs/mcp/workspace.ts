@@ -6,7 +6,7 @@ import { constants, readlinkSync, realpathSync, statSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
 import { O_PATH, lacksOpenBeneath, openPath } from "../sys/beneath.ts"
 import { filesystemOf, isClawfs, type ClawfsEntry } from "../sys/clawfs-mounts.ts"
-import { Descriptor } from "./descriptor.ts"
+import { Descriptor } from "../sys/descriptor.ts"
 import { explained } from "./failure.ts"
 import { Tree } from "./tree.ts"
 

@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto"
 import { constants, fchmodSync, fchownSync, fsyncSync, writeSync, type BigIntStats } from "node:fs"
 import { Fault } from "../core/fault.ts"
 import { openBeneath, renameAt, unlinkAt } from "../sys/beneath.ts"
-import { Descriptor } from "./descriptor.ts"
+import { Descriptor } from "../sys/descriptor.ts"
 import { codeOf, explained } from "./failure.ts"
 import { findAt, openFound, requireFile, type Slot } from "./tree.ts"
 

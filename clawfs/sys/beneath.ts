@@ -19,6 +19,7 @@ export const O_PATH = 0x20_0000
 const O_CLOEXEC = 0x8_0000
 const AT_REMOVEDIR = 0x200
 const RENAME_NOREPLACE = 1
+const RENAME_EXCHANGE = 2
 /** A rename elsewhere in the tree makes a path with `..` uncertain: the kernel asks to try again. */
 const MOST_TRIES = 1000
 
@@ -46,9 +47,9 @@ export function openBeneath(directory: number, path: Buffer, flags: number, mode
 }
 
 /** As `openBeneath` for a path whose every name is what it says: no link (ELOOP), and no other mount (EXDEV). */
-export function openExactly(directory: number, path: Buffer, flags: number): number {
+export function openExactly(directory: number, path: Buffer, flags: number, mode = 0): number {
   const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV
-  return openat2({ directory, path, flags, mode: 0, resolve })
+  return openat2({ directory, path, flags, mode, resolve })
 }
 
 interface Opening {
@@ -108,6 +109,14 @@ export function renameAt(
   checked("renameat2", renameat2Call(fromDirectory, terminated(from), toDirectory, terminated(to), flags))
 }
 
+/** renameat2(2) that lets two names change places, in one step. */
+export function exchangeAt(oneDirectory: number, one: Buffer, otherDirectory: number, other: Buffer): void {
+  checked(
+    "renameat2",
+    renameat2Call(oneDirectory, terminated(one), otherDirectory, terminated(other), RENAME_EXCHANGE),
+  )
+}
+
 /** unlinkat(2) of one name: what is no directory, or an empty directory. */
 export function unlinkAt(directory: number, name: Buffer, isDirectory = false): void {
   checked("unlinkat", unlinkatCall(directory, terminated(name), isDirectory ? AT_REMOVEDIR : 0))
@@ -122,7 +131,7 @@ export function makeDirectoryAt(directory: number, name: Buffer): void {
 }
 
 /** As C takes it. C would take a NUL inside for the end, and name something else. */
-function terminated(path: Buffer): Buffer {
+export function terminated(path: Buffer): Buffer {
   if (path.includes(0)) throw new Fault("invalid", "a path can't hold a NUL byte")
   return Buffer.concat([path, Buffer.of(0)])
 }

@@ -104,3 +104,6 @@ export const tcgetattr = bind<[fd: number, termios: Buffer]>("int tcgetattr(int,
 export const tcsetattr = bind<[fd: number, when: number, termios: Buffer]>(
   "int tcsetattr(int, int, const void*)",
 )
+/** lseek(2) with SEEK_DATA and SEEK_HOLE; syncfs(2) */
+export const lseek = bind<[fd: number, offset: number, whence: number]>("int64_t lseek(int, int64_t, int)")
+export const syncfs = bind<[fd: number]>("int syncfs(int)")

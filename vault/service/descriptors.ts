@@ -24,6 +24,11 @@ function dontWait(fd: number): void {
   checked("fcntl", fcntl(fd, F_SETFL, checked("fcntl", fcntl(fd, F_GETFL, 0)) | O_NONBLOCK))
 }
 
+/** Throws `Fault("invalid")` for anything but a file that is in memory alone (memfd_create(2)), where nothing waits. */
+export function requireMemory(fd: number): void {
+  if (fcntl(fd, F_GET_SEALS, 0) < 0) throw new Fault("invalid", "a descriptor is no file in memory")
+}
+
 /** Fills `into` from a descriptor up to its end. Returns how much came. Throws `Fault("invalid")` for more than fits. */
 export function readAllInto(fd: number, into: Buffer, what: string): number {
   let length = 0

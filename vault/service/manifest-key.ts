@@ -11,9 +11,14 @@ import type { Vault } from "../vault.ts"
 const NAME = "clawfs.manifest-key"
 const OWN = "clawfs."
 
+/** Whether a secret of this name is a person's, not one that clawfs makes for itself. */
+export function isFreeName(name: string): boolean {
+  return !name.startsWith(OWN) && !TREE_NAME.test(name)
+}
+
 /** Throws `Fault("invalid")` for names of secrets that clawfs makes for itself. */
 export function requireFreeName(name: string): void {
-  if (!name.startsWith(OWN) && !TREE_NAME.test(name)) return
+  if (isFreeName(name)) return
   throw new Fault("invalid", `${name} is a name for clawfs itself, and nobody else may set it`)
 }
 

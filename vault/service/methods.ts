@@ -16,6 +16,7 @@ import { dueAt } from "../metadata.ts"
 import { readState } from "../state.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
 import { concealed, concealing, descriptorOf, exported, shown } from "./answers.ts"
+import { exportSecrets, importSecrets } from "./bundle.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
 import { Runner, type Executed, type WithValue } from "./exec.ts"
 import { Injector, checkEndpoint } from "./inject.ts"
@@ -49,6 +50,8 @@ export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>([
 
 /** Variables that say what code is loaded, or how the shell reads its script. */
 const RESERVED = /^(LD_.*|PATH|IFS|ENV|BASH_.*|SHELLOPTS|PS4|NODE_OPTIONS|PYTHON.*|PERL.*|RUBY.*|GCONV_PATH)$/
+
+const EMPTY = Buffer.alloc(0)
 
 export class Methods {
   readonly #db: VaultDatabase
@@ -149,6 +152,16 @@ export class Methods {
       })
     },
     grants: () => this.#listGrants(),
+    export: ({ params: { proof, passphrase, out, names }, fds, subject }) => {
+      this.#prove(proof, fds)
+      return this.#withPin(passphrase, fds, (bytes = EMPTY) =>
+        exportSecrets(this.#vault, subject(), { passphrase: bytes, out: descriptorOf(fds, out), names }),
+      )
+    },
+    import: ({ params: { passphrase, from, replaces }, fds, subject }) =>
+      this.#withPin(passphrase, fds, (bytes = EMPTY) =>
+        importSecrets(this.#vault, subject(), { passphrase: bytes, from: descriptorOf(fds, from), replaces }),
+      ),
     exec: (call) => this.#exec(call),
     generate: ({ params, subject }) => this.#signer.generate(params, subject()),
     sign: ({ params, fds, isOwner, subject }) =>

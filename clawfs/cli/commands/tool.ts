@@ -29,8 +29,8 @@ export const tool = command({
 A tool is one file with a manifest. It is run by executing MOUNTPOINT/tools/bin/NAME, from any program,
 or by clawfs tool run: in a sandbox of its own, with the caller's stdin, stdout, stderr and arguments,
 as user 65534, without network unless granted, seeing the machine's /usr, a /tmp of its own, and what
-its manifest grants. Memory, CPU, processes and time are limited. The exit status is the tool's. docs/TOOLS.md has
-the manifest, what a sandbox holds and what not.
+its manifest grants. Memory, CPU, processes and time are limited. The exit status is the tool's.
+docs/TOOLS.md has the manifest, what a sandbox holds and what not.
 
 install takes a directory with a tool.json, or one program or script, which is granted nothing but,
 to a script, starting other programs. The file is checked against the manifest, then it never changes:

@@ -115,6 +115,17 @@ const options = {
     help: "exec: the value through a pipe, whose path VAR has; with commas",
   },
   env: { type: "string", value: "VAR=NAME", help: "exec: the value in the variable VAR; with commas" },
+  "bundle-pass-file": {
+    type: "string",
+    value: "FILE",
+    help: "export, import: a file with the bundle's passphrase",
+  },
+  "bundle-pass-fd": {
+    type: "string",
+    value: "N",
+    help: "export, import: read the bundle's passphrase from descriptor N",
+  },
+  replace: { type: "boolean", help: "import: also where the vault has another value" },
   until: {
     type: "string",
     value: "TIME",
@@ -129,6 +140,7 @@ export const VAULT_ACTIONS = [
   ...["rotate", "audit", "protector", "adopt", "grant", "grants", "revoke", "exec"],
   ...["keygen", "public-key", "sign-with", "ssh-agent", "proxy"],
   ...["mount", "unmount", "sign", "verify", "doctor"],
+  ...["export", "import"],
 ] as const
 
 export const vault = command({
@@ -172,6 +184,9 @@ locked. docs/VAULT.md has the whole picture.
   grant NAME         allows a use of a secret; asks for the passphrase
   grants             all grants
   revoke N           takes one back
+  export FILE [NAME] writes secrets, or all of them, encrypted under a passphrase of the file's own;
+                     asks for what opens the vault, too
+  import FILE        stores what such a file has; other values that are there are kept
   exec -- PROGRAM    runs a program with secrets that grants allow it; its output passes a filter that
                      takes out values and their usual encodings. It sees the values, you do not
   proxy start        an egress proxy: it puts secrets into requests that grants allow (--verb inject),
@@ -218,7 +233,7 @@ clawfs vault rotate --root`,
     [ExitCode.OK, "done"],
     [
       ExitCode.NO,
-      "status: locked; rotate --due: there are some; verify: not as signed; doctor: something is to be mended; exec gives the program's own status",
+      "status: locked; rotate --due: there are some; verify: not as signed; doctor: something is to be mended; export, import: some were left out or kept; exec gives the program's own status",
     ],
     [ExitCode.USAGE, "wrong usage"],
     [ExitCode.DATA, "a name or value that can't be; a record that is damaged; the last protector"],

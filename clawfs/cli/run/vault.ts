@@ -6,6 +6,7 @@ import { closest } from "../suggest.ts"
 import type { VaultAction } from "../vault/action.ts"
 import { vaultDirectory } from "../vault/place.ts"
 import { audit, grant, grants, protector, revoke } from "./vault-access.ts"
+import { exportToFile, importFromFile } from "./vault-bundle.ts"
 import { execute } from "./vault-exec.ts"
 import { adopt, init, lock, status, unlock } from "./vault-life.ts"
 import { doctor } from "./vault-doctor.ts"
@@ -47,6 +48,8 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   doctor: { takes: [], run: doctor },
   mount: { takes: ["DIR?"], run: mount },
   unmount: { takes: [], run: unmount },
+  export: { takes: ["FILE"], hasRest: true, run: exportToFile },
+  import: { takes: ["FILE"], run: importFromFile },
   exec: { takes: ["PROGRAM"], hasRest: true, run: execute },
   proxy: { takes: ["start, stop or token"], run: proxy },
   keygen: { takes: ["NAME"], run: keygen },

@@ -1,7 +1,7 @@
 import { truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
-import { Descriptor } from "../../../clawfs/mcp/descriptor.ts"
+import { Descriptor } from "../../../clawfs/sys/descriptor.ts"
 import {
   MAX_TEXT_BYTES,
   MAX_WHOLE_BYTES,

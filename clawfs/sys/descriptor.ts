@@ -1,6 +1,6 @@
 /** An open file, directory or place (O_PATH) that is closed with its scope. */
 import { fstatSync, type BigIntStats } from "node:fs"
-import { close } from "../sys/libc.ts"
+import { close } from "./libc.ts"
 
 export class Descriptor implements Disposable {
   readonly fd: number
