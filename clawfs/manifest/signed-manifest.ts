@@ -12,7 +12,7 @@ import {
   type ManifestKind,
 } from "../../schema/signed-manifest.ts"
 import { Fault } from "../core/fault.ts"
-import { canonicalJson } from "./canonical-json.ts"
+import { canonicalJson } from "../core/canonical-json.ts"
 import { differences, entriesOf } from "./entries.ts"
 
 export const SIGNED_DIRECTORY = "signed"
