@@ -15,6 +15,9 @@ import { Thresholds, type Limits, type Usage } from "./thresholds.ts"
 
 const READY_MS = 20_000
 const END_MS = 5000
+/** Of the reader's thread: what it keeps is bounded, and garbage is not to pile up beside the tools. */
+const READER_HEAP_MB = 64
+const READER_YOUNG_MB = 8
 /** Between two looks at how near the limits are. */
 const LOOK_MS = 500
 /** Between the end of the last run and calls passing unseen again: the next run may come soon. */
@@ -89,7 +92,10 @@ export class Monitor implements AsyncDisposable {
         metrics: options.policy.metrics,
         logLevel: options.logLevel,
       }
-      const reader = new Worker(new URL("./reader-main.js", import.meta.url), { workerData: data })
+      const reader = new Worker(new URL("./reader-main.js", import.meta.url), {
+        workerData: data,
+        resourceLimits: { maxOldGenerationSizeMb: READER_HEAP_MB, maxYoungGenerationSizeMb: READER_YOUNG_MB },
+      })
       await ready(reader)
       return new Monitor(program, reader, options, log)
     } catch (thrown) {

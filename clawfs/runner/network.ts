@@ -9,7 +9,8 @@ import { networkInterfaces } from "node:os"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Fault } from "../core/fault.ts"
 import { addLoopbackAddress, inNetworkOf, isLoopbackUp, listeningSocket } from "../sys/network-namespace.ts"
-import { NAMES_NETWORK, isPublic, type NetworkGrant } from "../tools/network-grant.ts"
+import { isPublic, plain } from "../core/addresses.ts"
+import { NAMES_NETWORK, type NetworkGrant } from "../tools/network-grant.ts"
 
 /** At the same time, of one sandbox; another one is closed at once. */
 const MOST_CONNECTIONS = 64
@@ -141,6 +142,7 @@ interface Address {
 
 /** The first of `found` that is of the public internet and none of this machine's `own`. */
 export function choose(found: readonly Address[], own: readonly Address[]): string | undefined {
-  return found.find(({ address }) => isPublic(address) && own.every((each) => each.address !== address))
-    ?.address
+  return found.find(
+    ({ address }) => isPublic(address) && own.every((each) => each.address !== plain(address)),
+  )?.address
 }

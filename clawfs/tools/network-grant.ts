@@ -1,5 +1,6 @@
 /** What `network:outbound:…` means: one TCP port of one host, named by its IPv4 address or by its name. */
 import { BlockList, isIPv4 } from "node:net"
+import { isPublic } from "../core/addresses.ts"
 import { Fault } from "../core/fault.ts"
 
 export interface NetworkGrant {
@@ -28,48 +29,6 @@ for (const [network, prefix] of [
   [`${NAMES_NETWORK}.0`, 24],
 ] as const)
   nowhere.addSubnet(network, prefix)
-
-/** Addresses that are not of the public internet (the IANA's registries of special-purpose addresses). */
-const special = new BlockList()
-for (const [network, prefix] of [
-  ...([
-    ["0.0.0.0", 8],
-    ["10.0.0.0", 8],
-    ["100.64.0.0", 10],
-    ["127.0.0.0", 8],
-    ["169.254.0.0", 16],
-  ] as const),
-  ...([
-    ["172.16.0.0", 12],
-    ["192.0.0.0", 24],
-    ["192.0.2.0", 24],
-    ["192.88.99.0", 24],
-    ["192.168.0.0", 16],
-  ] as const),
-  ...([
-    ["198.18.0.0", 15],
-    ["198.51.100.0", 24],
-    ["203.0.113.0", 24],
-    ["224.0.0.0", 3],
-  ] as const),
-])
-  special.addSubnet(network, prefix)
-// What carries an IPv4 address inside, and what is set aside within 2000::/3.
-for (const [network, prefix] of [
-  ["2001::", 23],
-  ["2001:db8::", 32],
-  ["2002::", 16],
-  ["3fff::", 20],
-] as const)
-  special.addSubnet(network, prefix, "ipv6")
-const globalIpv6 = new BlockList()
-globalIpv6.addSubnet("2000::", 3, "ipv6")
-
-/** Of the public internet, as far as an address alone can tell. */
-export function isPublic(address: string): boolean {
-  if (isIPv4(address)) return !special.check(address)
-  return globalIpv6.check(address, "ipv6") && !special.check(address, "ipv6")
-}
 
 /** `place`: what follows `network:outbound:`. Throws `Fault("invalid")`. */
 export function parseNetworkGrant(text: string, place: string): NetworkGrant {

@@ -67,7 +67,8 @@ test.each([
     65,
     "overlap",
   ],
-  ["the network", { capabilities: ["network:outbound:example.org:443"] }, 69, "can't grant network"],
+  ["the whole network", { capabilities: ["network:outbound:*:443"] }, 65, "one host and one port"],
+  ["a network", { capabilities: ["network:outbound:10.1.2.3:443"] }, 77, "wants a lot"],
   ["a secret", { capabilities: ["secret:exec:key"] }, 69, "can't grant secret"],
 ] as const)("install refuses %s, and changes nothing", async (_what, manifest, code, words) => {
   const before = contents(join(scene.mnt, "tools"))

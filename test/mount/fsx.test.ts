@@ -27,7 +27,7 @@ test("reads, writes, mappings, holes and copies of a file are right byte for byt
   skipIf(context, requireTarget())
   await using target = await openTarget()
   // one that crosses every size limit of the store, one that stays where contents are kept inline
-  const outputs = await together([fsx(target, 12, 0), fsx(target, 12, 1, "--max-size", "40000")])
+  const outputs = await together([fsx(target, 8, 0), fsx(target, 8, 1, "--max-size", "40000")])
   console.log(outputs.join("\n"))
   for (const output of outputs) expect(output).toContain("all equal")
 })
@@ -35,7 +35,7 @@ test("reads, writes, mappings, holes and copies of a file are right byte for byt
 test("with the writeback cache they are right as well", async (context) => {
   skipIf(context, requireTarget())
   await using target = await openTarget({ flags: ["--writeback"] })
-  const outputs = await together([fsx(target, 8, 2), fsx(target, 8, 3, "--max-size", "40000")])
+  const outputs = await together([fsx(target, 6, 2), fsx(target, 6, 3, "--max-size", "40000")])
   console.log(outputs.join("\n"))
   for (const output of outputs) expect(output).toContain("all equal")
 })
@@ -43,7 +43,7 @@ test("with the writeback cache they are right as well", async (context) => {
 test("in an encrypted tree they are right as well", async (context) => {
   skipIf(context, requireFuse())
   await using mount = await mountClawfs({ encrypted: true })
-  const outputs = await together([fsx(mount, 8, 8), fsx(mount, 8, 9, "--max-size", "40000")])
+  const outputs = await together([fsx(mount, 6, 8), fsx(mount, 6, 9, "--max-size", "40000")])
   console.log(outputs.join("\n"))
   for (const output of outputs) expect(output).toContain("all equal")
 })
@@ -53,7 +53,7 @@ test("in a compressed directory they are right as well", async (context) => {
   await using mount = await mountClawfs()
   await mount.clawfs(["compress", mount.work])
   writeFileSync(join(mount.work, "text"), Buffer.alloc(1 << 20, "one line like the other\n"))
-  const outputs = await together([fsx(mount, 8, 6), fsx(mount, 8, 7, "--max-size", "40000")])
+  const outputs = await together([fsx(mount, 6, 6), fsx(mount, 6, 7, "--max-size", "40000")])
   console.log(outputs.join("\n"))
   for (const output of outputs) expect(output).toContain("all equal")
   const { stdout } = await mount.clawfs(["compress", "--show", "--json", mount.work])
@@ -65,7 +65,7 @@ test("in a compressed directory they are right as well", async (context) => {
 test("with an open that the server answers they are right as well", async (context) => {
   skipIf(context, requireTarget())
   await using target = await openTarget({ flags: ["--open-checks"] })
-  const outputs = await together([fsx(target, 8, 4), fsx(target, 8, 5, "--max-size", "40000")])
+  const outputs = await together([fsx(target, 6, 4), fsx(target, 6, 5, "--max-size", "40000")])
   console.log(outputs.join("\n"))
   for (const output of outputs) expect(output).toContain("all equal")
 })

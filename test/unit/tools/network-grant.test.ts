@@ -2,7 +2,7 @@
 import { expect, test } from "vitest"
 import { addressInside, choose, hostsFile } from "../../../clawfs/runner/network.ts"
 import { broadOnes, parseCapabilities, parseCapability } from "../../../clawfs/tools/capability.ts"
-import { isPublic } from "../../../clawfs/tools/network-grant.ts"
+import { isPublic } from "../../../clawfs/core/addresses.ts"
 
 test("an address or a name, and a port", () => {
   expect(parseCapability("network:outbound:127.0.0.1:5432")).toEqual({
@@ -54,7 +54,7 @@ test("a name leads to public addresses alone, and to none of the machine's own",
       "0.0.0.0",
     ],
     ...["224.0.0.1", "255.255.255.255", "198.18.0.1", "192.0.2.1", "::", "::1", "::ffff:127.0.0.1"],
-    ...["::ffff:9.9.9.9", "64:ff9b::7f00:1", "fe80::1", "fc00::1", "fd12::1", "ff02::1", "2002:7f00:1::"],
+    ...["64:ff9b::7f00:1", "fe80::1", "fc00::1", "fd12::1", "ff02::1", "2002:7f00:1::"],
     ...["2001::1", "2001:db8::1", "4000::1"],
   ])
     expect([address, isPublic(address)]).toEqual([address, false])
@@ -62,6 +62,7 @@ test("a name leads to public addresses alone, and to none of the machine's own",
   expect(choose(found, [])).toBe("9.9.9.10")
   expect(choose(found, [{ address: "9.9.9.10" }])).toBe("9.9.9.9")
   expect(choose(found.slice(0, 2), [])).toBeUndefined()
+  expect(choose([{ address: "::ffff:9.9.9.9" }], [{ address: "9.9.9.9" }])).toBeUndefined()
 })
 
 test("names have addresses of their own inside, and the hosts file says so", () => {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest"
-import { isPublic, mayConnectTo } from "../../../vault/proxy/addresses.ts"
+import { isPublic } from "../../../clawfs/core/addresses.ts"
+import { mayConnectTo } from "../../../vault/proxy/addresses.ts"
 
 test.each([
   ...[
