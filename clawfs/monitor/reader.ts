@@ -17,6 +17,9 @@ const TICK_MS = 5
 const MOST_AT_ONCE = 20_000
 /** Between two writes of the log; a reader that follows waits no longer. */
 const FLUSH_MS = 50
+const UNFINISHED_MS = 50
+
+type KernelRecord = NonNullable<ReturnType<typeof readRecord>>
 
 interface Open extends Watched {
   readonly rules: Rules
@@ -33,6 +36,10 @@ export class Reader implements AsyncDisposable {
   readonly #programs = new KnownPrograms()
   readonly #runs = new Map<number, Open>()
   readonly #metrics: Metrics
+  /** The runner numbers runs in ascending order, and says of each before its sandbox is marked. */
+  #lastBegun = 0
+  /** Of runs whose beginning has not been heard of yet: the ring can be faster than the runner's message. */
+  readonly #early = new Map<number, KernelRecord[]>()
   /** hrtime is CLOCK_MONOTONIC, as the kernel's stamps are. */
   readonly #clockOffsetMs = Date.now() - Number(process.hrtime.bigint() / 1_000_000n)
   #tick: NodeJS.Timeout | undefined
@@ -64,13 +71,19 @@ export class Reader implements AsyncDisposable {
     this.#programs.begin(tool)
     const verdicts = maySpawn ? this.#verdicts.spawn : this.#verdicts.alone
     const rules = new Rules(tool, this.#mountpoint, this.#programs)
-    this.#runs.set(run, { id, tool, verdicts, rules, denials: {}, anomalies: 0 })
+    const open: Open = { id, tool, verdicts, rules, denials: {}, anomalies: 0 }
+    this.#runs.set(run, open)
+    this.#lastBegun = run
+    for (const record of this.#early.get(run) ?? []) this.#onRecord(record, open)
+    this.#early.delete(run)
     this.#tick ??= setInterval(() => this.#drain(), TICK_MS)
   }
 
-  /** Reads what is left of it. */
+  /** Reads what is left of it. Its records may stand behind another's that is just being written: that takes microseconds. */
   end(run: number): RunSummary {
-    while (this.#drain() === MOST_AT_ONCE);
+    const until = performance.now() + UNFINISHED_MS
+    do this.#drain()
+    while (this.#ring.hasMore && performance.now() < until)
     const open = this.#runs.get(run)
     this.#runs.delete(run)
     if (this.#runs.size === 0) {
@@ -84,13 +97,19 @@ export class Reader implements AsyncDisposable {
   #drain(): number {
     return this.#ring.drain(MOST_AT_ONCE, (bytes, view, at, length) => {
       const record = readRecord(bytes, view, at, length)
-      const run = record === undefined ? undefined : this.#runs.get(record.run)
-      // A record of a run that has ended: its last processes were killed with it.
-      if (record === undefined || run === undefined) return
-      const event = tell(record, run, this.#clockOffsetMs)
-      this.add(event)
-      for (const anomaly of run.rules.judge(event)) this.add(anomaly)
+      if (record === undefined) return
+      const run = this.#runs.get(record.run)
+      if (run !== undefined) this.#onRecord(record, run)
+      else if (record.run > this.#lastBegun)
+        this.#early.set(record.run, [...(this.#early.get(record.run) ?? []), record])
+      // Else of a run that has ended: its last processes were killed with it.
     })
+  }
+
+  #onRecord(record: KernelRecord, run: Open): void {
+    const event = tell(record, run, this.#clockOffsetMs)
+    this.add(event)
+    for (const anomaly of run.rules.judge(event)) this.add(anomaly)
   }
 
   /** To the log, and to the counts of its run. */

@@ -67,6 +67,11 @@ export class BpfRing implements Disposable {
     return count
   }
 
+  /** Whether there is more, of which the first may be one that its writer has not finished. */
+  get hasMore(): boolean {
+    return Atomics.load(this.#consumer.position, 0) < Atomics.load(this.#producer.position, 0)
+  }
+
   [Symbol.dispose](): void {
     if (!this.#isMapped) return
     this.#isMapped = false

@@ -25,7 +25,7 @@ test("processes that work in the same directories with names of their own get wh
   const directories = await makeDirectories(target, ["a", "b", "c"])
   const reports = await together(
     processes.map((process) =>
-      loadReport(target, "test/model/churn.ts", ["--process", process, "--seconds", 5, ...directories]),
+      loadReport(target, "test/model/churn.ts", ["--process", process, "--seconds", 4, ...directories]),
     ),
   )
   console.log(summary(reports))
@@ -135,7 +135,7 @@ test("a large directory that others change lists each name that stays exactly on
   await loadReport(target, "test/model/scan.ts", ["fill", count, directory])
   const reports = await together([
     ...[0, 1].map((process) =>
-      loadReport(target, "test/model/churn.ts", ["--process", process, "--seconds", 4, directory]),
+      loadReport(target, "test/model/churn.ts", ["--process", process, "--seconds", 3, directory]),
     ),
     ...[0, 1].map(() => loadReport(target, "test/model/scan.ts", ["list", count, directory, 6])),
   ])

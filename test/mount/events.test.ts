@@ -162,7 +162,8 @@ test("a flood is counted exactly, told as far as a run may, and another tool's e
 test("twenty tools at once: each event belongs to the run that made it", async () => {
   await script("named", 'cat "/no/$1" 2>/dev/null; sh -c "cat /no/$1" 2>/dev/null; :')
   const names = Array.from({ length: 20 }, (_, n) => `file-${n}-end`)
-  await Promise.all(names.map((name) => runTool(mount, "named", [name])))
+  const ran = await Promise.all(names.map((name) => runTool(mount, "named", [name])))
+  expect(ran.map(({ code, stderr }) => [code, stderr])).toEqual(names.map(() => [0, ""]))
   const byRun = new Map<string, Set<string>>()
   for (const { run, file } of await eventsOf(mount, "--tool", "named"))
     if (file?.path.startsWith("/no/") === true) byRun.set(run, (byRun.get(run) ?? new Set()).add(file.path))

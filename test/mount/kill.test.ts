@@ -6,10 +6,10 @@ import { plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
 
 const noMount = plainDirectory === undefined ? undefined : "there is no server to kill in a plain directory"
 
-test("no operation fails and no byte is wrong while the server is killed thirty times under load", async (context) => {
+test("no operation fails and no byte is wrong while the server is killed twenty times under load", async (context) => {
   skipIf(context, noMount, requireFuse())
   await using mount = await mountClawfs()
-  printLoad(await loadWhile(mount, { trees: 3, seconds: 120 }, () => killAgainAndAgain(mount, 30, 200)))
+  printLoad(await loadWhile(mount, { trees: 3, seconds: 120 }, () => killAgainAndAgain(mount, 20, 200)))
 })
 
 test("no operation fails when the server dies between a commit and its answer", async (context) => {
@@ -31,13 +31,13 @@ test("no operation fails when the server dies between a commit and its answer", 
 test("with the writeback cache nothing is lost either when the server is killed", async (context) => {
   skipIf(context, noMount, requireFuse())
   await using mount = await mountClawfs({ flags: ["--writeback"] })
-  printLoad(await loadWhile(mount, { trees: 2, seconds: 60 }, () => killAgainAndAgain(mount, 10, 300)))
+  printLoad(await loadWhile(mount, { trees: 2, seconds: 60 }, () => killAgainAndAgain(mount, 7, 300)))
 })
 
 test("no operation on an encrypted tree fails and no byte is wrong while the server is killed", async (context) => {
   skipIf(context, noMount, requireFuse())
   await using mount = await mountClawfs({ encrypted: true })
-  printLoad(await loadWhile(mount, { trees: 2, seconds: 60 }, () => killAgainAndAgain(mount, 12, 200)))
+  printLoad(await loadWhile(mount, { trees: 2, seconds: 60 }, () => killAgainAndAgain(mount, 8, 200)))
 })
 
 test("a server that is killed while nothing happens is replaced, and locks are still held", async (context) => {

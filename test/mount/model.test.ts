@@ -20,7 +20,7 @@ async function lockstep(options: MountOptions, seconds: number, offset: number):
 
 test("random operations on a tree give what the model and ext4 give", async (context) => {
   skipIf(context, requireTarget())
-  const outputs = await together([lockstep({}, 12, 0), lockstep({}, 12, 1_000_000)])
+  const outputs = await together([lockstep({}, 8, 0), lockstep({}, 8, 1_000_000)])
   console.log(outputs.join("\n"))
   for (const output of outputs) expect(output).toContain("all equal")
 })
@@ -28,8 +28,8 @@ test("random operations on a tree give what the model and ext4 give", async (con
 test("on an encrypted tree, with the writeback cache too, they give the same", async (context) => {
   skipIf(context, requireTarget())
   const outputs = await together([
-    lockstep({ encrypted: true }, 8, 4_000_000),
-    lockstep({ encrypted: true, flags: ["--writeback"] }, 8, 5_000_000),
+    lockstep({ encrypted: true }, 5, 4_000_000),
+    lockstep({ encrypted: true, flags: ["--writeback"] }, 5, 5_000_000),
   ])
   console.log(outputs.join("\n"))
   for (const output of outputs) expect(output).toContain("all equal")
@@ -38,8 +38,8 @@ test("on an encrypted tree, with the writeback cache too, they give the same", a
 test("with the writeback cache, or opens that the server answers, they give the same", async (context) => {
   skipIf(context, requireTarget())
   const outputs = await together([
-    lockstep({ flags: ["--writeback"] }, 8, 2_000_000),
-    lockstep({ flags: ["--open-checks"] }, 8, 3_000_000),
+    lockstep({ flags: ["--writeback"] }, 5, 2_000_000),
+    lockstep({ flags: ["--open-checks"] }, 5, 3_000_000),
   ])
   console.log(outputs.join("\n"))
   for (const output of outputs) expect(output).toContain("all equal")
