@@ -2,7 +2,7 @@
  * The schema of the older ClawOS documents (P1.4 §6, P3.3): `documents`, `vectors`, `metadata`, `agent_identities`. No release of
  * IronClaw had it, but some may have built it from those documents.
  */
-import { archivePath, tableWith, type Context } from "../v1/context.ts"
+import { archivePath, tableReports, tableWith, type Context } from "../v1/context.ts"
 import { LINE_END, archiveItem, keyOf, orderOf } from "../v1/mapped.ts"
 import { encodeId, encodePath } from "../names.ts"
 import type { Catalog, Table } from "../postgres/catalog.ts"
@@ -35,20 +35,12 @@ export class P14 implements Source {
     this.description = description
   }
 
-  async tables(): Promise<TableReport[]> {
-    const reports: TableReport[] = []
-    for (const table of this.#context.catalog.tables.values()) {
-      const [[count] = []] = await this.#context.session.query(`SELECT count(*)::text FROM ${table.sql}`)
-      const target = PLACES[table.name]
-      const known = { table: table.name, rows: Number(count), bytes: table.bytes }
-      const other = archivePath(this.#context, `${table.name}.jsonl`).join("/")
-      reports.push({
-        ...known,
-        disposition: target === undefined ? "unknown" : "files",
-        target: target ?? other,
-      })
-    }
-    return reports
+  tables(): Promise<TableReport[]> {
+    return tableReports(this.#context, ({ name }) => {
+      const target = PLACES[name]
+      if (target !== undefined) return ["files", target]
+      return ["unknown", archivePath(this.#context, `${name}.jsonl`).join("/")]
+    })
   }
 
   async *items(): AsyncGenerator<Item> {

@@ -1,7 +1,7 @@
 /** IronClaw 1.x in PostgreSQL: a virtual filesystem in `root_filesystem_entries`. */
 import { openedSecret, secretRecord } from "./secrets.ts"
 import { entryOf, type Entry } from "./paths.ts"
-import { archivePath, tableWith, type Context } from "../v1/context.ts"
+import { archivePath, tableReports, tableWith, type Context } from "../v1/context.ts"
 import { LINE_END, archiveItem, orderOf } from "../v1/mapped.ts"
 import { collected } from "../v1/settings.ts"
 import { MOST_PATH_BYTES, shortHash } from "../names.ts"
@@ -49,26 +49,12 @@ export class Reborn implements Source {
     this.description = description
   }
 
-  async tables(): Promise<TableReport[]> {
-    const reports: TableReport[] = []
-    for (const table of this.#context.catalog.tables.values()) {
-      const [[count] = []] = await this.#context.session.query(`SELECT count(*)::text FROM ${table.sql}`)
-      const known = { table: table.name, rows: Number(count), bytes: table.bytes }
-      const archive = archivePath(this.#context, `${table.name}.jsonl`).join("/")
-      if (table.name === ENTRIES)
-        reports.push({
-          ...known,
-          disposition: "files",
-          target: "workspaces/, agents/default/ironclaw/, the vault",
-        })
-      else
-        reports.push({
-          ...known,
-          disposition: KNOWN.has(table.name) || table.name.startsWith("hooks_") ? "archive" : "unknown",
-          target: archive,
-        })
-    }
-    return reports
+  tables(): Promise<TableReport[]> {
+    return tableReports(this.#context, ({ name }) => {
+      if (name === ENTRIES) return ["files", "workspaces/, agents/default/ironclaw/, the vault"]
+      const isKnown = KNOWN.has(name) || name.startsWith("hooks_")
+      return [isKnown ? "archive" : "unknown", archivePath(this.#context, `${name}.jsonl`).join("/")]
+    })
   }
 
   #table(): Table | undefined {

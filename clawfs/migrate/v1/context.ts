@@ -2,6 +2,7 @@
 import type { Catalog, Table } from "../postgres/catalog.ts"
 import { MOST_PATH_BYTES, encodePath, shortHash } from "../names.ts"
 import type { Session } from "../postgres/session.ts"
+import type { Disposition, TableReport } from "../source.ts"
 
 export interface Context {
   readonly session: Session
@@ -25,6 +26,20 @@ export function hasColumn(table: Table, name: string): boolean {
 
 export function archivePath({ run }: Context, name: string): string[] {
   return ["system", "migrations", run, "archive", name]
+}
+
+/** Of each table of the database: how many rows it has, and what `placeOf` says becomes of them. */
+export async function tableReports(
+  { catalog, session }: Context,
+  placeOf: (table: Table) => readonly [Disposition, string],
+): Promise<TableReport[]> {
+  const reports: TableReport[] = []
+  for (const table of catalog.tables.values()) {
+    const [[count] = []] = await session.query(`SELECT count(*)::text FROM ${table.sql}`)
+    const [disposition, target] = placeOf(table)
+    reports.push({ table: table.name, rows: Number(count), bytes: table.bytes, disposition, target })
+  }
+  return reports
 }
 
 /** `path` below `base`; where that is too long for the system, a place that its hash names. */

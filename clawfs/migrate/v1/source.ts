@@ -2,7 +2,7 @@
 import type { Table } from "../postgres/catalog.ts"
 import type { Disposition, FoundSecret, Hazard, Item, Source, TableReport } from "../source.ts"
 import { chunkHazards, chunkItems, chunksTable } from "./chunks.ts"
-import { hasColumn, tableWith, type Context } from "./context.ts"
+import { hasColumn, tableReports, tableWith, type Context } from "./context.ts"
 import {
   documentHazards,
   documentItems,
@@ -37,14 +37,8 @@ export class IronclawV1 implements Source {
     this.description = description
   }
 
-  async tables(): Promise<TableReport[]> {
-    const reports: TableReport[] = []
-    for (const table of this.#context.catalog.tables.values()) {
-      const [[count] = []] = await this.#context.session.query(`SELECT count(*)::text FROM ${table.sql}`)
-      const [disposition, target] = this.#dispositionOf(table)
-      reports.push({ table: table.name, rows: Number(count), bytes: table.bytes, disposition, target })
-    }
-    return reports
+  tables(): Promise<TableReport[]> {
+    return tableReports(this.#context, (table) => this.#dispositionOf(table))
   }
 
   #dispositionOf({ name }: Table): readonly [Disposition, string] {
