@@ -94,8 +94,8 @@ export class Reader implements AsyncDisposable {
     return { denials: open?.denials ?? {}, anomalies: open?.anomalies ?? 0 }
   }
 
-  #drain(): number {
-    return this.#ring.drain(MOST_AT_ONCE, (bytes, view, at, length) => {
+  #drain(): void {
+    this.#ring.drain(MOST_AT_ONCE, (bytes, view, at, length) => {
       const record = readRecord(bytes, view, at, length)
       if (record === undefined) return
       const run = this.#runs.get(record.run)
