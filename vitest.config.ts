@@ -14,7 +14,10 @@ export default defineConfig({
           // Not threads: a child that one thread is just starting holds a moment long what another has locked or closed.
           pool: "forks",
           maxWorkers: 2,
-          testTimeout: 60_000,
+          // Ends what hangs. Ten times what the slowest takes: on a busy machine with a slow disk it takes that.
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          expect: { poll: { timeout: 30_000 } },
         },
       },
       {
@@ -26,6 +29,7 @@ export default defineConfig({
           maxWorkers: 2,
           testTimeout: 180_000,
           hookTimeout: 60_000,
+          expect: { poll: { timeout: 30_000 } },
         },
       },
       {

@@ -40,12 +40,16 @@ run lint npx --no-install eslint . --max-warnings 0
 run unit npx --no-install vitest run --project unit --reporter verbose
 finish lint unit
 echo "== mount"
-npx --no-install vitest run --project mount --reporter verbose || failed=1
+npx --no-install vitest run --project mount --reporter verbose 2>&1 | tee "$logs/mount" || failed=1
 left=$(awk -v below="$TMPDIR/" 'index($5, below) == 1 { print $5 }' /proc/self/mountinfo)
 if [ -n "$left" ]; then
   echo "== leftovers: FAILED, these mounts were left behind:"
   echo "$left"
   failed=1
 fi
-if [ "$failed" = 0 ]; then echo "all tests passed"; else echo "some tests FAILED"; fi
+if [ "$failed" = 0 ]; then echo "all tests passed"; else
+  echo "== what failed, once more:"
+  sed 's/\x1b\[[0-9;]*m//g' "$logs"/* | grep -aE -A 12 '^ *FAIL |error TS|^\[warn\]|  error  ' | head -n 150
+  echo "some tests FAILED"
+fi
 exit "$failed"

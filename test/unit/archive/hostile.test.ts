@@ -193,9 +193,8 @@ describe("a bomb is refused:", () => {
     map.write(`1\n${bytes}\n0\n`)
     const member = Buffer.concat([encodeMember(entry, map.length, true), map])
     const path = made([DIRECTORY], [member])
-    const started = performance.now()
+    // Whoever wrote or read it would never come to an end.
     expect(refusal(path)).toContain(`says that its files have ${bytes} bytes`)
-    expect(performance.now() - started).toBeLessThan(2000)
   })
 
   test("a size that lies", () => {

@@ -11,7 +11,6 @@ import {
   writeSync,
 } from "node:fs"
 import { join } from "node:path"
-import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, test } from "vitest"
 import { snapshotOf } from "../../../clawfs/search/index/hnsw-files.ts"
 import { HnswBuilder } from "../../../clawfs/search/index/hnsw-builder.ts"
@@ -280,8 +279,7 @@ test("a process ends with its parent", async () => {
   // Nobody may be there who waits for orphans: then it stays as a zombie.
   const runs = (): boolean =>
     existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))
-  for (let i = 0; i < 50 && runs(); i++) await sleep(20)
-  expect(runs()).toBe(false)
+  await expect.poll(runs).toBe(false)
 })
 
 test("usearch keeps its memory whole when a graph from which most was removed is saved and loaded", async () => {

@@ -248,33 +248,29 @@ describe("file contents beside a plain buffer", () => {
   let place: TemporaryStore | undefined
   afterAll(() => place?.[Symbol.dispose]())
 
-  test(
-    "are equal to it after any operations, and every count of the store is right",
-    { timeout: 120_000 },
-    () => {
-      fc.assert(
-        fc.property(fc.array(operation, { minLength: 1, maxLength: 25 }), (operations) => {
-          place ??= temporaryStore()
-          try {
-            const pair = new Pair(place)
-            for (const each of operations) {
-              pair.run(each)
-              pair.check()
-            }
-            expect(brokenInvariants(place.directory)).toEqual([])
-            pair.dispose()
-            expect(place.store.counters.bytes).toBe(0)
-          } catch (thrown) {
-            // A store that went wrong would hide what the next, smaller case shows.
-            place[Symbol.dispose]()
-            place = undefined
-            throw thrown
+  test("are equal to it after any operations, and every count of the store is right", () => {
+    fc.assert(
+      fc.property(fc.array(operation, { minLength: 1, maxLength: 25 }), (operations) => {
+        place ??= temporaryStore()
+        try {
+          const pair = new Pair(place)
+          for (const each of operations) {
+            pair.run(each)
+            pair.check()
           }
-        }),
-        { numRuns: runs(100) },
-      )
-    },
-  )
+          expect(brokenInvariants(place.directory)).toEqual([])
+          pair.dispose()
+          expect(place.store.counters.bytes).toBe(0)
+        } catch (thrown) {
+          // A store that went wrong would hide what the next, smaller case shows.
+          place[Symbol.dispose]()
+          place = undefined
+          throw thrown
+        }
+      }),
+      { numRuns: runs(100) },
+    )
+  })
 })
 
 describe("the examples of docs/FORMAT.md", () => {

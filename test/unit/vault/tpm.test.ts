@@ -163,4 +163,4 @@ test("a rotation that is killed at any step loses nothing, and the next unlockin
     }
   // Killed before the commit: the old root key. After it: the new one.
   expect(epochs).toEqual([1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 6, 7])
-}, 120_000)
+})
