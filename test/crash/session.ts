@@ -5,12 +5,12 @@
  */
 import { spawn, type ChildProcess } from "node:child_process"
 import { join } from "node:path"
-import { sleep, together, waitUntil } from "../helpers/exec.ts"
+import { together, waitUntil } from "../helpers/exec.ts"
 import { detachMounts, mountsBelow } from "../helpers/mountinfo.ts"
 import { program } from "../helpers/programs.ts"
 import { marker } from "./marks.ts"
 import type { PlanOptions } from "./draft.ts"
-import { childrenOf, stopAndKill } from "./stop.ts"
+import { killFamily } from "./stop.ts"
 
 /** A part of a plan, or some rows of a ledger. */
 export interface Load {
@@ -56,9 +56,8 @@ for (const phase of order.phases) {
     mark({ unmounted: true })
   } else {
     const supervisor = server.pid ?? 0
-    await ended(server, () => stopAndKill([supervisor, ...childrenOf(supervisor)]))
+    await ended(server, () => killFamily(supervisor))
     detachMounts(order.mountpoint)
-    await sleep(300)
   }
 }
 
@@ -66,7 +65,7 @@ async function serve(flags: readonly string[]): Promise<ChildProcess> {
   const { store, mountpoint } = order
   const args = ["mount", "--foreground", "--flush", "1", "--power-save", ...flags, store, mountpoint]
   const server = spawn(process.execPath, [order.cli, ...args], { stdio: "inherit", detached: true })
-  const isMounted = await waitUntil(() => mountsBelow(order.mountpoint).length > 0, 20_000)
+  const isMounted = await waitUntil(() => mountsBelow(order.mountpoint).length > 0, 60_000)
   if (!isMounted) throw new Error("clawfs mount: nothing is mounted")
   return server
 }
