@@ -9,7 +9,7 @@ const none = z.strictObject({ provider: z.literal("none") })
 
 const builtin = z.strictObject({ provider: z.literal("builtin"), dimensions: dimensions.default(1536) })
 
-const http = z.strictObject({
+const httpFields = z.strictObject({
   provider: z.literal("http"),
   /** openai: POST {url}/v1/embeddings; ollama: POST {url}/api/embed. */
   api: z.enum(["openai", "ollama"]),
@@ -21,6 +21,8 @@ const http = z.strictObject({
   requestDimensions: z.boolean().default(false),
   /** A file with nothing but the key, mode 0600. */
   keyFile: directory.optional(),
+  /** Or the name of a secret of the mount's vault, which the indexer may reveal. */
+  keySecret: z.string().min(1).max(255).optional(),
   queryPrefix: prefix,
   documentPrefix: prefix,
   /** Texts a request. */
@@ -28,6 +30,11 @@ const http = z.strictObject({
   timeoutSeconds: z.number().positive().max(600).default(60),
   queryTimeoutSeconds: z.number().positive().max(60).default(3),
   requestsPerMinute: z.number().positive().max(1_000_000).optional(),
+})
+
+const http = httpFields.refine(({ keyFile, keySecret }) => keyFile === undefined || keySecret === undefined, {
+  message: "a key comes from a file or from the vault, not from both",
+  path: ["keySecret"],
 })
 
 const onnx = z.strictObject({

@@ -27,7 +27,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/search/extract": ["clawfs/core", "clawfs/sys", "clawfs/search/document.ts"],
   "clawfs/search/chunk": ["clawfs/core", "clawfs/search/document.ts", "clawfs/search/extract"],
   "clawfs/fsck": ["clawfs/core", "clawfs/sys", "clawfs/store", "keyring", "schema"],
-  "clawfs/search": ["clawfs/core", "clawfs/sys", "clawfs/store", "schema", "clawfs/search/document.ts"],
+  "clawfs/search": [
+    ...["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/api", "schema", "clawfs/search/document.ts"],
+  ],
   "clawfs/backup": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "schema"],
   "clawfs/salvage": ["clawfs/core", "clawfs/sys", "clawfs/store", "clawfs/fsck", "clawfs/backup", "schema"],
   "clawfs/search/feed": ["clawfs/core", "clawfs/store"],

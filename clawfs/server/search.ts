@@ -50,12 +50,12 @@ export class Search implements AsyncDisposable {
   #trimmedMs = 0
 
   /** `run` has the serving thread do something. A store that is mounted read-only is searched as it was indexed last. */
-  constructor({ store, logLevel, readOnly }: ServerConfig, run: Run, log: Log) {
+  constructor({ store, vault, logLevel, readOnly }: ServerConfig, run: Run, log: Log) {
     this.#store = store
     this.#run = run
     this.#log = log
-    const indexer: IndexerConfig = { store, logLevel }
-    const searcher: SearcherConfig = { store, logLevel }
+    const indexer: IndexerConfig = { store, vault, logLevel }
+    const searcher: SearcherConfig = { store, vault, logLevel }
     this.#indexer = readOnly
       ? undefined
       : new Kept(

@@ -11,6 +11,7 @@ import { sleep, waitUntil, type Finished } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { processesNaming } from "../helpers/mountinfo.ts"
 import { Session } from "../cli/mcp-session.ts"
+import { VaultPlace } from "../cli/vault-place.ts"
 import { repository } from "../helpers/programs.ts"
 import { cli, plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
 
@@ -369,10 +370,51 @@ test("another embedder's vectors are made beside the old ones, and a dead endpoi
   expect(lame.degraded.join()).toMatch(/could not be embedded.*found by words alone/)
 })
 
-/** Vectors by the letters of a text: enough to tell words apart. */
-async function fakeEndpoint(): Promise<AsyncDisposable & { url: string; close: () => Promise<void> }> {
+test("an endpoint's key comes from the vault, as long as a grant allows it", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using place = await VaultPlace.make()
+  await place.unlock()
+  await place.run(["put", "embedding-key", ...place.passphrase], { input: "sk-of-the-vault\n" })
+  const granted = await place.run(["grant", "embedding-key", "--verb", "reveal", ...place.passphrase])
+  expect(granted.code, granted.stderr).toBe(0)
+  const env = { ...process.env, CLAWFS_VAULT: place.directory }
+  await using mount = await mountClawfs({ index: true, env })
+  await write(mount, "rivers.md", "A note about rivers.\n")
+  await using endpoint = await fakeEndpoint("sk-of-the-vault")
+  const embedder = {
+    ...{ provider: "http", api: "openai", url: endpoint.url, model: "tiny", dimensions: 128 },
+    keySecret: "embedding-key",
+  }
+  const file = join(mount.scratch, "config.json")
+  writeFileSync(file, JSON.stringify({ embedder: { ...embedder, keyFile: "/key" } }))
+  const both = await mount.clawfsAnyway(["index", "config", "--from", file, mount.mountpoint])
+  expect([both.code, both.stderr]).toEqual([65, expect.stringContaining("not from both")])
+  writeFileSync(file, JSON.stringify({ embedder }))
+  await mount.clawfs(["index", "config", "--from", file, mount.mountpoint])
+  const byMeaning = async (): Promise<boolean> => {
+    const { results, degraded } = await search(mount, "rivers", "-m", "meaning")
+    return results[0]?.path === own(mount, "rivers.md") && degraded.length === 0
+  }
+  expect(await waitUntil(byMeaning, 60_000)).toBe(true)
+  const { stdout } = await place.run(["audit", "--secret", "embedding-key", "--json"])
+  expect(stdout).toContain('"get"')
+  await place.run(["lock"])
+  const lame = await search(mount, "rivers")
+  expect(lame.results[0]?.path).toBe(own(mount, "rivers.md"))
+  expect(lame.degraded.join()).toMatch(/the vault is locked/)
+})
+
+/** Vectors by the letters of a text: enough to tell words apart. With a key only for whoever has it. */
+async function fakeEndpoint(
+  key?: string,
+): Promise<AsyncDisposable & { url: string; close: () => Promise<void> }> {
   const server = createServer((request, response) => {
     let body = ""
+    if (key !== undefined && request.headers.authorization !== `Bearer ${key}`) {
+      response.statusCode = 401
+      response.end()
+      return
+    }
     request.on("data", (part: Buffer) => (body += part.toString()))
     request.on("end", () => {
       const { input } = JSON.parse(body) as { input: string | string[] }

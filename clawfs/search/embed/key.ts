@@ -1,6 +1,8 @@
-/** Where an endpoint's key comes from. A file for now; the vault gives keys through the same port. */
+/** Where an endpoint's key comes from: a file, or the vault. */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
+import { VaultLink } from "../../api/vault-link.ts"
 import { Fault, kindOfThrown } from "../../core/fault.ts"
+import { pipe } from "../../sys/pipes.ts"
 
 export interface KeySource {
   /** Read anew for each try, so that a changed key needs no restart. Throws a `Fault` that never has the key in it. */
@@ -8,18 +10,46 @@ export interface KeySource {
 }
 
 const LONGEST_KEY = 8192
+const KEY = /^[\x21-\x7e]{1,8192}$/
 const OTHERS = 0o077
+const VAULT_TIMEOUT_SECONDS = 5
 
 /** A file with nothing but the key, which nobody else may read. */
 export function keyFromFile(path: string): KeySource {
-  return {
-    read() {
-      try {
-        return Promise.resolve(readKey(path))
-      } catch (thrown) {
-        return Promise.reject(thrown instanceof Error ? thrown : new Error(String(thrown)))
-      }
-    },
+  return { read: () => promised(() => readKey(path)) }
+}
+
+/**
+ * A secret of the vault in `directory`, asked for anew for each request, so that each use stands in the audit and none follows a
+ * revoked grant. It takes a grant to reveal (docs/SEARCH.md): the process that embeds is no part of the vault.
+ */
+export function keyFromVault(directory: string, name: string): KeySource {
+  return { read: () => promised(() => askForKey(directory, name)) }
+}
+
+function promised(work: () => string): Promise<string> {
+  return new Promise((resolve) => {
+    resolve(work())
+  })
+}
+
+function askForKey(directory: string, name: string): string {
+  using link = VaultLink.connect(directory, VAULT_TIMEOUT_SECONDS)
+  if (link === undefined)
+    throw new Fault("locked", `the vault is locked, which has the key ${name}`, {
+      hint: "clawfs vault unlock",
+    })
+  const [reading, writing] = pipe()
+  try {
+    link.request("get", { name, fd: 0 }, [writing])
+    const bytes = Buffer.alloc(LONGEST_KEY + 1)
+    const key = bytes.toString("utf8", 0, readSync(reading, bytes, 0, bytes.length, null)).trim()
+    bytes.fill(0)
+    if (!KEY.test(key)) throw new Fault("invalid", `the secret ${name} is no key for an endpoint`)
+    return key
+  } finally {
+    closeSync(reading)
+    closeSync(writing)
   }
 }
 
@@ -33,8 +63,7 @@ function readKey(path: string): string {
       throw new Fault("denied", `the key file ${path} belongs to somebody else`)
     const bytes = Buffer.alloc(LONGEST_KEY + 1)
     const key = bytes.toString("utf8", 0, readSync(descriptor, bytes)).trim()
-    if (!/^[\x21-\x7e]{1,8192}$/.test(key))
-      throw new Fault("invalid", `the key file ${path} has no key in it`)
+    if (!KEY.test(key)) throw new Fault("invalid", `the key file ${path} has no key in it`)
     return key
   } finally {
     closeSync(descriptor)

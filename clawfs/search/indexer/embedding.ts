@@ -32,6 +32,7 @@ export class Embedding implements AsyncDisposable {
   readonly #writer: IndexWriter
   readonly #directory: string
   readonly #config: EmbedderConfig
+  readonly #vault: string | undefined
   readonly #log: Log
   readonly #graph: HnswBuilder
   /** By the number of their row. */
@@ -45,11 +46,17 @@ export class Embedding implements AsyncDisposable {
   /** Why no vectors are made now; "" when they are. */
   problem = ""
 
-  /** `directory`: of the index. */
-  constructor(writer: IndexWriter, directory: string, config: EmbedderConfig, log: Log) {
+  /** `directory`: of the index; `vault`: of the vault that an embedder's key may come from. */
+  constructor(
+    writer: IndexWriter,
+    directory: string,
+    { embedder, vault }: { readonly embedder: EmbedderConfig; readonly vault: string },
+    log: Log,
+  ) {
     this.#writer = writer
     this.#directory = directory
-    this.#config = config
+    this.#config = embedder
+    this.#vault = vault
     this.#log = log
     this.#graph = new HnswBuilder(directory)
   }
@@ -144,7 +151,7 @@ export class Embedding implements AsyncDisposable {
       const row = vectors.all().find((each) => each.n === n && each.id === embedder.id)
       if (row !== undefined) return row
     }
-    const embedder = await openEmbedder(this.#config)
+    const embedder = await openEmbedder(this.#config, { vault: this.#vault })
     if (embedder === undefined) throw new Fault("bug", "BUG: no embedder")
     const row = this.#writer.transact(() => vectors.use(embedder.id, embedder.dimensions))
     this.#embedders.set(row.n, embedder)

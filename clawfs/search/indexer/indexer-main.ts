@@ -83,7 +83,12 @@ async function run(): Promise<void> {
     log.info("the index is built anew", { reason: writer.rebuiltBecause })
   await using preparer = new Preparer()
   const indexer = new Indexer({ store, writer, preparer, rules: new StoreRules(store), log })
-  await using embedding = new Embedding(writer, directory, readSearchConfig(directory).embedder, log)
+  await using embedding = new Embedding(
+    writer,
+    directory,
+    { ...readSearchConfig(directory), vault: config.vault },
+    log,
+  )
   process.on("message", (order: IndexerOrder) => {
     if (order.kind === "hurry") indexer.hurry(order.seq)
     else if (order.kind === "verify") tellParent({ kind: "verified", problems: verifyIndex(writer) })

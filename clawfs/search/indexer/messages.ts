@@ -5,6 +5,8 @@ import type { IndexerStatus } from "./indexer.ts"
 /** The only argument of the process, as JSON. */
 export interface IndexerConfig {
   readonly store: string
+  /** Directory of the vault that embedders' keys come from. */
+  readonly vault: string
   readonly logLevel: Level
 }
 

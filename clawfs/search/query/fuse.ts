@@ -38,8 +38,22 @@ export interface FusedFile {
   readonly score: number
 }
 
-/** Files, best first. With one leg its scores alone count. */
-export function fuse(words: Leg | undefined, meaning: Leg | undefined, method: Fusion): FusedFile[] {
+/**
+ * Files, best first. With one leg its scores alone count. Scores are as if the hits that the caller may not see were not there; with
+ * min-max such files are still among the answer, as most are never looked at: whoever takes a file from it asks `visible` first.
+ */
+export function fuse(
+  found: { readonly words: Leg | undefined; readonly meaning: Leg | undefined },
+  method: Fusion,
+  visible: (ino: number) => boolean,
+): FusedFile[] {
+  const seen = (leg: Leg | undefined): Leg | undefined =>
+    leg && {
+      ...leg,
+      hits: method === "rrf" ? leg.hits.filter(({ ino }) => visible(ino)) : between(leg.hits, visible),
+    }
+  const words = seen(found.words)
+  const meaning = seen(found.meaning)
   const weights =
     words === undefined ? [0, 1] : meaning === undefined ? [1, 0] : [WORDS_WEIGHT, MEANING_WEIGHT]
   const chunks = new Map<number, FusedChunk>()
@@ -56,6 +70,13 @@ export function fuse(words: Leg | undefined, meaning: Leg | undefined, method: F
     }
   }
   return files([...chunks.values()])
+}
+
+/** Without those in front of the first visible hit and behind the last: a min-max score depends on no others. */
+function between(hits: readonly FoundChunk[], visible: (ino: number) => boolean): readonly FoundChunk[] {
+  const isSeen = ({ ino }: FoundChunk): boolean => visible(ino)
+  const first = hits.findIndex(isSeen)
+  return first === -1 ? [] : hits.slice(first, hits.findLastIndex(isSeen) + 1)
 }
 
 function minMax({ hits, isComplete }: Leg): number[] {

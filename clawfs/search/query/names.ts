@@ -5,7 +5,8 @@ import { pathWords, splitPath } from "../index/path-words.ts"
 import type { DocumentRow } from "../index/reader.ts"
 import type { ParsedQuery } from "./parse.ts"
 
-const NAME_WEIGHT = 0.15
+/** The most that names add to a score when none is exact. */
+export const NAME_WEIGHT = 0.15
 /** Words in the directories' names count less: they hold for all that is below. */
 const DIRECTORY_PART = 0.4
 /** More than the words and the meaning of another file together. */
@@ -36,7 +37,7 @@ export function nameScore(
 const stems = (texts: readonly string[]): Set<string> => new Set(wordsOf(texts.join(" ")).map(stem))
 
 /** The query is a name, with its extension or without, or the end of a path. */
-function isExactName(text: string, paths: readonly Buffer[]): boolean {
+export function isExactName(text: string, paths: readonly Buffer[]): boolean {
   const wanted = text.trim().replace(/^\/+/, "").toLowerCase()
   if (wanted === "") return false
   return paths.some((bytes) => {

@@ -7,9 +7,10 @@ import { selectionSql, type SelectionSql } from "../index/selection.ts"
 import { bestChunks } from "../index/word-search.ts"
 import type { Applied } from "../index/writer.ts"
 import { chunkQuery, nameExpression, selectionOf } from "./expression.ts"
-import { fuse, type FusedFile, type Fusion, type Leg } from "./fuse.ts"
-import { nameScore, type NameScore } from "./names.ts"
+import { fuse, type Fusion, type Leg } from "./fuse.ts"
+import type { NameScore } from "./names.ts"
 import { parseQuery, type ParsedQuery } from "./parse.ts"
+import { NAME_CANDIDATES, rankFiles, type RankedFile } from "./rank.ts"
 import { snippetOf, type Snippet } from "./snippet.ts"
 
 export type SearchMode = "hybrid" | "words" | "meaning"
@@ -75,7 +76,6 @@ export interface SearchAnswer {
 const CANDIDATES = 200
 /** When the caller may see few of the candidates, more are fetched, up to this many a leg. */
 const MOST_CANDIDATES = CANDIDATES * 4 ** 4
-const NAME_CANDIDATES = 50
 const MOST_RESULTS = 1000
 const DEFAULT_RESULTS = 10
 
@@ -124,11 +124,7 @@ export class Searcher {
     within: SelectionSql | undefined,
     options: SearchOptions,
   ): Promise<Legs> {
-    const visible = options.visible ?? (() => true)
-    const leg = (hits: readonly FoundChunk[], isComplete = hits.length < count): Leg => ({
-      hits: hits.filter(({ ino }) => visible(ino)),
-      isComplete,
-    })
+    const leg = (hits: readonly FoundChunk[], isComplete = hits.length < count): Leg => ({ hits, isComplete })
     const wordsLeg = (): Leg => {
       const { hits, isComplete } = bestChunks(this.#reader, chunkQuery(parsed), within, count)
       return leg(hits, isComplete)
@@ -152,29 +148,20 @@ export class Searcher {
 
   #rank(
     parsed: ParsedQuery,
-    { words, meaning }: Legs,
+    legs: Legs,
     within: SelectionSql | undefined,
     { fusion = "min-max", limit = DEFAULT_RESULTS, visible = () => true }: SearchOptions,
   ): SearchResult[] {
-    const files = new Map(fuse(words, meaning, fusion).map((file) => [file.ino, file] as const))
-    const named =
-      words === undefined ? [] : this.#reader.names(nameExpression(parsed), within, NAME_CANDIDATES)
-    // Names can lift a file by a bounded amount, so only those near the top need to be looked at.
-    const top = [...files.values()].slice(0, limit + NAME_CANDIDATES).map(({ ino }) => ino)
-    const inodes = new Set([...top, ...named.map(({ ino }) => ino).filter(visible)])
-    const ranked = [...inodes].flatMap((ino) => {
-      const document = this.#reader.document(ino)
-      if (document === undefined || document.paths.length === 0) return []
-      const name = nameScore(parsed, document)
-      const file = files.get(ino)
-      const score = (file?.score ?? 0) + name.score
-      return score > 0 ? [{ ino, document, name, file, score }] : []
-    })
-    ranked.sort((a, b) => b.score - a.score || a.ino - b.ino)
-    return ranked.slice(0, limit).map(({ ino, document, name, file, score }) => ({
-      ...{ ino, document, score, parts: partsOf(file, name) },
-      ...this.#shown(parsed, ino, file?.best.chunk),
+    const files = fuse(legs, fusion, visible)
+    const names = legs.words === undefined ? [] : this.#names(parsed, within)
+    return rankFiles(this.#reader, parsed, { files, names, limit, visible }).map((file) => ({
+      ...{ ino: file.ino, document: file.document, score: file.score, parts: partsOf(file) },
+      ...this.#shown(parsed, file.ino, file.fused?.best.chunk),
     }))
+  }
+
+  #names(parsed: ParsedQuery, within: SelectionSql | undefined): number[] {
+    return this.#reader.names(nameExpression(parsed), within, NAME_CANDIDATES).map(({ ino }) => ino)
   }
 
   #shown(
@@ -221,9 +208,9 @@ function withBelow(
 /** No path has a NUL in it. */
 const NOWHERE = Buffer.of(0)
 
-function partsOf(file: FusedFile | undefined, name: NameScore): ScoreParts {
+function partsOf({ fused, name }: RankedFile): ScoreParts {
   return {
-    ...{ words: file?.best.words, meaning: file?.best.meaning },
-    ...{ fused: file?.best.score ?? 0, secondChunk: file?.second ?? 0, name },
+    ...{ words: fused?.best.words, meaning: fused?.best.meaning },
+    ...{ fused: fused?.best.score ?? 0, secondChunk: fused?.second ?? 0, name },
   }
 }

@@ -6,6 +6,8 @@ import type { Caller } from "./permissions.ts"
 /** The only argument of the process, as JSON. */
 export interface SearcherConfig {
   readonly store: string
+  /** Directory of the vault that embedders' keys come from. */
+  readonly vault: string
   readonly logLevel: Level
 }
 

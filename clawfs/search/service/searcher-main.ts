@@ -15,7 +15,7 @@ import { statusOf } from "./status.ts"
 const config = JSON.parse(present(process.argv[2], "configuration")) as SearcherConfig
 killWithParent()
 const log = new Log("searcher", { level: config.logLevel })
-const service = new SearchService(Store.open(config.store, { readOnly: true }))
+const service = new SearchService(Store.open(config.store, { readOnly: true }), config.vault)
 
 const methods: Readonly<Record<string, (request: SearcherRequest) => unknown>> = {
   search: ({ params, caller }) => service.search(SearchParams.parse(params), caller),

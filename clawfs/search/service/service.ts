@@ -28,15 +28,17 @@ interface Opened {
 
 export class SearchService implements AsyncDisposable {
   readonly #store: Store
+  readonly #vault: string | undefined
   #opened: Opened | undefined
   #embedder: Embedder | undefined
   /** One that the configuration names, with a process or a service of its own. */
   #configured: Embedder | undefined
   #queue: Promise<unknown> = Promise.resolve()
 
-  /** `store` is opened read-only. */
-  constructor(store: Store) {
+  /** `store` is opened read-only; `vault` is the directory of the vault that an embedder's key may come from. */
+  constructor(store: Store, vault?: string) {
     this.#store = store
+    this.#vault = vault
   }
 
   /**
@@ -112,7 +114,8 @@ export class SearchService implements AsyncDisposable {
     if (this.#opened === undefined) {
       const reader = new IndexReader(join(this.#store.directory, "index"))
       const { embedder } = readSearchConfig(reader.directory)
-      if (embedder.provider !== "builtin") this.#configured ??= await openEmbedder(embedder)
+      if (embedder.provider !== "builtin")
+        this.#configured ??= await openEmbedder(embedder, { vault: this.#vault })
       const hnsw = new HnswSearch(reader)
       const vectors = new VectorSearch(reader, { hnsw })
       const meaning =
