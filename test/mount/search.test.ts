@@ -1,65 +1,22 @@
 /** Search on a real mount: what was written is found, what is gone is not, whoever is killed meanwhile. */
 import { readFileSync, writeFileSync } from "node:fs"
-import { createServer } from "node:http"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { dumpIndex } from "../../clawfs/search/index/dump.ts"
 import { IndexReader } from "../../clawfs/search/index/reader.ts"
 import { IndexWriter } from "../../clawfs/search/index/writer.ts"
-import type { IndexStatus, SearchResponse } from "../../schema/search-api.ts"
-import { sleep, waitUntil, type Finished } from "../helpers/exec.ts"
-import { mountClawfs, type Mount } from "../helpers/mount.ts"
+import type { SearchResponse } from "../../schema/search-api.ts"
+import { sleep, waitUntil } from "../helpers/exec.ts"
+import { mountClawfs } from "../helpers/mount.ts"
 import { processesNaming } from "../helpers/mountinfo.ts"
 import { Session } from "../cli/mcp-session.ts"
-import { VaultPlace } from "../cli/vault-place.ts"
 import { repository } from "../helpers/programs.ts"
 import { cli, plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
+import { own, search, settled, status, write } from "../helpers/searching.ts"
 
 const noMount = plainDirectory === undefined ? undefined : "there is no store in a plain directory"
 
-async function status(mount: Mount): Promise<IndexStatus> {
-  const { stdout, stderr, code } = await mount.clawfsAnyway(["index", "status", "--json", mount.mountpoint])
-  if (code !== 0) throw new Error(stderr)
-  return JSON.parse(stdout) as IndexStatus
-}
-
-/** Waits until the index is as the files are, vectors included. */
-async function settled(mount: Mount): Promise<IndexStatus> {
-  let problem = ""
-  const end = performance.now() + 60_000
-  while (performance.now() < end) {
-    await sleep(100)
-    try {
-      const now = await status(mount)
-      const isQuiet = !now.isIndexing && !now.isEmbedding && now.last > 0
-      if (isQuiet && now.embedders.length === 1 && now.embedders[0]?.done === now.chunks) return now
-      problem = JSON.stringify(now)
-    } catch (thrown) {
-      problem = String(thrown)
-    }
-  }
-  throw new Error(`the index does not settle: ${problem}\n${mount.log()}`)
-}
-
-async function search(mount: Mount, query: string, ...flags: string[]): Promise<SearchResponse> {
-  const { stdout, stderr } = await mount.clawfsAnyway([
-    "search",
-    "--json",
-    ...flags,
-    "--",
-    query,
-    mount.mountpoint,
-  ])
-  if (stdout === "") throw new Error(stderr)
-  return JSON.parse(stdout) as SearchResponse
-}
-
 const pathsOf = ({ results }: SearchResponse): string[] => results.map(({ path }) => path)
-const write = (mount: Mount, name: string, text: string): Promise<unknown> =>
-  mount.run("sh", ["-c", 'mkdir -p "$(dirname "$1")"; cat > "$1"', "write", join(mount.work, name)], {
-    input: text,
-  })
-const own = (mount: Mount, name: string): string => join(mount.work, name).slice(mount.mountpoint.length + 1)
 
 describe("clawfs search", () => {
   test("finds what was just written, and nothing that is gone or was moved away", async (context) => {
@@ -337,105 +294,6 @@ test("--grep prints what grep -rn prints", async (context) => {
     expect(ours.code).toBe(theirs.code)
   }
 })
-
-test("another embedder's vectors are made beside the old ones, and a dead endpoint is said", async (context) => {
-  skipIf(context, noMount, requireFuse())
-  await using mount = await mountClawfs({ index: true })
-  for (const name of ["apples", "rivers", "engines"])
-    await write(mount, `${name}.md`, `A note about ${name}.\n`)
-  expect((await settled(mount)).embedders[0]?.id).toMatch(/^builtin:/)
-  await using endpoint = await fakeEndpoint()
-  const embedder = { provider: "http", api: "openai", url: endpoint.url, model: "tiny", dimensions: 128 }
-  const file = join(mount.scratch, "config.json")
-  const configure = (config: unknown): Promise<Finished> => {
-    writeFileSync(file, JSON.stringify(config))
-    return mount.clawfsAnyway(["index", "config", "--from", file, mount.mountpoint])
-  }
-  const wrong = await configure({ embedder: { ...embedder, dimensions: 7 } })
-  expect(wrong.stderr).toContain("embedder.dimensions")
-  expect(wrong.code).toBe(65)
-  expect(JSON.parse((await configure({ embedder })).stdout)).toMatchObject({ embedder })
-  const { stdout } = await mount.clawfs(["index", "config", mount.mountpoint])
-  expect(JSON.parse(stdout)).toMatchObject({ embedder })
-  let now = await settled(mount)
-  while (!now.embedders[0]?.id.startsWith("openai:")) {
-    await sleep(200)
-    now = await settled(mount)
-  }
-  expect(now.embedders.map(({ dimensions, isCurrent }) => [dimensions, isCurrent])).toEqual([[128, true]])
-  expect((await search(mount, "rivers", "-m", "meaning")).results[0]?.path).toBe(own(mount, "rivers.md"))
-  await endpoint.close()
-  const lame = await search(mount, "rivers")
-  expect(lame.results[0]?.path).toBe(own(mount, "rivers.md"))
-  expect(lame.degraded.join()).toMatch(/could not be embedded.*found by words alone/)
-})
-
-test("an endpoint's key comes from the vault, as long as a grant allows it", async (context) => {
-  skipIf(context, noMount, requireFuse())
-  await using place = await VaultPlace.make()
-  await place.unlock()
-  await place.run(["put", "embedding-key", ...place.passphrase], { input: "sk-of-the-vault\n" })
-  const granted = await place.run(["grant", "embedding-key", "--verb", "reveal", ...place.passphrase])
-  expect(granted.code, granted.stderr).toBe(0)
-  const env = { ...process.env, CLAWFS_VAULT: place.directory }
-  await using mount = await mountClawfs({ index: true, env })
-  await write(mount, "rivers.md", "A note about rivers.\n")
-  await using endpoint = await fakeEndpoint("sk-of-the-vault")
-  const embedder = {
-    ...{ provider: "http", api: "openai", url: endpoint.url, model: "tiny", dimensions: 128 },
-    keySecret: "embedding-key",
-  }
-  const file = join(mount.scratch, "config.json")
-  writeFileSync(file, JSON.stringify({ embedder: { ...embedder, keyFile: "/key" } }))
-  const both = await mount.clawfsAnyway(["index", "config", "--from", file, mount.mountpoint])
-  expect([both.code, both.stderr]).toEqual([65, expect.stringContaining("not from both")])
-  writeFileSync(file, JSON.stringify({ embedder }))
-  await mount.clawfs(["index", "config", "--from", file, mount.mountpoint])
-  const byMeaning = async (): Promise<boolean> => {
-    const { results, degraded } = await search(mount, "rivers", "-m", "meaning")
-    return results[0]?.path === own(mount, "rivers.md") && degraded.length === 0
-  }
-  expect(await waitUntil(byMeaning, 60_000)).toBe(true)
-  const { stdout } = await place.run(["audit", "--secret", "embedding-key", "--json"])
-  expect(stdout).toContain('"get"')
-  await place.run(["lock"])
-  const lame = await search(mount, "rivers")
-  expect(lame.results[0]?.path).toBe(own(mount, "rivers.md"))
-  expect(lame.degraded.join()).toMatch(/the vault is locked/)
-})
-
-/** Vectors by the letters of a text: enough to tell words apart. With a key only for whoever has it. */
-async function fakeEndpoint(
-  key?: string,
-): Promise<AsyncDisposable & { url: string; close: () => Promise<void> }> {
-  const server = createServer((request, response) => {
-    let body = ""
-    if (key !== undefined && request.headers.authorization !== `Bearer ${key}`) {
-      response.statusCode = 401
-      response.end()
-      return
-    }
-    request.on("data", (part: Buffer) => (body += part.toString()))
-    request.on("end", () => {
-      const { input } = JSON.parse(body) as { input: string | string[] }
-      const data = [input].flat().map((text, index) => {
-        const embedding = new Array<number>(128).fill(0)
-        for (const letter of text) embedding[letter.charCodeAt(0) % 128] = 1
-        return { index, embedding }
-      })
-      response.setHeader("content-type", "application/json")
-      response.end(JSON.stringify({ data }))
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const { port } = server.address() as { port: number }
-  const close = (): Promise<void> =>
-    new Promise((resolve) => {
-      server.closeAllConnections()
-      server.close(() => resolve())
-    })
-  return { url: `http://127.0.0.1:${port}`, close, [Symbol.asyncDispose]: close }
-}
 
 test("the MCP server's search finds what the daemon finds", async (context) => {
   skipIf(context, noMount, requireFuse())

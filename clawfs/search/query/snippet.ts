@@ -17,7 +17,9 @@ const MOST_LENGTH = 300
 export function snippetOf(text: string, words: readonly string[], firstLine: number): Snippet {
   const wanted = new Set(words.map(stem))
   const lines = text.split("\n")
-  const found = lines.map((line) => new Set(matches(line, wanted).map(({ root }) => root)))
+  const rootOf = remembered((word) => wordsOf(word).map(stem).join(""))
+  const matches = (of: string): Match[] => matchesIn(of, wanted, rootOf)
+  const found = lines.map((line) => new Set(matches(line).map(({ root }) => root)))
   let best = 0
   let bestScore = -1
   for (let i = 0; i < lines.length; i++) {
@@ -33,10 +35,10 @@ export function snippetOf(text: string, words: readonly string[], firstLine: num
     .slice(best, best + MOST_LINES)
     .join("\n")
     .trimEnd()
-  const from = shownFrom(whole, wanted)
+  const from = shownFrom(whole, matches)
   // Never half of a surrogate pair.
   const shown = whole.slice(from, from + MOST_LENGTH).replace(/^[\udc00-\udfff]|[\ud800-\udbff]$/g, "")
-  const highlights = matches(shown, wanted).map(({ start, end }) => [start, end] as const)
+  const highlights = matches(shown).map(({ start, end }) => [start, end] as const)
   return {
     text: shown,
     highlights,
@@ -50,16 +52,29 @@ interface Match {
   readonly root: string
 }
 
-function matches(text: string, wanted: ReadonlySet<string>): Match[] {
+function matchesIn(text: string, wanted: ReadonlySet<string>, rootOf: (word: string) => string): Match[] {
   return [...text.matchAll(/[\p{L}\p{N}\p{M}]+/gu)].flatMap(({ 0: word, index }) => {
-    const root = wordsOf(word).map(stem).join("")
+    const root = rootOf(word)
     return wanted.has(root) ? [{ start: index, end: index + word.length, root }] : []
   })
 }
 
+/** A chunk has most of its words more than once, and its lines are gone through twice. */
+function remembered(find: (word: string) => string): (word: string) => string {
+  const known = new Map<string, string>()
+  return (word) => {
+    let found = known.get(word)
+    if (found === undefined) {
+      found = find(word)
+      known.set(word, found)
+    }
+    return found
+  }
+}
+
 /** A long line is shown around its first hit, from its beginning when that is near. */
-function shownFrom(text: string, wanted: ReadonlySet<string>): number {
-  const [first] = text.length <= MOST_LENGTH ? [] : matches(text, wanted)
+function shownFrom(text: string, matches: (of: string) => Match[]): number {
+  const [first] = text.length <= MOST_LENGTH ? [] : matches(text)
   if (first === undefined || first.end < MOST_LENGTH) return 0
   const lineStart = text.lastIndexOf("\n", first.start) + 1
   return Math.max(lineStart, first.start - MOST_LENGTH / 4)
