@@ -1,5 +1,5 @@
 /** `manifest.json` of a generation of a backup, and `clawfs-backup.json` of the directory that holds them (docs/FORMAT.md §5). */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 /** Version of these files and of what lies beside them. */
 export const BACKUP_FORMAT = 1

@@ -1,5 +1,5 @@
 /** What the control socket's methods about encrypted trees take and give (docs/PROTOCOL.md). Bytes are hexadecimal. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 const hex = (bytes: number): z.ZodString => z.string().regex(new RegExp(`^[0-9a-f]{${2 * bytes}}$`))
 const count = z.int().min(0)

@@ -2,7 +2,7 @@
  * What a secret may be sent to: one provider of an endpoint allow list (ClawOS P3.6), with the place where its requests have the
  * secret. The names are that document's.
  */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 const text = z.string().min(1).max(255)
 const count = z.int().positive().max(1_000_000)

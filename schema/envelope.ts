@@ -1,5 +1,5 @@
 /** Requests on the control socket: one JSON object a line, at most 64 KiB (docs/PROTOCOL.md). */
-import { z } from "zod"
+import { z } from "./zod.ts"
 import { PROTOCOL_VERSION } from "./response.ts"
 
 export const Request = z.strictObject({

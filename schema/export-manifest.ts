@@ -1,5 +1,5 @@
 /** Beginning and end of an export's `manifest.json` (docs/FORMAT.md §9); between them is a line for each entry. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 export const EXPORT_FORMAT = 1
 

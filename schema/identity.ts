@@ -2,7 +2,7 @@
  * `agents/AGENT/identity.json` (P1.4 §5.3, with the optional members of P3.4): who an agent is, what it has learned and done.
  * Members that are not named here are kept, and are under the checksum too.
  */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 /** As a directory below `agents` is named (P1.4 §2). */
 export const AGENT_NAME = /^[a-z0-9](?:[a-z0-9.-]{0,253}[a-z0-9])?$/

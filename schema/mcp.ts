@@ -1,5 +1,5 @@
 /** The tools of `clawfs mcp`: what each takes, for its checks and as the JSON schema that clients are shown. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 import { MEMORY_FIELDS, MemoryCommand } from "./memory-tool.ts"
 import { SEARCH_MODES } from "./search-api.ts"
 

@@ -1,5 +1,5 @@
 /** Commands of Anthropic's memory tool (memory_20250818), whose inputs models know. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 const MOST_TEXT = 2 * 1024 * 1024
 const path = z.string().min(1).max(16_384)

@@ -1,5 +1,5 @@
 /** What sandboxes must and may do (`system/sandbox.json`), and what they can do here (`clawfs sandbox status`). */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 /** What keeps a tool in, each on its own. */
 export const CONTROLS = [

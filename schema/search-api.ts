@@ -1,5 +1,5 @@
 /** Search as the daemon's sockets offer it. Paths are from the mount's root, without a slash in front. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 export const SEARCH_MODES = ["hybrid", "words", "meaning"] as const
 export const FUSIONS = ["min-max", "rrf"] as const

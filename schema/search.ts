@@ -1,5 +1,5 @@
 /** How search is configured: the shape of the store's `index/config.json`. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 const dimensions = z.int().min(128).max(4096)
 const prefix = z.string().max(1000).default("")

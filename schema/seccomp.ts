@@ -1,5 +1,5 @@
 /** A list of allowed system calls (P1.2, schema 1.0.0), as `clawfs seccomp` and the sandbox read it. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 const ArgumentFilter = z
   .strictObject({

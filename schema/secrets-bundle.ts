@@ -1,5 +1,5 @@
 /** A bundle of secrets, `secrets.json.enc` (docs/FORMAT.md §10): what stands around the ciphertext, and the list in it. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 export const BUNDLE_KIND = "clawfs-secrets"
 

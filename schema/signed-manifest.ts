@@ -1,5 +1,5 @@
 /** Signed manifests of trees (docs/FORMAT.md §7): JSON files. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 export const MANIFEST_FORMAT = "clawfs-signed-1"
 /** specs: frozen documents · system: what the system brought · tools: `registry.json`, which has the hashes of the rest */

@@ -1,5 +1,5 @@
 /** `STORE/supervisor.json`: who serves the store and how it fares (docs/FORMAT.md). */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 export const SupervisorState = z.object({
   pid: z.int(),

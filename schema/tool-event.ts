@@ -1,5 +1,5 @@
 /** One line of the event log: what a tool did or tried, as `clawfs events` shows it. docs/EVENTS.md describes the fields. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 import {
   TOOL_EVENT_TYPES,
   type Direction,

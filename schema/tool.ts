@@ -2,7 +2,7 @@
  * Tools as JSON (docs/TOOLS.md): what an author writes (`tool.json`), what is installed
  * (`tools/definitions/tool-NAME.json`, after P1.4), and the list of all (`tools/registry.json`).
  */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 /** After P1.4 §2: lower case, hyphens inside. */
 export const TOOL_NAME = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/

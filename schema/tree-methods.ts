@@ -1,5 +1,5 @@
 /** Methods of the control socket that work on the tree, and their parameters. Paths are bytes from the root, in base64. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 const PATH_MAX = 4096
 

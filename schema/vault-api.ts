@@ -2,7 +2,7 @@
  * What the vault's socket takes (docs/VAULT.md): one JSON object a message. Values of secrets are never in it: they go through
  * descriptors that are passed along.
  */
-import { z } from "zod"
+import { z } from "./zod.ts"
 import { Endpoint } from "./endpoint.ts"
 import { MANIFEST_KINDS } from "./signed-manifest.ts"
 

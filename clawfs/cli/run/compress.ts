@@ -2,9 +2,8 @@
 import { join } from "node:path"
 import type { CompressionRow } from "../../../schema/tree-methods.ts"
 import { call } from "../../api/client.ts"
-import { compressionStats, type CompressionStats } from "../../store/compression-stats.ts"
-import { Database } from "../../store/database.ts"
-import { META } from "../../store/store.ts"
+import type { CompressionStats } from "../../store/compression-stats.ts"
+import { META } from "../../store/place.ts"
 import { UsageError } from "../command.ts"
 import type { CompressInvocation } from "../commands/compress.ts"
 import { ExitCode } from "../exit-code.ts"
@@ -41,7 +40,7 @@ function inForce({ level }: CompressionRow): string {
 
 async function show({ values, terminal }: CompressInvocation, { store, path }: Inside): Promise<ExitCode> {
   const row = (await call(store, "compress.show", { path })) as CompressionRow
-  const { bytes, storedBytes } = statsOf(store, row.tree)
+  const { bytes, storedBytes } = await statsOf(store, row.tree)
   if (values.json === true) {
     terminal.out(JSON.stringify({ level: row.level ?? null, bytes, storedBytes }, undefined, 2))
     return ExitCode.OK
@@ -54,7 +53,9 @@ async function show({ values, terminal }: CompressInvocation, { store, path }: I
 }
 
 /** With a connection of its own, so that no program on the mount waits for it. */
-function statsOf(store: string, tree: number): CompressionStats {
+async function statsOf(store: string, tree: number): Promise<CompressionStats> {
+  const { Database } = await import("../../store/database.ts")
+  const { compressionStats } = await import("../../store/compression-stats.ts")
   using db = new Database(join(store, META), { readonly: true })
   return compressionStats(db, tree)
 }

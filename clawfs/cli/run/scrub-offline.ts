@@ -4,7 +4,7 @@ import { MOST_FINDINGS, writeScrubState } from "../../server/scrub-state.ts"
 import { ExitCode } from "../exit-code.ts"
 import { humanBytes } from "../numbers.ts"
 import type { Terminal } from "../terminal.ts"
-import { lineOf } from "./scrub.ts"
+import { lineOf } from "../scrub-report.ts"
 
 const MIB = 1024 * 1024
 const nobody = new Int32Array(new SharedArrayBuffer(4))

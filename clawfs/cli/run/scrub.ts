@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { call } from "../../api/client.ts"
 import { Fault } from "../../core/fault.ts"
-import type { Finding } from "../../fsck/finding.ts"
 import type { ScrubStatus } from "../../server/scrubbing.ts"
 import { isClawfs } from "../../sys/clawfs-mounts.ts"
 import { UsageError } from "../command.ts"
@@ -10,7 +9,7 @@ import { ACTIONS, type ScrubInvocation } from "../commands/scrub.ts"
 import { supervisorOf } from "../daemon.ts"
 import { ExitCode } from "../exit-code.ts"
 import { locate } from "../mountpoint.ts"
-import { humanBytes } from "../numbers.ts"
+import { describeScrub } from "../scrub-report.ts"
 import { inspectStore } from "../store-files.ts"
 
 const DEFAULT_LIMIT = 20
@@ -73,31 +72,4 @@ async function ended(store: string): Promise<void> {
       if (!isAway || supervisorOf(store) === undefined) throw thrown
     }
   }
-}
-
-/** What people read of a scrub, a line each. */
-export function describeScrub(status: ScrubStatus): string[] {
-  const { state, doneBytes, totalBytes, errors, findings, last } = status
-  const part = totalBytes > 0 ? ` of ${humanBytes(totalBytes)}` : ""
-  const progress = state === "idle" ? "" : `, ${humanBytes(doneBytes)}${part} read`
-  const lines = [`scrub       ${state}${progress}`]
-  if (last !== undefined)
-    lines.push(
-      `last pass   ended ${timeOf(last.finished)}, ${humanBytes(last.bytes)} in ${last.finished - last.started} s, ${damage(last.errors)}`,
-    )
-  if (state !== "idle" || last === undefined) lines.push(`found       ${damage(errors)}`)
-  return [...lines, ...findings.map(lineOf)]
-}
-
-function damage(errors: number): string {
-  return errors === 0 ? "no damage" : `${errors} damaged`
-}
-
-function timeOf(seconds: number): string {
-  return `${new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ")} UTC`
-}
-
-export function lineOf({ path, range, message }: Finding): string {
-  const bytes = range === undefined ? "" : ` bytes ${range.offset} to ${range.offset + range.length - 1}`
-  return `damaged     ${path === undefined ? "" : `${path}${bytes}: `}${message}`
 }

@@ -7,8 +7,8 @@ import type { StatusInvocation } from "../commands/status.ts"
 import { ExitCode } from "../exit-code.ts"
 import { locate } from "../mountpoint.ts"
 import { humanBytes, seconds } from "../numbers.ts"
-import { describeScrub } from "./scrub.ts"
 import { reportAll, reportOf, type Report } from "../reports.ts"
+import { describeScrub } from "../scrub-report.ts"
 
 const POLL_MS = 100
 const MOST_WAIT = 86_400
