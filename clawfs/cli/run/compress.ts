@@ -1,9 +1,6 @@
 /** The work of `clawfs compress`. */
-import { join } from "node:path"
 import type { CompressionRow } from "../../../schema/tree-methods.ts"
 import { call } from "../../api/client.ts"
-import type { CompressionStats } from "../../store/compression-stats.ts"
-import { META } from "../../store/place.ts"
 import { UsageError } from "../command.ts"
 import type { CompressInvocation } from "../commands/compress.ts"
 import { ExitCode } from "../exit-code.ts"
@@ -40,7 +37,7 @@ function inForce({ level }: CompressionRow): string {
 
 async function show({ values, terminal }: CompressInvocation, { store, path }: Inside): Promise<ExitCode> {
   const row = (await call(store, "compress.show", { path })) as CompressionRow
-  const { bytes, storedBytes } = await statsOf(store, row.tree)
+  const { bytes, storedBytes } = (await import("../compression.ts")).statsOf(store, row.tree)
   if (values.json === true) {
     terminal.out(JSON.stringify({ level: row.level ?? null, bytes, storedBytes }, undefined, 2))
     return ExitCode.OK
@@ -50,12 +47,4 @@ async function show({ values, terminal }: CompressInvocation, { store, path }: I
     `${inForce(row)}\n${row.tree === 0 ? "whole store" : "stored     "} ${humanBytes(storedBytes)} for ${humanBytes(bytes)}${share}`,
   )
   return ExitCode.OK
-}
-
-/** With a connection of its own, so that no program on the mount waits for it. */
-async function statsOf(store: string, tree: number): Promise<CompressionStats> {
-  const { Database } = await import("../../store/database.ts")
-  const { compressionStats } = await import("../../store/compression-stats.ts")
-  using db = new Database(join(store, META), { readonly: true })
-  return compressionStats(db, tree)
 }
