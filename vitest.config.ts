@@ -25,8 +25,8 @@ export default defineConfig({
           name: "mount",
           include: ["test/mount/**/*.test.ts", "test/cli/**/*.test.ts", "test/crash/**/*.test.ts"],
           pool: "forks",
-          // These wait more than they compute. vitest's own choice is one fewer than there are CPUs.
-          maxWorkers: 2,
+          // These wait a quarter of their time. vitest's own choice is one fewer than there are CPUs.
+          maxWorkers: 3,
           testTimeout: 180_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 30_000 } },
