@@ -140,22 +140,26 @@ export class Journal implements Disposable {
     return entries
   }
 
-  /** For a repair: what follows the whole entries of `batch` was never noted. False when entries of a later batch are there. */
-  forgetRest(batch: number): boolean {
+  /**
+   * For a repair: what follows the whole entries of `batch`, or the first `most` of them, was never noted. False when entries
+   * of a later batch are there.
+   */
+  forgetRest(batch: number, most = Infinity): boolean {
     const header = this.#readHeader()
     if (header === undefined) return true
-    const entries = this.#scan(header, batch)
+    const entries = this.#scan(header, batch, most)
     if (contradiction(this.#witness, batch, Infinity) !== undefined) return false
+    this.#bytes.fill(0, this.#at, Math.min(CAPACITY, this.#at + ENTRY_HEAD))
     this.#witness = witnessOf(batch, entries.length)
     return true
   }
 
-  #scan(header: JournalHeader, batch: number): JournalEntry[] {
+  #scan(header: JournalHeader, batch: number, most = Infinity): JournalEntry[] {
     this.#rewind()
     this.#isArmed = true
     this.#nonce = header.nonce
     const entries: JournalEntry[] = []
-    for (;;) {
+    while (entries.length < most) {
       const entry = this.#parse(batch)
       if (entry === undefined) break
       entries.push(entry)
