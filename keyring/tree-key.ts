@@ -82,11 +82,14 @@ export class TreeKey implements Disposable {
     return sameBytes(this.checkValue(), checkValue)
   }
 
-  /** A new file's key, wrapped; made of `drawn`, `FILE_KEY_DRAW` random bytes. */
-  newFileKey(drawn: Buffer): WrappedFileKey {
+  /** A new file's key, as it is and wrapped; made of `drawn`, `FILE_KEY_DRAW` random bytes. */
+  newFileKey(drawn: Buffer): { readonly wrapped: WrappedFileKey; readonly file: FileKey } {
     if (drawn.length !== FILE_KEY_DRAW) bug("a file's key of the wrong length")
+    const { uuid, id } = this.identity
     const fileId = Buffer.from(drawn.subarray(0, FILE_ID_BYTES))
-    return { fileId, wrapped: this.#wrap(fileId, drawn.subarray(FILE_ID_BYTES)) }
+    const key = copySecret(drawn.subarray(FILE_ID_BYTES))
+    const wrapped = { fileId, wrapped: this.#wrap(fileId, key) }
+    return { wrapped, file: new FileKey({ uuid, id, fileId }, key) }
   }
 
   /** The key for entries of the journal that has this salt. */

@@ -190,9 +190,11 @@ export class Sealing {
     if (key === 0) return
     const { current } = this.#unlockedOf(key)
     const drawn = this.#draws.take(FILE_KEY_DRAW)
-    const wrapped = current.newFileKey(drawn)
+    const { wrapped, file } = current.newFileKey(drawn)
     wipe(drawn)
     this.#keys.putFileKey(inode.body, { ...wrapped, key, generation: current.identity.generation })
+    // It is written to next.
+    this.#remember(inode.body, file)
   }
 
   /** An inode that has its contents to itself from now on goes on with the same key. */

@@ -33,14 +33,14 @@ const options = {
   "passphrase-file": {
     type: "string",
     value: "FILE",
-    help: "... that the passphrase opens which is the file's one line",
+    help: "unlock those that a passphrase opens, the one line of this file",
   },
   "passphrase-fd": {
     type: "string",
     value: "N",
-    help: "... that the passphrase read from descriptor N opens",
+    help: "unlock those that a passphrase opens, read from descriptor N",
   },
-  vault: { type: "boolean", help: "... that the unlocked vault opens" },
+  vault: { type: "boolean", help: "unlock those that the vault opens" },
   "no-index": { type: "boolean", help: "leave the search index as it is; clawfs search finds nothing" },
   suid: { type: "boolean", help: "as root: let setuid bits on the mount have their effect" },
   dev: { type: "boolean", help: "as root: let device nodes on the mount have their effect" },

@@ -57,7 +57,7 @@ describe("a file key", () => {
   })
 
   test("is new each time, and opens with the tree's key alone", () => {
-    const [one, two] = [treeKey().newFileKey(drawn()), treeKey().newFileKey(drawn())]
+    const [one, two] = [treeKey().newFileKey(drawn()).wrapped, treeKey().newFileKey(drawn()).wrapped]
     expect(one.fileId.equals(two.fileId)).toBe(false)
     expect(one.wrapped.length).toBe(60)
     const name = Buffer.from("x")
@@ -82,7 +82,7 @@ test("a tree key keeps its predecessor, which nothing else opens", () => {
   const kept = next.wrapPrevious(treeKey())
   expect(next.openPrevious(kept).checkValue()).toEqual(treeKey().checkValue())
   expect(isCorrupt(() => TreeKey.random({ ...TREE, generation: 4 }).openPrevious(kept))).toBe(true)
-  expect(isCorrupt(() => next.openPrevious(next.newFileKey(drawn()).wrapped))).toBe(true)
+  expect(isCorrupt(() => next.openPrevious(next.newFileKey(drawn()).wrapped.wrapped))).toBe(true)
 })
 
 test("a key that was disposed of holds zeroes", () => {
