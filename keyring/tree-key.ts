@@ -1,6 +1,7 @@
 /**
  * The key of an encrypted tree: 32 random bytes that exist once for each generation (a re-key makes the next). It
- * encrypts nothing but keys: those of files, one each, and while a tree is re-keyed its own predecessor.
+ * encrypts nothing but keys: those of files, one each, and while a tree is re-keyed its own predecessor. What is sealed in
+ * the journal has keys that are derived from it (`journal-key.ts`).
  */
 import { bug } from "../clawfs/core/assert.ts"
 import { Fault } from "../clawfs/core/fault.ts"
@@ -18,6 +19,8 @@ export interface KeyIdentity {
 
 export const UUID_BYTES = 16
 export const FILE_ID_BYTES = 16
+/** Random bytes that a new file's key takes. */
+export const FILE_KEY_DRAW = FILE_ID_BYTES + KEY_BYTES
 
 /** Bytes that bind a message to its purpose and place: the label, a NUL, then fields of fixed length. */
 export function binding(label: string, ...fields: readonly (Uint8Array | number)[]): Buffer {
@@ -79,12 +82,19 @@ export class TreeKey implements Disposable {
     return sameBytes(this.checkValue(), checkValue)
   }
 
-  /** A new file's key, wrapped. */
-  newFileKey(): WrappedFileKey {
-    const [fileId, key] = [randomSecret(FILE_ID_BYTES), randomSecret()]
-    const wrapped = this.#wrap(fileId, key)
-    wipe(key)
-    return { fileId, wrapped }
+  /** A new file's key, as it is and wrapped; made of `drawn`, `FILE_KEY_DRAW` random bytes. */
+  newFileKey(drawn: Buffer): { readonly wrapped: WrappedFileKey; readonly file: FileKey } {
+    if (drawn.length !== FILE_KEY_DRAW) bug("a file's key of the wrong length")
+    const { uuid, id } = this.identity
+    const fileId = Buffer.from(drawn.subarray(0, FILE_ID_BYTES))
+    const key = copySecret(drawn.subarray(FILE_ID_BYTES))
+    const wrapped = { fileId, wrapped: this.#wrap(fileId, key) }
+    return { wrapped, file: new FileKey({ uuid, id, fileId }, key) }
+  }
+
+  /** The key for entries of the journal that has this salt. */
+  journalKey(salt: Uint8Array): Buffer {
+    return expand(this.#key, `clawfs/v1/journal ${Buffer.from(salt).toString("hex")}`)
   }
 
   #wrap(fileId: Uint8Array, key: Uint8Array): Buffer {

@@ -5,7 +5,7 @@ import { printable } from "../fsck/finding.ts"
 import type { Database, Query } from "../store/database.ts"
 import { SEGMENT_HEADER, decodeSegmentHeader } from "../store/log-scan.ts"
 import { RECORD_HEADER, verifyRecord } from "../store/record.ts"
-import type { RecordRead } from "../store/segments.ts"
+import type { RecordRead } from "../store/record-reads.ts"
 
 /** Bytes of a file that can't be read. */
 export interface Damage {

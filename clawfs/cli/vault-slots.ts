@@ -49,7 +49,11 @@ export async function withNewSecret<T>(
 const MOST_DESCRIPTION = 900
 
 /** The tree's key and the slot that gave it. Throws `Fault("denied")` when the vault has nothing that opens it. */
-export function openByVault({ identity, slots, checkValue }: TreeState): { key: TreeKey; slot: KeySlot } {
+export function openByVault({
+  identity,
+  slots,
+  checkValue,
+}: Pick<TreeState, "identity" | "slots" | "checkValue">): { key: TreeKey; slot: KeySlot } {
   using vault = link()
   for (const slot of ofVault(slots)) {
     using source = presentSource(vault, slot.salt)

@@ -24,6 +24,8 @@ export interface FsckOptions {
   readonly isOnline: boolean
   /** Mends what can be mended, after a copy of `meta.db`. */
   readonly repair: boolean
+  /** With `repair`: gives up answered requests that wait for the key of an encrypted tree, and those after them. */
+  readonly dropsSealed?: boolean
   readonly onProgress?: OnProgress
 }
 
@@ -74,7 +76,7 @@ function look(options: FsckOptions): { outcome: Outcome; unclean: Unclean } {
   using db = new Database(join(options.directory, META), { readonly: true })
   requireVersion(db)
   const outcome = check(db, checkOptions(options))
-  const none = { requests: 0, isPowerCut: false, remarks: [] }
+  const none = { requests: 0, needsKey: false, isPowerCut: false, remarks: [] }
   if (options.isOnline) return { outcome, unclean: none }
   const journal = journalState(options.directory, db)
   const { problem } = journal
@@ -91,6 +93,7 @@ function repaired(options: FsckOptions): FsckResult {
   const { directory } = options
   // First: whether the machine went down stands in the journal.
   const remarks = mendedJournal(directory)
+  if (options.dropsSealed === true) remarks.push(...withoutSealed(directory))
   const recovery = recoverFromPowerCut(directory)
   if (recovery !== undefined && recovery.undone > 0)
     remarks.push(
@@ -123,9 +126,26 @@ function mendedJournal(directory: string): string[] {
   return [`${problem}: what can't be executed is dropped, the journal as it was is in ${copy}`]
 }
 
+/** Gives up what can't be executed for want of a key; returns what is to be said of it. */
+function withoutSealed(directory: string): string[] {
+  using db = new Database(join(directory, META), { readonly: true })
+  const { requests, unsealed } = journalState(directory, db)
+  if (unsealed === requests) return []
+  const copy = mendJournal(directory, db, unsealed)
+  return [`${requests - unsealed} answered requests are given up, the journal as it was is in ${copy}`]
+}
+
 /** They would be executed on a tree that they don't know, and inode numbers would not be what was answered. */
-function requireNoRequests(directory: string, { requests }: Unclean): void {
+function requireNoRequests(directory: string, { requests, needsKey }: Unclean): void {
   if (requests === 0) return
+  if (needsKey)
+    throw new Fault(
+      "busy",
+      `${requests} answered requests wait in the journal of ${directory} for the key of an encrypted tree`,
+      {
+        hint: "clawfs mount --key-file, --passphrase-file or --vault executes them; where the key is lost, --drop-sealed gives them up",
+      },
+    )
   throw new Fault("busy", `${requests} answered requests wait in the journal of ${directory}`, {
     hint: "mount and unmount it once, that executes them; then repair it",
   })

@@ -11,19 +11,23 @@ import { numberOf } from "./scan.ts"
 export interface JournalState {
   /** Answered requests that are in the journal alone. */
   readonly requests: number
+  /** The first so many can be executed without a key: those behind them are about encrypted trees, or came after such. */
+  readonly unsealed: number
   /** What is wrong with it, one sentence. */
   readonly problem?: string
 }
 
 /** To be called with the store's lock held. */
 export function journalState(directory: string, db: Database): JournalState {
-  if (!existsSync(join(directory, JOURNAL))) return { requests: 0 }
+  if (!existsSync(join(directory, JOURNAL))) return { requests: 0, unsealed: 0 }
   try {
     using journal = Journal.open(directory)
-    return { requests: journal.entriesOf(nextBatch(db)).length }
+    const entries = journal.entriesOf(nextBatch(db))
+    const sealed = entries.findIndex(({ place }) => place !== undefined)
+    return { requests: entries.length, unsealed: sealed < 0 ? entries.length : sealed }
   } catch (thrown) {
     if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
-    return { requests: 0, problem: thrown.message }
+    return { requests: 0, unsealed: 0, problem: thrown.message }
   }
 }
 
@@ -32,10 +36,10 @@ function nextBatch(db: Database): number {
 }
 
 /**
- * Takes out of the journal what can't be executed: the requests before the first damaged one stay. Returns where the
- * journal is kept as it was.
+ * Takes out of the journal what can't be executed: the requests before the first damaged one, or the first `most`, stay.
+ * Returns where the journal is kept as it was.
  */
-export function mendJournal(directory: string, db: Database): string {
+export function mendJournal(directory: string, db: Database, most = Infinity): string {
   const path = join(directory, JOURNAL)
   let n = 1
   while (existsSync(`${path}.fsck-${n}`)) n += 1
@@ -45,15 +49,15 @@ export function mendJournal(directory: string, db: Database): string {
   renameSync(`${copy}.new`, copy)
   syncDirectory(directory)
   const batch = nextBatch(db)
-  if (!forgetRest(directory, batch)) rmSync(path)
+  if (!forgetRest(directory, batch, most)) rmSync(path)
   return copy
 }
 
 /** False when nothing in the journal can be believed. */
-function forgetRest(directory: string, batch: number): boolean {
+function forgetRest(directory: string, batch: number, most: number): boolean {
   try {
     using journal = Journal.open(directory)
-    return journal.forgetRest(batch)
+    return journal.forgetRest(batch, most)
   } catch (thrown) {
     if (!(thrown instanceof Fault && thrown.kind === "corrupt")) throw thrown
     return false

@@ -8,6 +8,8 @@ import type { JournalState } from "./journal.ts"
 export interface Unclean {
   /** Answered requests that are in the journal alone. */
   readonly requests: number
+  /** Some of them wait for the key of an encrypted tree. */
+  readonly needsKey: boolean
   /** The machine went down while the store was in use. */
   readonly isPowerCut: boolean
   /** What that means, a sentence each. */
@@ -15,20 +17,21 @@ export interface Unclean {
 }
 
 /** To be called with the store's lock held. */
-export function uncleanState(directory: string, { requests, problem }: JournalState): Unclean {
-  if (problem !== undefined) return { requests, isPowerCut: false, remarks: [] }
+export function uncleanState(directory: string, { requests, unsealed, problem }: JournalState): Unclean {
+  const needsKey = unsealed < requests
+  if (problem !== undefined) return { requests, needsKey, isPowerCut: false, remarks: [] }
   const wal = statSync(join(directory, `${META}-wal`), { throwIfNoEntry: false })?.size ?? 0
   const isSameBoot = isOfThisBoot(directory)
   const isPowerCut = wal > 0 && !isSameBoot
   const remarks: string[] = []
   if (requests > 0)
     remarks.push(
-      `the store was not unmounted: ${requests} answered requests are in its journal only, the next mount executes them; this check is about the state before them`,
+      `the store was not unmounted: ${requests} answered requests are in its journal only, the next mount executes them${needsKey ? " once it has the key of their encrypted tree" : ""}; this check is about the state before them`,
     )
   else if (isPowerCut)
     remarks.push(
       "the machine went down while the store was mounted: the next mount goes back to the newest state that is whole, and may mend what this check finds",
     )
   else if (wal > 0) remarks.push("the store was not unmounted: the next mount folds its write-ahead log back")
-  return { requests, isPowerCut, remarks }
+  return { requests, needsKey, isPowerCut, remarks }
 }

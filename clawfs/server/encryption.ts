@@ -59,6 +59,11 @@ export class Encryption {
     )
   }
 
+  /** Nobody will have the keys any more: from now on nothing that is answered waits for them. */
+  async settle(): Promise<void> {
+    await this.#ask({ do: "settle" })
+  }
+
   async onRetired(id: number, generation: number): Promise<void> {
     const { uuid } = await this.report()
     dropKept({ uuid: Buffer.from(uuid), id, generation })
@@ -92,15 +97,21 @@ export class Encryption {
   }
 
   /** Keeps the key for the servers to come, then has the serving thread take it; if that fails, it is not kept. */
-  async #introduce(identity: KeyIdentity, key: Uint8Array, order: () => Promise<unknown>): Promise<void> {
+  async #introduce(
+    identity: KeyIdentity,
+    key: Uint8Array,
+    order: (isKept: boolean) => Promise<unknown>,
+  ): Promise<void> {
     using copy = new TreeKey(identity, copySecret(key))
+    // The kernel has one key of that name: until this one is known to be right, nothing may wait for the one before.
+    await this.#ask({ do: "settle", id: identity.id })
     this.#notKept = keepKey(copy)
     if (this.#notKept !== undefined)
       this.#log.error("keys can't be kept in the kernel: a new server will find its trees locked", {
         reason: this.#notKept,
       })
     try {
-      await order()
+      await order(this.#notKept === undefined)
     } catch (thrown) {
       dropKept(identity)
       throw thrown
@@ -111,7 +122,7 @@ export class Encryption {
     const { ino, key: id, secret, slot } = parsed(EncryptParams, params)
     const [key] = receive(secret, 1)
     const order = { do: "encrypt", ino, id, key, slot: slotOf(slot) } as const
-    await this.#introduce(await this.#identity(id, 1), key, () => this.#ask(order, key))
+    await this.#introduce(await this.#identity(id, 1), key, (isKept) => this.#ask({ ...order, isKept }, key))
     this.#onSlots()
     return {}
   }
@@ -126,7 +137,8 @@ export class Encryption {
   /** Unlocks a tree; `key`, in a buffer of its own, goes to the serving thread. */
   async unlock(id: number, generation: number, key: Buffer): Promise<void> {
     const order = { do: "unlock", id, generation, key } as const
-    await this.#introduce(await this.#identity(id, generation), key, () => this.#ask(order, key))
+    const identity = await this.#identity(id, generation)
+    await this.#introduce(identity, key, (isKept) => this.#ask({ ...order, isKept }, key))
   }
 
   async #lock(params: unknown): Promise<object> {
@@ -139,6 +151,8 @@ export class Encryption {
     // What programs have written and the kernel has not passed on needs the key.
     if (this.#writesBack()) await this.#ask({ do: "held", id })
     const { generation, uuid } = await this.#identity(id)
+    // The next server will not have the key: nothing that was answered may wait for it.
+    await this.#ask({ do: "settle", id })
     for (const each of [generation, generation - 1]) dropKept({ uuid, id, generation: each })
     await this.#ask({ do: "lock", id })
   }
@@ -161,7 +175,8 @@ export class Encryption {
     const { key: id, generation, secret, slot } = parsed(RekeyParams, params)
     const [key, next] = receive(secret, 2)
     const order = { do: "rekey", id, generation, key, next, slot: slotOf(slot) } as const
-    await this.#introduce(await this.#identity(id, generation), next, () => this.#ask(order, key, next))
+    const identity = await this.#identity(id, generation)
+    await this.#introduce(identity, next, (isKept) => this.#ask({ ...order, isKept }, key, next))
     this.#onSlots()
     return {}
   }

@@ -148,9 +148,10 @@ function serve(): void {
   const fs = new FileSystem(env, new VirtualFiles(sources, nodes), nodes, searches)
   memory.publish(env.store)
   if (memory.agreement === undefined) memory.logSynced = env.store.logSynced
-  if (!config.readOnly) recover(fs, env, memory)
   const keys = new KeyOrders(env, report, log)
+  // The journal may have what an earlier server did in encrypted trees.
   keys.adopt()
+  if (!config.readOnly) recover(fs, env, memory)
   report({ kind: "opened" })
   using latency = config.powerSave ? undefined : new CpuLatency(log)
   const channel = new Channel(ServerFd.FUSE, log, { latency, wake: new WakeUp(wake) })

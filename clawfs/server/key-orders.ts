@@ -51,6 +51,7 @@ export class KeyOrders {
       if (key === undefined) continue
       forbidDumps()
       store.unlockTree(key)
+      store.sealing.setKept(id, true)
     }
     this.#look()
   }
@@ -80,10 +81,15 @@ export class KeyOrders {
         return this.#list()
       case "encrypt":
         encryptTree(store, order.ino, this.#keyOf(order.id, 1, order.key), buffersIn(order.slot))
+        store.sealing.setKept(order.id, order.isKept)
         return undefined
       case "unlock":
         store.unlockTree(this.#keyOf(order.id, order.generation, order.key))
+        store.sealing.setKept(order.id, order.isKept)
         this.#look()
+        return undefined
+      case "settle":
+        this.#settle(order.id)
         return undefined
       case "add slot": {
         using key = this.#shown(order.id, order.key)
@@ -97,10 +103,17 @@ export class KeyOrders {
         using current = this.#shown(order.id, order.key)
         const next = this.#keyOf(order.id, order.generation, order.next)
         beginRekey(store, current, next, buffersIn(order.slot))
+        store.sealing.setKept(order.id, order.isKept)
         this.#look()
         return undefined
       }
     }
+  }
+
+  #settle(id: number | undefined): void {
+    const { store } = this.#env
+    store.commit()
+    for (const each of id === undefined ? store.keys.ids() : [id]) store.sealing.setKept(each, false)
   }
 
   #keyOf(id: number, generation: number, bytes: Uint8Array): TreeKey {

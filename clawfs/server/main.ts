@@ -224,6 +224,9 @@ class Server {
   /** The supervisor is gone: nobody would restart this server, so it leaves in good order. */
   async abandon(): Promise<void> {
     log.error("the supervisor is gone, ending")
+    await this.encryption
+      .settle()
+      .catch((thrown: unknown) => log.error("commit failed", { reason: describe(thrown) }))
     await this.flush().catch((thrown: unknown) => log.error("flush failed", { reason: describe(thrown) }))
     process.exit(ServerExit.CRASHED)
   }

@@ -63,7 +63,10 @@ export type OrderReply =
   | { readonly id: number; readonly ok: true; readonly value: unknown; readonly stale: Stale }
   | { readonly id: number; readonly ok: false; readonly fault: FaultReport }
 
-/** What is to be done with the keys of encrypted trees. Bytes of keys are moved, not copied. */
+/**
+ * What is to be done with the keys of encrypted trees. Bytes of keys are moved, not copied. `isKept`: the kernel has the key
+ * for a server to come.
+ */
 export type KeyOrder =
   | { readonly do: "list" }
   | {
@@ -72,8 +75,17 @@ export type KeyOrder =
       readonly id: number
       readonly key: Uint8Array
       readonly slot: KeySlot
+      readonly isKept: boolean
     }
-  | { readonly do: "unlock"; readonly id: number; readonly generation: number; readonly key: Uint8Array }
+  | {
+      readonly do: "unlock"
+      readonly id: number
+      readonly generation: number
+      readonly key: Uint8Array
+      readonly isKept: boolean
+    }
+  /** From now on the journal has nothing of the tree that would need its key; without `id`: of no tree. */
+  | { readonly do: "settle"; readonly id?: number }
   /** What the kernel has of the tree is stale then; `held`: as if it were. */
   | { readonly do: "held"; readonly id: number }
   | { readonly do: "lock"; readonly id: number }
@@ -86,6 +98,7 @@ export type KeyOrder =
       readonly key: Uint8Array
       readonly next: Uint8Array
       readonly slot: KeySlot
+      readonly isKept: boolean
     }
 
 export interface KeyReport {

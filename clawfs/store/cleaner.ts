@@ -11,7 +11,8 @@ import type { Log } from "../core/log.ts"
 import type { Database, Query } from "./database.ts"
 import { storedBytes, sumOfExtent, toRow } from "./extents.ts"
 import { NO_NONCE, RECORD_HEADER, type RecordHeader } from "./record.ts"
-import type { Encode, RecordRead, Segments } from "./segments.ts"
+import type { RecordRead } from "./record-reads.ts"
+import type { Encode, Segments } from "./segments.ts"
 
 /** In the background, a segment with more live bytes than this part of it is left alone. */
 const MAX_LIVE = 0.8
@@ -206,7 +207,7 @@ export class Cleaner {
    * sharing it. The copies keep the record's sequence number, so that they do not look newer than they are.
    */
   #copy(record: RecordRead, pointers: readonly Pointer[]): number {
-    const { header, payload } = this.#segments.readRecord(record)
+    const { header, payload } = this.#segments.records.readRecord(record)
     const runs = liveRuns(pointers)
     const [first] = runs
     if (first?.from === 0 && first.to === header.plain) {

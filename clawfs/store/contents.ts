@@ -16,7 +16,8 @@ import type { Inode } from "./inode.ts"
 import { pieceMemory } from "./piece-memory.ts"
 import { RECORD_HEADER } from "./record.ts"
 import { RecordCache, type Decode, type Decoder } from "./record-cache.ts"
-import type { Encode, Placed, RecordRead, Segments } from "./segments.ts"
+import type { RecordRead } from "./record-reads.ts"
+import type { Encode, Placed, Segments } from "./segments.ts"
 import { SharedBodies } from "./shared-bodies.ts"
 import type { Trees } from "./trees.ts"
 
@@ -75,7 +76,7 @@ export class Contents {
     this.#extents = new Extents(db, (segment, bytes) => segments.account(segment, bytes))
     this.#inline = new InlinePieces(db, coding.pieceCodingOf)
     this.#segments = segments
-    this.#cache = new RecordCache(segments)
+    this.#cache = new RecordCache(segments.records)
     this.#counters = counters
     this.#trees = trees
     this.#shared = new SharedBodies(db, counters)
@@ -96,21 +97,33 @@ export class Contents {
   #readExtents(inode: Inode, offset: number, end: number, out: Buffer, at: number): void {
     let covered = offset
     let run: Extent[] = []
+    const decoder = this.#coding.decoderOf(inode)
     const flush = (): void => {
       const [first] = run
-      if (first !== undefined) this.#segments.readRun(run.map(asRecord), out, at + (first.offset - offset))
+      if (first !== undefined) this.#readRun(run, decoder, out, at + (first.offset - offset))
       run = []
     }
-    const decoder = this.#coding.decoderOf(inode)
     for (const extent of this.#extents.within(inode, offset, end)) {
       out.fill(0, at + (covered - offset), at + (extent.offset - offset))
       covered = endOf(extent)
-      if (!continues(run.at(-1), extent)) flush()
-      if (isWholeRecord(extent) && decoder.owner === undefined) run.push(extent)
+      if (!continues(run.at(-1), extent, decoder)) flush()
+      if (isWholeRecord(extent, decoder)) run.push(extent)
       else this.#readPart(extent, decoder, out, at + (extent.offset - offset))
     }
     flush()
     out.fill(0, at + (covered - offset), at + (end - offset))
+  }
+
+  /** Whole records that lie one behind the other. */
+  #readRun(run: readonly Extent[], { sealed }: Decoder, out: Buffer, at: number): void {
+    const records = run.map(asRecord)
+    if (sealed === undefined) {
+      this.#segments.records.readRun(records, out, at)
+      return
+    }
+    this.#segments.records.readSealedRun(records, out, at, sealed, (header, index) => {
+      if (header.offset !== run[index]?.offset) throw elsewhere(header.offset)
+    })
   }
 
   #readPart(extent: Extent, decoder: Decoder, out: Buffer, at: number): void {
@@ -124,8 +137,7 @@ export class Contents {
     if (found.payload.length !== (plain === 0 ? record : plain))
       throw new Fault("corrupt", `a record at ${offset} of a file is not as long as it should be`)
     // What somebody owns is not shared within a file either: each record has one place.
-    if (decoder.owner !== undefined && found.offset !== offset - skip)
-      throw new Fault("corrupt", `a record at ${offset} of a file belongs elsewhere in it`)
+    if (decoder.owner !== undefined && found.offset !== offset - skip) throw elsewhere(offset)
     found.payload.copy(out, at, skip, skip + length)
   }
 
@@ -441,9 +453,17 @@ function bytesOf(parts: readonly Extent[]): number {
   return parts.reduce((sum, { length }) => sum + length, 0)
 }
 
-/** Whether the payload is what the extent's bytes are, and all of it. */
-function isWholeRecord({ segment, skip, length, record, plain }: Extent): boolean {
-  return segment !== 0 && skip === 0 && length === record && plain === 0
+function elsewhere(offset: number): Fault {
+  return new Fault("corrupt", `a record at ${offset} of a file belongs elsewhere in it`)
+}
+
+/** Whether the payload is what the extent's bytes are, and all of it; of encrypted ones with a tag behind it. */
+function isWholeRecord({ segment, skip, length, record, plain }: Extent, decoder: Decoder): boolean {
+  if (segment === 0 || skip !== 0) return false
+  const { owner, sealed } = decoder
+  if (owner === undefined) return length === record && plain === 0
+  // What is compressed too is shorter by an eighth at least.
+  return sealed !== undefined && length === plain && record === plain + sealed.tagLength
 }
 
 function asExtents(offset: number, placed: readonly Placed[]): Extent[] {
@@ -456,9 +476,9 @@ function asExtents(offset: number, placed: readonly Placed[]): Extent[] {
 }
 
 /** Whether `next` lies right behind `previous`, in the file and in the segment, so that one read call gets both. */
-function continues(previous: Extent | undefined, next: Extent): boolean {
+function continues(previous: Extent | undefined, next: Extent, decoder: Decoder): boolean {
   if (previous === undefined) return false
-  if (!isWholeRecord(next) || endOf(previous) !== next.offset || previous.segment !== next.segment)
+  if (!isWholeRecord(next, decoder) || endOf(previous) !== next.offset || previous.segment !== next.segment)
     return false
   return previous.position + RECORD_HEADER + previous.record === next.position
 }

@@ -43,6 +43,13 @@ export interface Directories {
 
 type Row = [cookie: number, name: Buffer, ino: number, type: number, sum: number | null]
 
+/** A name as it stands in the table, the first number where it may be, and its part of the row's sum. */
+interface Stored {
+  readonly first: number
+  readonly cell: Buffer
+  readonly sum: number
+}
+
 /** Told of each name that came, went or points elsewhere now. */
 export type OnName = (ino: number, parent: number, cookie: number) => void
 
@@ -51,6 +58,8 @@ export class Dentries {
   readonly #cache = new NameCache()
   /** Directories that have every name that they should. */
   readonly #whole = new Set<number>()
+  /** The name that was encrypted last: one that is looked up is often made next. */
+  #sealed: { readonly parent: NodeId; readonly name: Buffer; readonly stored: Stored } | undefined
   readonly #directories: Directories | undefined
   readonly #seedA: number
   readonly #seedB: number
@@ -138,12 +147,14 @@ export class Dentries {
   /** The directory is gone: its number may not come again, and what is known of its names is worth nothing. */
   forget(parent: NodeId): void {
     this.#cache.forget(parent)
+    this.#sealed = undefined
     this.#whole.delete(parent)
   }
 
   /** After a rollback. */
   clearCache(): void {
     this.#cache.clear()
+    this.#sealed = undefined
   }
 
   /** Up to `limit` entries of a directory without their names, which may be those of a locked tree. */
@@ -201,11 +212,15 @@ export class Dentries {
   }
 
   /** What of a name is in the table, the first number where it may be, and what it adds to the sum of its row by XOR. */
-  #stored(parent: NodeId, name: Buffer): { first: number; cell: Buffer; sum: number } {
+  #stored(parent: NodeId, name: Buffer): Stored {
     const key = this.#keyOf(parent)
     if (key === undefined) return { first: this.#hash(name), cell: name, sum: 0 }
+    if (this.#sealed?.parent === parent && this.#sealed.name.equals(name)) return this.#sealed.stored
     const { cell, hash } = key.sealName("name", name)
-    return { first: FIRST_COOKIE + hash, cell, sum: crc32(cell) }
+    const stored = { first: FIRST_COOKIE + hash, cell, sum: crc32(cell) }
+    // A copy: the request's bytes are overwritten by the next one.
+    this.#sealed = { parent, name: Buffer.from(name), stored }
+    return stored
   }
 
   /**

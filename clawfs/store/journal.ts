@@ -11,10 +11,13 @@
  *   header, 4096 bytes (`journal-header.ts`)
  *   entry: length u32 · number u32 · batch u64 · seconds i64 · nanos u32 · nonce u32 · request [length, padded to 8] ·
  *          batch u64 · checksum u32 · length u32
+ *
+ * The highest bit of a length says that the request is sealed (`journal-sealing.ts`).
  */
 import { randomInt } from "node:crypto"
 import { closeSync, existsSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs"
 import { join } from "node:path"
+import { bug } from "../core/assert.ts"
 import { Reader } from "../core/bytes.ts"
 import { Fault } from "../core/fault.ts"
 import { sumOfData, sumOfWords } from "./checksum.ts"
@@ -35,6 +38,7 @@ import {
   witnessOf,
   type JournalHeader,
 } from "./journal-header.ts"
+import { SEALED_ROOM, type SealEntry } from "./journal-sealing.ts"
 import { syncDirectory } from "./segment-files.ts"
 
 const ENTRY_HEAD = 32
@@ -45,10 +49,15 @@ const CAPACITY = 4 * 1024 * 1024
 /** Longer requests are committed on their own instead. */
 export const JOURNAL_REQUEST_MAX = 64 * 1024
 const TWO_32 = 2 ** 32
+const SEALED = 0x8000_0000
+/** What a sealed request is bound to: the entry's head but for its first word. */
+const PLACE_AT = 4
 
 export interface JournalEntry {
   readonly time: Timestamp
+  /** As the kernel sent it; or sealed, for `place`. */
   readonly request: Buffer
+  readonly place: Buffer | undefined
 }
 
 export class Journal implements Disposable {
@@ -131,22 +140,26 @@ export class Journal implements Disposable {
     return entries
   }
 
-  /** For a repair: what follows the whole entries of `batch` was never noted. False when entries of a later batch are there. */
-  forgetRest(batch: number): boolean {
+  /**
+   * For a repair: what follows the whole entries of `batch`, or the first `most` of them, was never noted. False when entries
+   * of a later batch are there.
+   */
+  forgetRest(batch: number, most = Infinity): boolean {
     const header = this.#readHeader()
     if (header === undefined) return true
-    const entries = this.#scan(header, batch)
+    const entries = this.#scan(header, batch, most)
     if (contradiction(this.#witness, batch, Infinity) !== undefined) return false
+    this.#bytes.fill(0, this.#at, Math.min(CAPACITY, this.#at + ENTRY_HEAD))
     this.#witness = witnessOf(batch, entries.length)
     return true
   }
 
-  #scan(header: JournalHeader, batch: number): JournalEntry[] {
+  #scan(header: JournalHeader, batch: number, most = Infinity): JournalEntry[] {
     this.#rewind()
     this.#isArmed = true
     this.#nonce = header.nonce
     const entries: JournalEntry[] = []
-    for (;;) {
+    while (entries.length < most) {
       const entry = this.#parse(batch)
       if (entry === undefined) break
       entries.push(entry)
@@ -175,19 +188,33 @@ export class Journal implements Disposable {
     }
   }
 
-  /** Whether a request of `length` bytes has room. */
+  /** Whether a request of `length` bytes has room, sealed or not. */
   fits(length: number): boolean {
-    return length <= JOURNAL_REQUEST_MAX && this.#at + ENTRY_HEAD + padded(length) + ENTRY_TAIL <= CAPACITY
+    const most = ENTRY_HEAD + padded(length + SEALED_ROOM) + ENTRY_TAIL
+    return length <= JOURNAL_REQUEST_MAX && this.#at + most <= CAPACITY
   }
 
-  /** Notes an executed request, which is the first `length` bytes of `request`. The entry counts once its last word is there. */
-  append(batch: number, time: Timestamp, request: Buffer, length = request.length): void {
+  /**
+   * Notes an executed request, which is the first `length` bytes of `request`; with `seal`, what that makes of it. The entry
+   * counts once its last word is there.
+   */
+  append(batch: number, time: Timestamp, request: Buffer, length = request.length, seal?: SealEntry): void {
     if (!this.#isArmed) return
+    this.#writeHead(batch, time)
+    if (seal === undefined) {
+      this.#write(batch, request, length, length)
+      return
+    }
+    const place = this.#bytes.subarray(this.#at + PLACE_AT, this.#at + ENTRY_HEAD)
+    const sealed = seal(place, request, length)
+    if (sealed.length > length + SEALED_ROOM) bug("a sealed request is longer than it may be")
+    this.#write(batch, sealed, sealed.length, (sealed.length | SEALED) >>> 0)
+  }
+
+  /** All but the length. */
+  #writeHead(batch: number, time: Timestamp): void {
     const { words } = this.#mapping
-    const end = this.#at + ENTRY_HEAD + padded(length)
-    words.fill(0, end / 4 - 2, end / 4)
-    let word = this.#at / 4
-    words[word++] = length
+    let word = this.#at / 4 + 1
     words[word++] = this.#number
     words[word++] = batch
     words[word++] = Math.floor(batch / TWO_32)
@@ -195,12 +222,19 @@ export class Journal implements Disposable {
     words[word++] = Math.floor(time.seconds / TWO_32)
     words[word++] = time.nanos
     words[word] = this.#nonce
-    request.copy(this.#bytes, this.#at + ENTRY_HEAD, 0, length)
-    word = end / 4
+  }
+
+  #write(batch: number, bytes: Buffer, length: number, marked: number): void {
+    const { words } = this.#mapping
+    const end = this.#at + ENTRY_HEAD + padded(length)
+    words[this.#at / 4] = marked
+    words.fill(0, end / 4 - 2, end / 4)
+    bytes.copy(this.#bytes, this.#at + ENTRY_HEAD, 0, length)
+    let word = end / 4
     words[word++] = batch
     words[word++] = Math.floor(batch / TWO_32)
-    words[word++] = sumOfEntry(words, this.#at, request, length)
-    words[word] = length
+    words[word++] = sumOfEntry(words, this.#at, bytes, length)
+    words[word] = marked
     this.#at = end + ENTRY_TAIL
     this.#number += 1
     this.#witness = witnessOf(batch, this.#number)
@@ -267,14 +301,17 @@ function parseEntry(
 ): JournalEntry | undefined {
   const head = new Reader(bytes)
   head.rewind(at, bytes.length)
-  const length = head.u32()
-  if (head.u32() !== want.number || head.u53() !== want.batch || length > JOURNAL_REQUEST_MAX)
-    return undefined
+  const marked = head.u32()
+  const isSealed = (marked & SEALED) !== 0
+  const length = (marked & ~SEALED) >>> 0
+  const most = isSealed ? JOURNAL_REQUEST_MAX + SEALED_ROOM : JOURNAL_REQUEST_MAX
+  if (head.u32() !== want.number || head.u53() !== want.batch || length > most) return undefined
   const time = { seconds: head.i53(), nanos: head.u32() }
   if (head.u32() !== want.nonce) return undefined
   // A copy: the next entries are written where this one lies.
   const request = Buffer.from(head.bytes(padded(length)).subarray(0, length))
   const sum = sumOfEntry(words, at, request, length) >>> 0
-  if (head.u53() !== want.batch || head.u32() !== sum || head.u32() !== length) return undefined
-  return { time, request }
+  if (head.u53() !== want.batch || head.u32() !== sum || head.u32() !== marked) return undefined
+  const place = isSealed ? Buffer.from(bytes.subarray(at + PLACE_AT, at + ENTRY_HEAD)) : undefined
+  return { time, request, place }
 }

@@ -1,6 +1,6 @@
 /** Payloads that were read and verified as a whole because a part was wanted, decoded; least recently used go first. */
-import type { RecordRead, Segments } from "./segments.ts"
 import type { RecordHeader } from "./record.ts"
+import type { RecordRead, RecordReads, Sealed } from "./record-reads.ts"
 
 /** The bytes that were given to be stored. Throws `Fault("corrupt")`. */
 export type Decode = (header: RecordHeader, payload: Buffer) => Buffer
@@ -10,6 +10,8 @@ export interface Decoder {
   /** Whose records they are: what was decoded for one is nothing to another. Undefined: anybody's. */
   readonly owner: object | undefined
   readonly decode: Decode
+  /** Where a payload is as many bytes as were given, and a tag: it is decoded where it was read to. */
+  readonly sealed?: Sealed
 }
 
 export interface Decoded {
@@ -24,12 +26,12 @@ const CACHE_BYTES = 8 * 1024 * 1024
 const SEGMENT_FACTOR = 2 ** 32
 
 export class RecordCache {
-  readonly #segments: Segments
+  readonly #log: RecordReads
   readonly #records = new Map<number, Decoded>()
   #bytes = 0
 
-  constructor(segments: Segments) {
-    this.#segments = segments
+  constructor(log: RecordReads) {
+    this.#log = log
   }
 
   get(record: RecordRead, decoder: Decoder): Decoded {
@@ -45,7 +47,7 @@ export class RecordCache {
   }
 
   #read(record: RecordRead, decoder: Decoder): Decoded {
-    const { header, payload: stored } = this.#segments.readRecord(record)
+    const { header, payload: stored } = this.#log.readRecord(record)
     const { owner } = decoder
     const payload = header.flags === 0 && owner === undefined ? stored : decoder.decode(header, stored)
     return { payload, offset: header.offset, owner }

@@ -2,8 +2,9 @@
 import { Fault } from "../core/fault.ts"
 import type { FileKey } from "../../keyring/file-key.ts"
 import { TAG_BYTES, randomNonce } from "../../keyring/primitives.ts"
-import { RecordFlag, type RecordHeader } from "./record.ts"
+import { RECORD_MAX, RecordFlag, type RecordHeader } from "./record.ts"
 import type { Decode } from "./record-cache.ts"
+import { MOST_RECORDS } from "./record-reads.ts"
 import type { Encode } from "./segments.ts"
 
 const PLACE = 32
@@ -28,13 +29,34 @@ function placeOf(record: {
   return place
 }
 
-/** Encrypts records that `ino` writes; what `inner` makes of them first, where it makes anything. */
+/**
+ * Where payloads are encrypted to, valid until as many others were: all of one write. New memory for each would cost more
+ * than encrypting does, a page fault every 4 KiB.
+ */
+class Payloads {
+  #memory: Buffer | undefined
+  #at = 0
+
+  take(length: number): Buffer {
+    this.#memory ??= Buffer.allocUnsafeSlow((MOST_RECORDS + 1) * (RECORD_MAX + TAG_BYTES))
+    if (this.#at + length > this.#memory.length) this.#at = 0
+    this.#at += length
+    return this.#memory.subarray(this.#at - length, this.#at)
+  }
+}
+
+const payloads = new Payloads()
+
+/**
+ * Encrypts records that `ino` writes; what `inner` makes of them first, where it makes anything. A payload stays as it is until
+ * `MOST_RECORDS` others were encrypted.
+ */
 export function sealer(key: FileKey, ino: number, inner?: Encode): Encode {
   return (record, data) => {
     const encoded = inner?.(record, data)
     const bytes = encoded?.payload ?? data
     const flags = RecordFlag.ENCRYPTED | (encoded?.flags ?? 0)
-    const payload = Buffer.allocUnsafeSlow(bytes.length + TAG_BYTES)
+    const payload = payloads.take(bytes.length + TAG_BYTES)
     const nonce = Buffer.from(randomNonce())
     const place = placeOf({ flags, plain: data.length, ino, ...record })
     key.sealRecord(nonce, place, bytes, payload.subarray(0, bytes.length), payload.subarray(bytes.length))
@@ -49,11 +71,17 @@ export function sealer(key: FileKey, ino: number, inner?: Encode): Encode {
 export function openPayload(key: FileKey, header: RecordHeader, payload: Buffer, inner: Decode): Buffer {
   const length = payload.length - TAG_BYTES
   const flags = header.flags & ~RecordFlag.ENCRYPTED
-  const isOurs = flags !== header.flags && header.key === key.identity.id
-  if (!isOurs || length < 0 || (flags === 0 && length !== header.plain))
-    throw new Fault("corrupt", "a record is not encrypted as those of its file are")
-  const opened = payload.subarray(0, length)
-  if (!key.openRecord(header.nonce, placeOf(header), opened, opened, payload.subarray(length)))
-    throw new Fault("corrupt", "an encrypted record is damaged or belongs elsewhere")
+  const opened = payload.subarray(0, Math.max(0, length))
+  openParts(key, header, opened, payload.subarray(opened.length))
   return flags === 0 ? opened : inner({ ...header, flags, length }, opened)
+}
+
+/** Decrypts what stands before the tag, in its place. Throws `Fault("corrupt")`. */
+export function openParts(key: FileKey, header: RecordHeader, sealed: Buffer, tag: Buffer): void {
+  const flags = header.flags & ~RecordFlag.ENCRYPTED
+  const isOurs = flags !== header.flags && header.key === key.identity.id
+  if (!isOurs || tag.length !== TAG_BYTES || (flags === 0 && sealed.length !== header.plain))
+    throw new Fault("corrupt", "a record is not encrypted as those of its file are")
+  if (!key.openRecord(header.nonce, placeOf(header), sealed, sealed, tag))
+    throw new Fault("corrupt", "an encrypted record is damaged or belongs elsewhere")
 }

@@ -74,16 +74,28 @@ export interface RecordPlace {
   readonly sequence: number
 }
 
-/** Checks header and payload against each other and against what was to be read. Throws `Fault("corrupt")`. */
-export function verifyRecord(header: Buffer, payload: Buffer, wanted: RecordPlace): RecordHeader {
+/**
+ * Checks header and payload against each other and against what was to be read; `rest`: the payload's end, where that was read
+ * to another place. Throws `Fault("corrupt")`.
+ */
+export function verifyRecord(
+  header: Buffer,
+  payload: Buffer,
+  wanted: RecordPlace,
+  rest?: Buffer,
+): RecordHeader {
   const { segment, position, sequence } = wanted
   const where = `record at segment ${segment} position ${position}`
   const found = decodeRecordHeader(header)
   if (found === undefined) throw new Fault("corrupt", `${where} has no valid header`)
-  if (found.segment !== segment || found.position !== position || found.length !== payload.length) {
+  if (
+    found.segment !== segment ||
+    found.position !== position ||
+    found.length !== payload.length + (rest?.length ?? 0)
+  ) {
     throw new Fault("corrupt", `${where} belongs elsewhere`)
   }
-  if (header.readUInt32LE(CRC_AT) !== checksum(header, payload))
+  if (header.readUInt32LE(CRC_AT) !== checksum(header, payload, rest))
     throw new Fault("corrupt", `${where} is damaged`)
   if (sequence !== 0 && found.sequence !== sequence)
     throw new Fault("corrupt", `${where} is not the one that was written last`)
@@ -108,8 +120,9 @@ export function decodeRecordHeader(bytes: Buffer): RecordHeader | undefined {
   }
 }
 
-function checksum(header: Buffer, payload: Buffer): number {
-  return crc32(payload, crc32(header.subarray(0, CRC_AT)))
+function checksum(header: Buffer, payload: Buffer, rest?: Buffer): number {
+  const sum = crc32(payload, crc32(header.subarray(0, CRC_AT)))
+  return rest === undefined ? sum : crc32(rest, sum)
 }
 
 /** Lengths of the records for `[offset, offset + length)`: cut at multiples of 128 KiB. */

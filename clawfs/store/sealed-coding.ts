@@ -3,7 +3,8 @@ import type { FileKey } from "../../keyring/file-key.ts"
 import type { RecodingOf } from "./cleaner.ts"
 import type { Coding, RecordCoding } from "./contents.ts"
 import type { PieceCoding } from "./inline.ts"
-import { openPayload, sealer } from "./record-sealing.ts"
+import { TAG_BYTES } from "../../keyring/primitives.ts"
+import { openParts, openPayload, sealer } from "./record-sealing.ts"
 import { RecordFlag } from "./record.ts"
 import type { Sealing } from "./sealing.ts"
 
@@ -19,7 +20,14 @@ export function sealedCoding(sealing: Sealing, inner: RecordCoding): Coding {
       const key = sealing.keyOf(inode)
       const decode = inner.decoderOf(inode)
       if (key === undefined) return { owner: undefined, decode }
-      return { owner: key, decode: (header, payload) => openPayload(key, header, payload, decode) }
+      return {
+        owner: key,
+        decode: (header, payload) => openPayload(key, header, payload, decode),
+        sealed: {
+          tagLength: TAG_BYTES,
+          open: (header, payload, tag) => openParts(key, header, payload, tag),
+        },
+      }
     },
     pieceCodingOf: (inode) => {
       const key = sealing.keyOf(inode)

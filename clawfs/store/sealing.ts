@@ -2,26 +2,35 @@
  * Which key what an inode has is encrypted under, and whether that is at hand. A tree's key is here from `unlock` to
  * `lock`; the keys of its files are unwrapped when they are wanted and kept for a while.
  *
- * What a request says of an encrypted tree is plaintext, so it must not get into the journal. `enter` notes that the
- * present request is about one; then `Store.transact` commits it on its own, and randomness is allowed in it.
+ * What a request says of an encrypted tree is plaintext, so it must not get into the journal as it is. `enter` notes that the
+ * present request is about one: then it is sealed for the journal, with the randomness that it drew. Where the key would not
+ * outlive this process, nobody could open that again, so `Store.transact` commits the request on its own.
  */
 import { bug } from "../core/assert.ts"
 import { Fault } from "../core/fault.ts"
 import type { FileKey } from "../../keyring/file-key.ts"
 import { primitives } from "../../keyring/primitives.ts"
-import type { KeyIdentity, TreeKey } from "../../keyring/tree-key.ts"
+import { JournalKey } from "../../keyring/journal-key.ts"
+import { wipe } from "../../keyring/secret.ts"
+import { FILE_KEY_DRAW, type KeyIdentity, type TreeKey } from "../../keyring/tree-key.ts"
 import { damagedRow } from "./checksum.ts"
 import type { Inode } from "./inode.ts"
+import type { JournalEntry } from "./journal.ts"
+import { Draws, EntryOpener, sealEntry, type SealEntry } from "./journal-sealing.ts"
 import type { FileKeyRow, Keys } from "./keys.ts"
 import type { Trees } from "./trees.ts"
 
 /** About 1 KiB each. */
 const FILE_KEYS = 1024
+/** The present request is about trees of several keys, and changes none of them. */
+const SEVERAL = -1
 
 interface Unlocked {
   readonly current: TreeKey
   /** While the tree is being re-keyed: what wraps the file keys that have not been wrapped anew. */
   previous: TreeKey | undefined
+  /** Seals what the journal has of requests; undefined: the key would not outlive this process. */
+  journal: JournalKey | undefined
 }
 
 export class Sealing {
@@ -32,7 +41,13 @@ export class Sealing {
   readonly #unlocked = new Map<number, Unlocked>()
   /** By body, the least recently used first. */
   readonly #files = new Map<number, FileKey>()
-  #isSecret = false
+  readonly #draws = new Draws()
+  readonly #opener = new EntryOpener((id, generation) => {
+    const unlocked = this.#unlocked.get(id)
+    return [unlocked?.current, unlocked?.previous].find((key) => key?.identity.generation === generation)
+  })
+  /** The key of the tree that the present request is about. */
+  #secret = 0
 
   /** `isNoted`: whether the present change will be in the journal. */
   constructor(uuid: Buffer, trees: Trees, keys: Keys, isNoted: () => boolean) {
@@ -62,17 +77,56 @@ export class Sealing {
   enter(inode: Inode): boolean {
     const key = this.keyOfTree(inode.tree)
     if (key === 0) return true
-    this.#isSecret = true
+    this.#secret = this.#secret === 0 || this.#secret === key ? key : SEVERAL
     return this.#unlocked.has(key)
   }
 
   /** Whether the request so far is about an encrypted tree. */
   get isSecret(): boolean {
-    return this.#isSecret
+    return this.#secret !== 0
   }
 
   beginRequest(): void {
-    this.#isSecret = false
+    this.#secret = 0
+    this.#draws.begin(false)
+  }
+
+  /** Seals the present request for the journal, which is about to begin its change; undefined: the journal can't have it. */
+  sealOfRequest(): SealEntry | undefined {
+    const key = this.#unlocked.get(this.#secret)?.journal
+    if (key === undefined) return undefined
+    this.#draws.begin(true)
+    return (place, request, length) => sealEntry(key, this.#draws.drawn, place, request, length)
+  }
+
+  /**
+   * Has `execute` do again what an entry of the journal says. Throws `Fault("locked")` for a sealed one without its key. What
+   * was known of a request in whose midst this happens stays.
+   */
+  replay({ request, place }: JournalEntry, execute: (request: Buffer) => void): void {
+    if (place === undefined) {
+      execute(request)
+      return
+    }
+    const opened = this.#opener.open(place, request)
+    const secret = this.#secret
+    try {
+      this.#draws.again(opened.drawn, () => execute(opened.request))
+    } finally {
+      this.#secret = secret
+      wipe(opened.drawn, opened.request)
+    }
+  }
+
+  /**
+   * Whether the key of a tree outlives this process. Only then may the journal have requests about it. To be called between
+   * requests, with nothing of the tree in the journal when it is to be false.
+   */
+  setKept(id: number, isKept: boolean): void {
+    const unlocked = this.#unlocked.get(id)
+    if (unlocked === undefined || isKept === (unlocked.journal !== undefined)) return
+    unlocked.journal?.[Symbol.dispose]()
+    unlocked.journal = isKept ? JournalKey.fresh(unlocked.current) : undefined
   }
 
   /** The key of an inode; undefined: it is in the clear. Throws `Fault("locked")`. */
@@ -83,7 +137,8 @@ export class Sealing {
   }
 
   keyOfBody(key: number, body: number): FileKey {
-    if (this.#isNoted()) bug("what belongs to an encrypted tree would get into the journal")
+    if (this.#secret === 0 && this.#isNoted())
+      bug("what belongs to an encrypted tree would get into the journal")
     const unlocked = this.#unlockedOf(key)
     const known = this.#files.get(body)
     if (known !== undefined) {
@@ -134,11 +189,12 @@ export class Sealing {
     const key = this.keyOfTree(inode.tree)
     if (key === 0) return
     const { current } = this.#unlockedOf(key)
-    this.#keys.putFileKey(inode.body, {
-      ...current.newFileKey(),
-      key,
-      generation: current.identity.generation,
-    })
+    const drawn = this.#draws.take(FILE_KEY_DRAW)
+    const { wrapped, file } = current.newFileKey(drawn)
+    wipe(drawn)
+    this.#keys.putFileKey(inode.body, { ...wrapped, key, generation: current.identity.generation })
+    // It is written to next.
+    this.#remember(inode.body, file)
   }
 
   /** An inode that has its contents to itself from now on goes on with the same key. */
@@ -176,7 +232,7 @@ export class Sealing {
     }
     const previous = row.previous === undefined ? undefined : key.openPrevious(row.previous)
     this.#drop(id)
-    this.#unlocked.set(id, { current: key, previous })
+    this.#unlocked.set(id, { current: key, previous, journal: undefined })
   }
 
   /** A file key that the generation before wraps, wrapped by the present one. */
@@ -198,6 +254,8 @@ export class Sealing {
   lock(id: number): void {
     this.#drop(id)
     this.clear()
+    this.#draws.begin(false)
+    this.#opener[Symbol.dispose]()
     primitives().forget()
   }
 
@@ -205,6 +263,7 @@ export class Sealing {
     const unlocked = this.#unlocked.get(id)
     unlocked?.current[Symbol.dispose]()
     unlocked?.previous?.[Symbol.dispose]()
+    unlocked?.journal?.[Symbol.dispose]()
     this.#unlocked.delete(id)
   }
 

@@ -17,9 +17,9 @@ import {
 } from "node:fs"
 import { E } from "../core/errno.ts"
 import { Fault, describe, errnoOfThrown } from "../core/fault.ts"
-import { addressOf, checked, sysFault } from "../sys/ffi.ts"
+import { checked, sysFault } from "../sys/ffi.ts"
 import { HeldDirectory } from "../sys/held-directory.ts"
-import { ftruncate, preadv, pwritev } from "../sys/libc.ts"
+import { ftruncate, pwritev } from "../sys/libc.ts"
 import { damagedRow, moved, sumOfPart } from "./checksum.ts"
 import type { Counters } from "./counters.ts"
 import type { Database, Query } from "./database.ts"
@@ -30,11 +30,10 @@ import {
   RECORD_HEADER,
   cut,
   encodeRecordHeader,
-  verifyRecord,
   type RecordContent,
-  type RecordHeader,
   type RecordPlace,
 } from "./record.ts"
+import { Iovec, MOST_RECORDS, RecordReads } from "./record-reads.ts"
 import { rewriteLog } from "./rewrite.ts"
 import { segmentIds, segmentPath } from "./segment-files.ts"
 
@@ -45,19 +44,10 @@ const DISK_SHARE = 1 / 32
 /** A dead segment that is still being filled is given up from this size on. */
 const RETIRE_BYTES = 1024 * 1024
 const OPEN_FILES = 128
-/** Records in one pwritev(2) or preadv(2): a request of 1 MiB that starts and ends inside of a record, and some room. */
-const BATCH = 32
-const IOVEC = 16
 
 export interface Placement {
   readonly segment: number
   readonly position: number
-}
-
-/** A whole record, to be read. */
-export interface RecordRead extends RecordPlace {
-  /** Of the payload, as it is stored. */
-  readonly length: number
 }
 
 /** A record that was appended. */
@@ -94,8 +84,10 @@ export class Segments implements Disposable {
   readonly #files = new Map<number, number>()
   /** Lengths of segments that are complete. */
   readonly #sizes = new Map<number, number>()
-  readonly #headers = Buffer.allocUnsafeSlow(BATCH * RECORD_HEADER)
-  readonly #iovec = Buffer.allocUnsafeSlow(2 * BATCH * IOVEC)
+  readonly #headers = Buffer.allocUnsafeSlow(MOST_RECORDS * RECORD_HEADER)
+  readonly #iovec = new Iovec(2 * MOST_RECORDS)
+  /** Reads and verifies records. */
+  readonly records = new RecordReads((id) => this.#file(id))
   readonly #save: Query<[number, number]>
   readonly #drop: Query<[number]>
   readonly #select: Query<[], [number, number]>
@@ -265,17 +257,14 @@ export class Segments implements Disposable {
   }
 
   #setIovec(index: number, header: Buffer, payload: Buffer): void {
-    const at = index * 2 * IOVEC
-    this.#iovec.writeBigUInt64LE(addressOf(header), at)
-    this.#iovec.writeBigUInt64LE(BigInt(header.length), at + 8)
-    this.#iovec.writeBigUInt64LE(addressOf(payload), at + IOVEC)
-    this.#iovec.writeBigUInt64LE(BigInt(payload.length), at + IOVEC + 8)
+    this.#iovec.set(2 * index, header)
+    this.#iovec.set(2 * index + 1, payload)
   }
 
   /** A short write means a full disk: what did fit is cut off again, as if nothing had been written. */
   #writeAll(records: number, bytes: number): void {
     const fd = this.#file(this.#current)
-    const written = pwritev(fd, this.#iovec, 2 * records, this.#tail)
+    const written = pwritev(fd, this.#iovec.bytes, 2 * records, this.#tail)
     if (written === bytes) return
     const failure =
       written < 0 ? sysFault("pwritev") : new Fault("no-space", "the disk below the store is full")
@@ -303,26 +292,6 @@ export class Segments implements Disposable {
     this.#isFull = false
   }
 
-  /**
-   * Reads records that lie one behind the other in one segment, each payload to its place in `out`, and verifies every
-   * one. Throws `Fault("corrupt")` when a record is not what was written.
-   */
-  readRun(run: readonly RecordRead[], out: Buffer, at: number): void {
-    for (let first = 0, target = at; first < run.length; first += BATCH) {
-      const batch = run.slice(first, first + BATCH)
-      this.#readBatch(batch, out, target)
-      target += batch.reduce((sum, record) => sum + record.length, 0)
-    }
-  }
-
-  /** One record, verified, with its header. */
-  readRecord(record: RecordRead): { header: RecordHeader; payload: Buffer } {
-    const payload = Buffer.allocUnsafeSlow(record.length)
-    this.#readBatch([record], payload, 0)
-    const header = Buffer.from(this.#headers.subarray(0, RECORD_HEADER))
-    return { header: verifyRecord(header, payload, record), payload }
-  }
-
   /** Bytes that something points to, by segment; the one being filled is left out. */
   *liveBytes(): Generator<[id: number, live: number]> {
     for (const [id, live] of this.#live) if (id !== this.#current || this.#isFull) yield [id, live]
@@ -335,32 +304,6 @@ export class Segments implements Disposable {
     const size = statSync(segmentPath(this.#directory, id), { throwIfNoEntry: false })?.size ?? 0
     this.#sizes.set(id, size)
     return size
-  }
-
-  #readBatch(batch: readonly RecordRead[], out: Buffer, at: number): void {
-    const [head] = batch
-    if (head === undefined) return
-    let [target, bytes] = [at, 0]
-    const payloads = batch.map((record, index) => {
-      const payload = out.subarray(target, target + record.length)
-      this.#setIovec(
-        index,
-        this.#headers.subarray(index * RECORD_HEADER, (index + 1) * RECORD_HEADER),
-        payload,
-      )
-      target += record.length
-      bytes += RECORD_HEADER + record.length
-      return payload
-    })
-    const got = checked(
-      "preadv",
-      preadv(this.#file(head.segment), this.#iovec, 2 * batch.length, head.position),
-    )
-    if (got !== bytes) throw new Fault("corrupt", `segment ${head.segment} ends inside of a record`)
-    batch.forEach((record, index) => {
-      const header = this.#headers.subarray(index * RECORD_HEADER, (index + 1) * RECORD_HEADER)
-      verifyRecord(header, payloads[index] ?? out, record)
-    })
   }
 
   /** Forces the segments from number `first` on to the disk, whoever wrote them: a killed server leaves some behind. */

@@ -181,7 +181,7 @@ export class Store implements Disposable {
     const again = this.#transactions.batch({
       journal,
       reserve: new Reserve(this.directory),
-      execute: (request) => execute(request, journal.flags ?? 0n),
+      execute: (entry) => this.sealing.replay(entry, (request) => execute(request, journal.flags ?? 0n)),
     })
     // What was read of the feed may have been lost with the power: its reader begins anew.
     this.#renewsFeed = !isSameBoot || this.counters.feedEpoch === 0
@@ -217,9 +217,11 @@ export class Store implements Disposable {
    * and what its answer needs (`value`: the inode it made, or a count). If `change` throws, nothing of it is kept.
    */
   transact<T>(change: () => T, request?: RequestId, value?: (result: T) => number): T {
-    // What the request says is plaintext: the journal must not have it.
-    if (this.sealing.isSecret) return this.transactAlone(change, request, value)
-    return this.#transactions.run(() => this.#remembered(change, request, value))
+    if (!this.sealing.isSecret) return this.#transactions.run(() => this.#remembered(change, request, value))
+    // What the request says is plaintext: the journal must not have it as it is.
+    const seal = this.sealing.sealOfRequest()
+    if (seal === undefined) return this.transactAlone(change, request, value)
+    return this.#transactions.run(() => this.#remembered(change, request, value), seal)
   }
 
   /** As `transact`, for a change whose outcome depends on more than the store and the clock. */

@@ -10,6 +10,7 @@ import { now, pinClock } from "../sys/clock.ts"
 import { beginData } from "./checksum.ts"
 import type { Database } from "./database.ts"
 import type { Journal, JournalEntry } from "./journal.ts"
+import type { SealEntry } from "./journal-sealing.ts"
 import type { Reserve } from "./reserve.ts"
 
 /** What takes part in every commit and rollback. */
@@ -29,7 +30,7 @@ export interface Batching {
   readonly journal: Journal
   readonly reserve: Reserve
   /** Executes a request of the journal again. */
-  readonly execute: (request: Buffer) => void
+  readonly execute: (entry: JournalEntry) => void
 }
 
 /** Test hook: runs where a killed server would hurt most. */
@@ -115,8 +116,11 @@ export class Transactions {
     beginData(undefined)
   }
 
-  /** Runs `change`; when this returns, it survives the process. If it throws, nothing of it is kept. */
-  run<T>(change: () => T): T {
+  /**
+   * Runs `change`; when this returns, it survives the process. If it throws, nothing of it is kept. `seal`: the journal may
+   * have the request only as this makes it.
+   */
+  run<T>(change: () => T, seal?: SealEntry): T {
     if (this.#isReplaying) return change()
     if (this.#catchUp()) throw new Rebuilt("the batch was done again")
     const batching = this.#batching
@@ -132,7 +136,7 @@ export class Transactions {
       this.#isNoted = true
       try {
         const outcome = change()
-        batching.journal.append(this.#participant.batch() + 1, now(), request, length)
+        batching.journal.append(this.#participant.batch() + 1, now(), request, length, seal)
         return outcome
       } finally {
         this.#isNoted = false
@@ -355,7 +359,7 @@ export class Transactions {
     try {
       for (const entry of entries) {
         pinClock(entry.time)
-        batching.execute(entry.request)
+        batching.execute(entry)
       }
     } finally {
       this.#isReplaying = false

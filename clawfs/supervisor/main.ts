@@ -7,6 +7,7 @@ import { present } from "../core/assert.ts"
 import { Log } from "../core/log.ts"
 import type { FaultReport } from "../server/messages.ts"
 import { joinSessionKeyring } from "../../keyring/keyring.ts"
+import { keepGivenKeys } from "./given-keys.ts"
 import { Supervisor, type SupervisorOptions } from "./supervisor.ts"
 
 export type SupervisorReport =
@@ -33,6 +34,7 @@ function openKeyring(): void {
 
 try {
   openKeyring()
+  keepGivenKeys(options.keys ?? [])
   const supervisor = await Supervisor.mount(options, log, () => tell({ kind: "serving" }))
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void supervisor.stop())
   process.on("SIGHUP", () => log.info("SIGHUP ignored"))

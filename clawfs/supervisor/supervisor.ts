@@ -32,7 +32,19 @@ const READ_AHEAD_KIB = 1024
 export interface SupervisorOptions {
   readonly mount: MountOptions
   readonly server: Omit<ServerConfig, "restarts" | "supervisorPid">
+  /** Keys of encrypted trees that come through `KEYS_FD`, in this order. */
+  readonly keys?: readonly KeyName[]
 }
+
+/** Which tree's key; the store's uuid is in hexadecimal. */
+export interface KeyName {
+  readonly uuid: string
+  readonly id: number
+  readonly generation: number
+}
+
+/** A pipe that holds the bytes of keys; behind the channel to the command. */
+export const KEYS_FD = 4
 
 const serverMain = fileURLToPath(new URL("../server/main.js", import.meta.url))
 const eioMain = fileURLToPath(new URL("../server/eio-main.js", import.meta.url))

@@ -161,7 +161,7 @@ test("what is no store, of another version or in use is refused with one sentenc
   writeFileSync(join(path, "file"), "")
   const says = async (...args: string[]): Promise<string> => said(await clawfs(["fsck", ...args]), made)
   expect(await says()).toBe(
-    "exit 64\nclawfs: fsck: STORE is missing\nhint: usage: clawfs fsck [--repair] [--json] STORE|MOUNTPOINT",
+    "exit 64\nclawfs: fsck: STORE is missing\nhint: usage: clawfs fsck [--repair [--drop-sealed]] [--json] STORE|MOUNTPOINT",
   )
   expect(await says("--repare", store)).toBe(
     "exit 64\nclawfs: fsck has no option --repare\nhint: did you mean --repair?",

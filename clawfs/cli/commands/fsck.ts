@@ -4,6 +4,10 @@ import { ExitCode } from "../exit-code.ts"
 
 const options = {
   repair: { type: "boolean", help: "mend what can be mended; the store must not be mounted" },
+  "drop-sealed": {
+    type: "boolean",
+    help: "with --repair: give up answered requests that wait for the key of an encrypted tree, which is lost",
+  },
   json: { type: "boolean", help: "one JSON object instead of lines" },
 } as const
 
@@ -12,7 +16,7 @@ export type FsckInvocation = Invocation<typeof options>
 export const fsck = command({
   name: "fsck",
   summary: "check a store, and repair it",
-  usage: "[--repair] [--json] STORE|MOUNTPOINT",
+  usage: "[--repair [--drop-sealed]] [--json] STORE|MOUNTPOINT",
   description: `
 Reads all of a store and compares it with the rules of its format: names, links, sizes, sums, and
 the checksum of every record. A mounted store is checked as of one moment, while it is in use. Each

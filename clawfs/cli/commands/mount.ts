@@ -29,6 +29,18 @@ const options = {
     type: "boolean",
     help: "as root: let idle CPUs sleep while requests come in; by default they are kept awake then, which makes every operation faster",
   },
+  "key-file": { type: "string", value: "FILE", help: "unlock the encrypted trees that this key file opens" },
+  "passphrase-file": {
+    type: "string",
+    value: "FILE",
+    help: "unlock those that a passphrase opens, the one line of this file",
+  },
+  "passphrase-fd": {
+    type: "string",
+    value: "N",
+    help: "unlock those that a passphrase opens, read from descriptor N",
+  },
+  vault: { type: "boolean", help: "unlock those that the vault opens" },
   "no-index": { type: "boolean", help: "leave the search index as it is; clawfs search finds nothing" },
   suid: { type: "boolean", help: "as root: let setuid bits on the mount have their effect" },
   dev: { type: "boolean", help: "as root: let device nodes on the mount have their effect" },
@@ -65,7 +77,11 @@ short stall (Linux 6.9 or newer; before, programs that were waiting for an answe
 Root mounts by itself. Anybody else needs the program fusermount3 and write permission on MOUNTPOINT,
 and only that user, not even root, can enter the mount, unless --allow-other is given.
 
-A dead ClawFS mount on MOUNTPOINT, whose supervisor was killed, is replaced.`,
+A dead ClawFS mount on MOUNTPOINT, whose supervisor was killed, is replaced.
+
+Encrypted trees are locked after a mount, unless --key-file, --passphrase-file, --passphrase-fd or
+--vault opens them. One of these is needed where supervisor and server were killed at once while
+programs changed an encrypted tree: what was answered and not committed is sealed with its key.`,
   operands: [
     { name: "STORE", completes: "directory" },
     { name: "MOUNTPOINT", completes: "directory" },
@@ -96,7 +112,10 @@ clawfs mount --foreground --log debug /var/lib/clawfs /clawfs`,
     [ExitCode.CANNOT_CREATE, "MOUNTPOINT is not empty"],
     [ExitCode.IO, "the disk is full or fails"],
     [ExitCode.BUSY, "STORE or MOUNTPOINT is in use"],
-    [ExitCode.DENIED, "no permission"],
+    [
+      ExitCode.DENIED,
+      "no permission; the key file or passphrase opens no tree; answered requests wait for a tree's key",
+    ],
   ],
   run: async (invocation) => (await import("../run/mount.ts")).runMount(invocation),
 })

@@ -3,6 +3,7 @@ import { Fault } from "../../core/fault.ts"
 import type { Finding } from "../../fsck/finding.ts"
 import { fsck, type FsckResult } from "../../fsck/fsck.ts"
 import { isClawfs } from "../../sys/clawfs-mounts.ts"
+import { UsageError } from "../command.ts"
 import type { FsckInvocation } from "../commands/fsck.ts"
 import { supervisorOf } from "../daemon.ts"
 import { ExitCode } from "../exit-code.ts"
@@ -15,6 +16,8 @@ import type { Terminal } from "../terminal.ts"
 export function runFsck({ values, operands, terminal }: FsckInvocation): ExitCode {
   const started = performance.now()
   const repair = values.repair === true
+  const dropsSealed = values["drop-sealed"] === true
+  if (dropsSealed && !repair) throw new UsageError("fsck: --drop-sealed goes with --repair")
   const store = storeOf(operands[0] ?? "")
   const mountpoint = supervisorOf(store)?.mountpoint
   if (repair && mountpoint !== undefined) {
@@ -30,7 +33,7 @@ export function runFsck({ values, operands, terminal }: FsckInvocation): ExitCod
   const progress = new ProgressLine(terminal, "checking")
   let result: FsckResult
   try {
-    result = fsck({ directory: store, isOnline, repair, onProgress: progress.show })
+    result = fsck({ directory: store, isOnline, repair, dropsSealed, onProgress: progress.show })
   } finally {
     progress.clear()
   }

@@ -14,6 +14,7 @@ import { LEVELS, type MountInvocation } from "../commands/mount.ts"
 import { ExitCode } from "../exit-code.ts"
 import { requireFuse } from "../fuse-device.ts"
 import { locate, type Place } from "../mountpoint.ts"
+import { closeGiven, keysForMount, type GivenKeys } from "../mount-keys.ts"
 import { faultOfMessage } from "../node-fault.ts"
 import { seconds } from "../numbers.ts"
 import { healthOf } from "../probe.ts"
@@ -41,8 +42,14 @@ export async function runMount({ values, operands, terminal }: MountInvocation):
       killAfterCommit: Number(process.env["CLAWFS_TEST_KILL_AFTER_COMMIT"] ?? 0),
     },
   }
-  if (values.foreground === true) return await supervise(options, "inherit", false)
-  return await background(options, terminal)
+  const keys = keysForMount(store, values)
+  try {
+    const whole = keys === undefined ? options : { ...options, keys: keys.names }
+    if (values.foreground === true) return await supervise(whole, "inherit", false, keys)
+    return await background(whole, terminal, keys)
+  } finally {
+    closeGiven(keys)
+  }
 }
 
 /** The options as the supervisor takes them; throws for those that don't go together. */
@@ -172,10 +179,14 @@ const OPEN_LOG = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | c
 
 const supervisorMain = fileURLToPath(new URL("../../supervisor/main.js", import.meta.url))
 
-async function background(options: SupervisorOptions, terminal: Terminal): Promise<ExitCode> {
+async function background(
+  options: SupervisorOptions,
+  terminal: Terminal,
+  keys: GivenKeys | undefined,
+): Promise<ExitCode> {
   const log = openSync(join(options.server.store, "clawfs.log"), OPEN_LOG, 0o600)
   try {
-    await supervise(options, log, true)
+    await supervise(options, log, true, keys)
   } finally {
     closeSync(log)
   }
@@ -188,10 +199,11 @@ function supervise(
   options: SupervisorOptions,
   log: "inherit" | number,
   detached: boolean,
+  keys: GivenKeys | undefined,
 ): Promise<ExitCode> {
   const child = spawn(process.execPath, [supervisorMain, JSON.stringify(options)], {
     detached,
-    stdio: ["ignore", log, log, "ipc"],
+    stdio: ["ignore", log, log, "ipc", ...(keys === undefined ? [] : [keys.fd])],
   })
   if (!detached) {
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import { Fault } from "../../../clawfs/core/fault.ts"
-import { KEY_BYTES, copySecret } from "../../../keyring/secret.ts"
-import { TreeKey } from "../../../keyring/tree-key.ts"
+import { KEY_BYTES, copySecret, randomSecret } from "../../../keyring/secret.ts"
+import { FILE_KEY_DRAW, TreeKey } from "../../../keyring/tree-key.ts"
 import { checkValue, counting, sealedName, wrappedFileKey } from "./independent.ts"
 
 const TREE = { uuid: counting(0xa0, 16), id: 7, generation: 3 }
@@ -13,6 +13,8 @@ function treeKey(changed: Partial<typeof TREE> & { key?: Buffer } = {}): TreeKey
   const { key = KEY, ...rest } = changed
   return new TreeKey({ ...TREE, ...rest }, copySecret(key))
 }
+
+const drawn = (): Buffer => randomSecret(FILE_KEY_DRAW)
 
 const OTHERS = {
   store: treeKey({ uuid: counting(1, 16) }),
@@ -55,7 +57,7 @@ describe("a file key", () => {
   })
 
   test("is new each time, and opens with the tree's key alone", () => {
-    const [one, two] = [treeKey().newFileKey(), treeKey().newFileKey()]
+    const [one, two] = [treeKey().newFileKey(drawn()).wrapped, treeKey().newFileKey(drawn()).wrapped]
     expect(one.fileId.equals(two.fileId)).toBe(false)
     expect(one.wrapped.length).toBe(60)
     const name = Buffer.from("x")
@@ -80,7 +82,7 @@ test("a tree key keeps its predecessor, which nothing else opens", () => {
   const kept = next.wrapPrevious(treeKey())
   expect(next.openPrevious(kept).checkValue()).toEqual(treeKey().checkValue())
   expect(isCorrupt(() => TreeKey.random({ ...TREE, generation: 4 }).openPrevious(kept))).toBe(true)
-  expect(isCorrupt(() => next.openPrevious(next.newFileKey().wrapped))).toBe(true)
+  expect(isCorrupt(() => next.openPrevious(next.newFileKey(drawn()).wrapped.wrapped))).toBe(true)
 })
 
 test("a key that was disposed of holds zeroes", () => {

@@ -308,7 +308,11 @@ describe("many records", () => {
     const before = descriptors()
     for (const id of [...Array(140).keys(), 0, 139, 64].map((i) => i + 1)) {
       const out = Buffer.alloc(`payload ${id}`.length)
-      segments.readRun([{ segment: id, position: SEGMENT_HEADER, length: out.length, sequence: 0 }], out, 0)
+      segments.records.readRun(
+        [{ segment: id, position: SEGMENT_HEADER, length: out.length, sequence: 0 }],
+        out,
+        0,
+      )
       expect(out.toString()).toBe(`payload ${id}`)
     }
     // Other test files share this process: their descriptors are not counted on.

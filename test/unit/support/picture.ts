@@ -13,8 +13,8 @@ import type { Answer } from "./server.ts"
 const COLUMNS = `ino, mode, nlink, uid, gid, rdev, size, alloc, flags, parent, mtime, mtime_nanos, ctime, ctime_nanos,
   btime, btime_nanos`
 
-/** Everything that programs could ever see of a store, as text. */
-export function picture(directory: string): string[] {
+/** Everything that programs could ever see of a store, as text; `adopt` unlocks its trees. */
+export function picture(directory: string, adopt: (store: Store) => void = () => undefined): string[] {
   using db = new Database(join(directory, META), { readonly: true })
   const rows = (columns: string, table: string): string[] =>
     db
@@ -28,12 +28,13 @@ export function picture(directory: string): string[] {
     ...rows("ino, target", "symlink"),
     ...rows("ino, name, value", "xattr"),
     ...rows("next_ino, inodes, bytes", "state"),
-    ...contentsOf(directory, db),
+    ...contentsOf(directory, db, adopt),
   ].sort()
 }
 
-function contentsOf(directory: string, db: Database): string[] {
+function contentsOf(directory: string, db: Database, adopt: (store: Store) => void): string[] {
   using store = Store.open(directory, { readOnly: true })
+  adopt(store)
   const inos = db
     .query<[number, number], [number]>("SELECT ino FROM inode WHERE (mode & ?) = ?")
     .all(S_IFMT, S_IFREG)

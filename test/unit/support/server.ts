@@ -32,6 +32,8 @@ export interface ServerOptions {
   readonly isFirst?: boolean
   /** A store that is not in use, to begin with a copy of. */
   readonly copyOf?: string
+  /** Unlocks trees by the keys that the kernel has kept, before the journal is executed again. */
+  readonly adopt?: (store: Store) => void
 }
 
 const FLAGS = Flag.SETXATTR_EXT | Flag.HAS_RESEND
@@ -48,6 +50,7 @@ export class TestServer implements Disposable {
   readonly #request = Buffer.alloc(CAPACITY)
   readonly #reply = Buffer.alloc(CAPACITY)
   readonly #killsAt: (moment: Moment) => boolean
+  readonly #adopt: (store: Store) => void
   readonly log = new QuietLog()
   #isKilled = false
   #isArmed = false
@@ -57,8 +60,9 @@ export class TestServer implements Disposable {
   /** How many requests the present server has executed again at its start. */
   replayed = 0
 
-  constructor({ killsAt = (): boolean => false, isFirst = false, copyOf }: ServerOptions = {}) {
+  constructor({ killsAt = (): boolean => false, isFirst = false, copyOf, adopt }: ServerOptions = {}) {
     this.#killsAt = killsAt
+    this.#adopt = adopt ?? (() => undefined)
     this.#place.store[Symbol.dispose]()
     if (copyOf !== undefined) cpSync(join(copyOf, META), join(this.directory, META))
     ;[this.#env, this.#fs, this.#protocol] = this.#start(isFirst)
@@ -129,6 +133,7 @@ export class TestServer implements Disposable {
   #recover(env: Environment, fs: FileSystem, isFirst: boolean): void {
     const { store } = env
     const replayer = new Replayer(fs, this.log)
+    this.#adopt(store)
     this.replayed = store.beginBatching((request, flags) => replayer.execute(request, flags))
     if (isFirst) store.clearReply()
     else store.armJournal(FLAGS)
