@@ -46,6 +46,23 @@ const wanted = {
   path: z.string().max(8192),
 }
 
+/** Values in one import, and bytes of it: what a pipe can be made to hold by everybody (pipe(7)). */
+export const MOST_IMPORTED = 1000
+export const MOST_IMPORT_BYTES = 1024 * 1024
+
+export const ImportList = z.strictObject({
+  secrets: z
+    .array(
+      z.strictObject({
+        ...{ name, bytes: number, description: z.string().max(1024).optional() },
+        /** Where the vault has another value; without it nothing at all is stored then. */
+        otherwise: z.enum(["replace", "keep"]).optional(),
+      }),
+    )
+    .max(MOST_IMPORTED),
+})
+export type ImportList = z.output<typeof ImportList>
+
 export const VAULT_PARAMS = {
   status: z.strictObject({}),
   lock: z.strictObject({}),
@@ -101,6 +118,12 @@ export const VAULT_PARAMS = {
     names: z.array(name).max(10_000).optional(),
   }),
   import: z.strictObject({ passphrase: descriptor, from: descriptor, replaces: z.boolean() }),
+  "import.values": z.strictObject({
+    /** A pipe with an `ImportList` as a line of JSON, then the values one behind the other. */
+    from: descriptor,
+    /** Only says what is there. */
+    preview: z.boolean(),
+  }),
   exec: z.strictObject({
     program: z.string().min(1).max(4096).startsWith("/"),
     args: z.array(z.string().max(32_768)).max(1024),

@@ -18,6 +18,7 @@ import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
 import { concealed, concealing, descriptorOf, exported, shown } from "./answers.ts"
 import { exportSecrets, importSecrets } from "./bundle.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
+import { importValues } from "./incoming.ts"
 import { Runner, type Executed, type WithValue } from "./exec.ts"
 import { Injector, checkEndpoint } from "./inject.ts"
 import { ProxyProcess } from "./proxy-process.ts"
@@ -162,6 +163,8 @@ export class Methods {
       this.#withPin(passphrase, fds, (bytes = EMPTY) =>
         importSecrets(this.#vault, subject(), { passphrase: bytes, from: descriptorOf(fds, from), replaces }),
       ),
+    "import.values": ({ params: { from, preview }, fds, subject }) =>
+      importValues(this.#vault, subject(), { preview, from: descriptorOf(fds, from) }),
     exec: (call) => this.#exec(call),
     generate: ({ params, subject }) => this.#signer.generate(params, subject()),
     sign: ({ params, fds, isOwner, subject }) =>
