@@ -50,6 +50,12 @@ const wanted = {
 export const MOST_IMPORTED = 1000
 export const MOST_IMPORT_BYTES = 1024 * 1024
 
+/** Bytes that are looked through for secrets at once. */
+export const MOST_SCAN_BYTES = 16 * 1024 * 1024
+/** redact: shown without it · block: not shown · alert: shown, and written down */
+export const LEAK_ACTIONS = ["redact", "block", "alert"] as const
+export type LeakAction = (typeof LEAK_ACTIONS)[number]
+
 export const ImportList = z.strictObject({
   secrets: z
     .array(
@@ -123,6 +129,11 @@ export const VAULT_PARAMS = {
     from: descriptor,
     /** Only says what is there. */
     preview: z.boolean(),
+  }),
+  /** Both are files in memory: `out` gets what may be shown, if that is something else. */
+  scan: z.strictObject({
+    ...{ from: descriptor, out: descriptor },
+    ...{ channel: z.literal("mcp"), action: z.enum(LEAK_ACTIONS) },
   }),
   exec: z.strictObject({
     program: z.string().min(1).max(4096).startsWith("/"),

@@ -69,6 +69,7 @@ export class Vault implements Disposable {
   readonly #versions: Versions
   readonly #values = new SecretStack(2 * MOST_VALUE_BYTES)
   readonly #step: Step | undefined
+  #generation = 0
 
   /** Takes `keys` over. `step` is called at named points, for tests that stop there. */
   constructor(db: VaultDatabase, keys: VaultKeys, step?: Step) {
@@ -78,6 +79,11 @@ export class Vault implements Disposable {
     this.#secrets = new Secrets(db)
     this.#versions = new Versions(db)
     this.#step = step
+  }
+
+  /** Goes up when the newest value of a secret may be another one. */
+  get generation(): number {
+    return this.#generation
   }
 
   get keys(): VaultKeys {
@@ -149,6 +155,7 @@ export class Vault implements Disposable {
     this.#step?.("put: version added")
     const entry = { id, metadata: { ...metadata, latest: version, changed: now, removed: 0 } }
     this.#secrets.put(this.#keys, entry)
+    this.#generation += 1
     this.#prune(entry, now)
     return version
   }
@@ -268,6 +275,16 @@ export class Vault implements Disposable {
     })
   }
 
+  /** Runs `work` with the newest value, without a row: for fingerprints, which give nothing out. */
+  withNewest({ id, metadata }: SecretEntry, work: (value: Buffer) => void): void {
+    const size = this.#versions.sizeOf(id, metadata.latest)
+    if (size === undefined || size > MOST_VALUE_BYTES) throw damaged("the newest version of a secret")
+    this.#values.borrow(size, (room) => {
+      this.#versions.open(this.#keys, id, metadata.latest, room)
+      work(room)
+    })
+  }
+
   #noVersion({ metadata }: SecretEntry, wanted: number): Fault {
     const isKnown = wanted >= 1 && wanted <= metadata.latest
     if (isKnown && wanted === metadata.latest) return damaged("the newest version of a secret")
@@ -297,6 +314,7 @@ export class Vault implements Disposable {
     this.audited("rm", subject, (about) => {
       const { id, metadata } = this.#present(name, about)
       this.#secrets.put(this.#keys, { id, metadata: { ...metadata, removed: Date.now() } })
+      this.#generation += 1
     })
   }
 
@@ -325,6 +343,7 @@ export class Vault implements Disposable {
     for (const { version } of this.#versions.list(id)) this.#versions.destroy(id, version)
     this.#versions.removeAll(id)
     this.#secrets.delete(id)
+    this.#generation += 1
   }
 
   /** Old versions of a secret: destroyed when there are too many, or the retention is over. */
