@@ -8,6 +8,7 @@ import type { Subject } from "./audit.ts"
 import { bound } from "./bound.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
+import { SummedRows } from "./row-sums.ts"
 
 /** exec: a program gets the value, its output is watched · inject: the proxy puts it into requests · sign: the vault signs with it · reveal: the value itself is given out */
 export type Verb = "exec" | "inject" | "sign" | "reveal"
@@ -71,12 +72,14 @@ export interface Use {
 }
 
 export class Grants {
+  readonly #rows: SummedRows
   readonly #all: Query<[], [id: number, sealed: Buffer]>
   readonly #insert: Query<[sealed: Buffer], [id: number]>
   readonly #set: Query<[sealed: Buffer, id: number]>
   readonly #delete: Query<[id: number]>
 
   constructor(db: VaultDatabase) {
+    this.#rows = new SummedRows(db, "grant")
     this.#all = db.query('SELECT id, sealed FROM "grant" ORDER BY id')
     this.#insert = db.query('INSERT INTO "grant" (sealed) VALUES (?) RETURNING id')
     this.#set = db.query('UPDATE "grant" SET sealed = ? WHERE id = ?')
@@ -92,11 +95,13 @@ export class Grants {
     const [id] = this.#insert.get(Buffer.alloc(0)) ?? []
     if (id === undefined) throw new Fault("io", "the grant was not written")
     this.#set.run(seal(keys, id, grant), id)
+    this.#rows.added([id])
     return id
   }
 
   remove(id: number): void {
-    if (this.#delete.run(id) === 0) throw new Fault("not-found", `the vault has no grant ${id}`)
+    if (this.#rows.change([id], () => this.#delete.run(id)) === 0)
+      throw new Fault("not-found", `the vault has no grant ${id}`)
   }
 
   /** All that were given for a secret. Returns how many. */
@@ -104,7 +109,7 @@ export class Grants {
     const of = this.all(keys).filter(
       ({ secret: id, verb }) => id === secret.toString("hex") && verb !== FREEZE,
     )
-    for (const { id } of of) this.#delete.run(id)
+    for (const { id } of of) this.remove(id)
     return of.length
   }
 
@@ -143,8 +148,8 @@ export class Grants {
   spend(keys: VaultKeys, id: number): void {
     const grant = this.all(keys).find((each) => each.id === id)
     if (grant?.uses === undefined) return
-    const { id: _, ...rest } = grant
-    this.#set.run(seal(keys, id, { ...rest, uses: grant.uses - 1 }), id)
+    const { id: _, uses, ...rest } = grant
+    this.#rows.change([id], () => this.#set.run(seal(keys, id, { ...rest, uses: uses - 1 }), id))
   }
 
   /** Everything under the next root key; the caller is in a transaction. */

@@ -12,37 +12,15 @@ import { signatureOfEnd, verifySigned } from "./audit-signature.ts"
 import type { TpmChoice } from "./create.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
-import {
-  DAY_MS,
-  DEFAULT_KEEP,
-  DEFAULT_ROTATE_DAYS,
-  RETENTION_DAYS,
-  checkDescription,
-  checkName,
-  checkTags,
-  isExpired,
-  type Metadata,
-} from "./metadata.ts"
+import { DAY_MS, RETENTION_DAYS, checkName, isExpired } from "./metadata.ts"
 import { addPerson, addTpm, removeProtector } from "./protector-changes.ts"
 import { Protectors, type ProtectorRow } from "./protectors.ts"
+import { newMetadata, withOptions, type PutOptions } from "./put-options.ts"
 import { adopt, rotateRoot, type Step } from "./rotate.ts"
 import { Secrets, type SecretEntry } from "./secrets.ts"
 import { Versions, type VersionInfo } from "./versions.ts"
 
 export const MOST_VALUE_BYTES = 64 * 1024
-
-export interface PutOptions {
-  readonly description?: string | undefined
-  readonly tags?: readonly string[] | undefined
-  /** Milliseconds since 1970; 0: never. */
-  readonly expires?: number | undefined
-  readonly rotateDays?: number | undefined
-  readonly keep?: number | undefined
-  /** A decoy from now on. */
-  readonly canary?: true | undefined
-  /** It must be there already, or must not. */
-  readonly must?: "exist" | "be new" | undefined
-}
 
 /** A value from elsewhere. */
 export interface Incoming {
@@ -70,6 +48,7 @@ export class Vault implements Disposable {
   readonly #values = new SecretStack(2 * MOST_VALUE_BYTES)
   readonly #step: Step | undefined
   #generation = 0
+  #isDoubtful = false
 
   /** Takes `keys` over. `step` is called at named points, for tests that stop there. */
   constructor(db: VaultDatabase, keys: VaultKeys, step?: Step) {
@@ -109,6 +88,7 @@ export class Vault implements Disposable {
     try {
       return this.#db.transact(
         () => {
+          this.#requireOwnRows()
           const result = work(about)
           this.#step?.(`${event}: before the audit`)
           this.#audit.append(this.#keys, row("done"))
@@ -124,6 +104,13 @@ export class Vault implements Disposable {
     } finally {
       this.#step?.(`${event}: after the commit`)
     }
+  }
+
+  /** Nobody else writes to the database: when another connection did, all rows are looked at, until they are right again. */
+  #requireOwnRows(): void {
+    this.#isDoubtful ||= this.#db.wasChangedByOthers()
+    if (this.#isDoubtful) this.#audit.verifyRows(this.#keys)
+    this.#isDoubtful = false
   }
 
   #present(name: string, about: About): SecretEntry {
@@ -180,6 +167,7 @@ export class Vault implements Disposable {
     }
     try {
       this.#db.transact(() => {
+        this.#requireOwnRows()
         feed(take)
         this.#step?.("import: before the commit")
       })
@@ -318,14 +306,18 @@ export class Vault implements Disposable {
     })
   }
 
-  /** Destroys the keys of all versions, or of one that is not the newest. A removed secret can be destroyed too. */
-  destroy(subject: Subject, name: string, version?: number): void {
+  /**
+   * Destroys the keys of all versions, or of one that is not the newest. A removed secret can be destroyed too. `also` goes with
+   * the whole secret, in the same transaction.
+   */
+  destroy(subject: Subject, name: string, version?: number, also?: (secret: Buffer) => unknown): void {
     this.audited("destroy", subject, (about) => {
       const entry = this.#secrets.find(this.#keys, name)
       if (entry === undefined) throw unknown(name)
       about.secret = entry.id
       if (version === undefined) {
         this.#forget(entry)
+        also?.(entry.id)
         return
       }
       about.version = version
@@ -422,8 +414,9 @@ export class Vault implements Disposable {
     return this.#audit
   }
 
-  /** A second look at the audit: see `Audit.verify`. */
+  /** A second look at the audit: see `Audit.verify`; and at the sums of all other rows. */
   verifyAudit(known?: { seq: number; mac: Buffer }): ReturnType<typeof verifySigned> {
+    this.#audit.verifyRows(this.#keys)
     return verifySigned(this.#audit, this.#keys, known)
   }
 
@@ -464,23 +457,3 @@ function unknown(name: string): Fault {
 
 /** Failures that say something of who asked; the disk's say nothing, and a locked vault can't write. */
 const REFUSALS: ReadonlySet<string> = new Set(["not-found", "denied", "invalid", "exists", "corrupt"])
-
-function newMetadata(name: string, now: number): Metadata {
-  return {
-    ...{ name, description: "", tags: [], created: now, latest: 0, changed: now, removed: 0 },
-    ...{ expires: 0, rotateDays: DEFAULT_ROTATE_DAYS, keep: DEFAULT_KEEP },
-  }
-}
-
-function withOptions(metadata: Metadata, options: PutOptions): Metadata {
-  const { description, tags, expires, rotateDays, keep, canary } = options
-  return {
-    ...metadata,
-    description: checkDescription(description ?? metadata.description),
-    tags: checkTags(tags ?? metadata.tags),
-    expires: expires ?? metadata.expires,
-    rotateDays: rotateDays ?? metadata.rotateDays,
-    keep: keep ?? metadata.keep,
-    ...(canary === undefined ? {} : { canary }),
-  }
-}

@@ -92,7 +92,8 @@ export class Methods {
     list: () => listSecrets(this.#vault),
     history: ({ params }) => this.#vault.history(params.name),
     rm: ({ params, subject }) => this.#vault.remove(subject(), params.name),
-    destroy: ({ params, subject }) => this.#destroy(subject(), params),
+    destroy: ({ params: { name, version }, subject }) =>
+      this.#vault.destroy(subject(), name, version, (id) => this.#grants.removeFor(this.#vault.keys, id)),
     rotate: ({ params: { pin }, fds, subject }) =>
       this.#withPin(pin, fds, (bytes) => {
         this.#vault.rotate(subject(), bytes)
@@ -358,12 +359,5 @@ export class Methods {
   /** Takes a use off a grant; the caller is in the use's transaction. */
   take(secret: Buffer, verb: Verb, subject: Subject, program?: string, args?: readonly string[]): number {
     return this.#grants.take(this.#vault.keys, { secret, verb, subject, program, args }, Date.now())
-  }
-
-  #destroy(subject: Subject, { name, version }: VaultParams<"destroy">): void {
-    const entry = this.#vault.find(name)
-    this.#vault.destroy(subject, name, version)
-    if (version === undefined && entry !== undefined)
-      this.#db.transact(() => this.#grants.removeFor(this.#vault.keys, entry.id))
   }
 }
