@@ -16,6 +16,11 @@ const descriptor = z.int().nonnegative().max(15)
 const person = z.strictObject({ kind: z.union([z.literal(2), z.literal(3), z.literal(4)]), fd: descriptor })
 export type PersonText = z.infer<typeof person>
 
+/** Of a control group; no slash at its end. */
+const cgroup = z
+  .string()
+  .max(4096)
+  .regex(/^\/(.*[^/])?$/)
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 
 const metadata = {
@@ -38,7 +43,7 @@ const awsWord = z.string().regex(/^[a-z0-9-]{1,63}$/)
 const wanted = {
   subject: z.strictObject({
     ...{ uid: number, pid: number, program: z.string().max(4096).optional() },
-    hash: hash.optional(),
+    ...{ hash: hash.optional(), cgroup: z.string().max(4096).optional() },
   }),
   provider: z.string().max(8192).optional(),
   host: z.string().max(300).optional(),
@@ -104,6 +109,7 @@ export const VAULT_PARAMS = {
     verb: z.enum(["exec", "inject", "sign", "reveal"]),
     uid: number.optional(),
     caller: hash.optional(),
+    cgroup: cgroup.optional(),
     program: hash.optional(),
     args: z.array(z.string().max(4096)).max(64).optional(),
     sign: z

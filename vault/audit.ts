@@ -20,6 +20,8 @@ export interface Subject {
   readonly program?: string | undefined
   /** SHA-256 of that file, hexadecimal. */
   readonly hash?: string | undefined
+  /** Its control group, as a path. */
+  readonly cgroup?: string | undefined
 }
 
 export interface AuditEvent {

@@ -44,6 +44,8 @@ export interface Grant {
   readonly uid?: number | undefined
   /** SHA-256 of the file that the asking process runs, hexadecimal; undefined: of every process. */
   readonly caller?: string | undefined
+  /** The asking process is in this control group, or one below; undefined: in any. */
+  readonly cgroup?: string | undefined
   /** exec: SHA-256 of the program that gets the value, hexadecimal. */
   readonly program?: string | undefined
   /** exec: its arguments must begin with these. */
@@ -164,14 +166,24 @@ export function isFrozen(grants: readonly Grant[], { uid }: Subject): boolean {
 
 /** Whether a grant is for this verb and who asks, and neither used up nor over. */
 export function allowsSubject(grant: Grant, asked: Verb, subject: Subject, now: number): boolean {
-  const { verb, uid, caller, uses, until } = grant
+  const { verb, uid, caller, cgroup, uses, until } = grant
   return (
     verb === asked &&
     (uid === undefined || uid === subject.uid) &&
     (caller === undefined || caller === subject.hash) &&
+    (cgroup === undefined || isWithin(subject.cgroup, cgroup)) &&
     (uses === undefined || uses > 0) &&
     (until === 0 || now < until)
   )
+}
+
+function isWithin(group: string | undefined, top: string): boolean {
+  return group !== undefined && (group === top || top === "/" || group.startsWith(`${top}/`))
+}
+
+/** Whether a grant looks at more of who asks than his user: the program, or its control group. */
+export function asksInFull({ caller, cgroup }: Grant): boolean {
+  return caller !== undefined || cgroup !== undefined
 }
 
 export function allows(grant: Grant, use: Use, now: number): boolean {

@@ -9,7 +9,7 @@ export interface Call<P> {
   readonly fds: readonly number[]
   readonly isOwner: boolean
   /** Who asks; the hash of the program takes longer. */
-  readonly subject: (options?: { withHash?: boolean }) => Subject
+  readonly subject: (options?: { inFull?: boolean }) => Subject
   readonly gid: number
   /** What is to be done when whoever asks is gone before the answer. */
   readonly whenGone: (stop: () => void) => void

@@ -10,7 +10,7 @@ import { KEY_BYTES } from "../../keyring/secret.ts"
 import type { PersonText, VaultMethod, VaultParams } from "../../schema/vault-api.ts"
 import type { Subject } from "../audit.ts"
 import type { VaultDatabase } from "../database.ts"
-import { Grants, type Verb } from "../grants.ts"
+import { Grants, asksInFull, type Verb } from "../grants.ts"
 import { dueAt } from "../metadata.ts"
 import { readState } from "../state.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
@@ -66,7 +66,7 @@ export class Methods {
     this.#runner = new Runner(vault, this.#leaks)
     this.#signer = new Signer(vault, this.#grants)
     this.#proxy = new ProxyMethods({
-      ...{ vault, directory: place.source, asksForHash: () => this.#asksForHash() },
+      ...{ vault, directory: place.source, asksInFull: () => this.#asksInFull() },
       injector: new Injector(vault, this.#grants, (names, subject) => this.#guard(names, subject)),
     })
     this.#stop = stop
@@ -74,7 +74,7 @@ export class Methods {
       directory: place.source,
       guard: (name, caller) => this.#guard([name], caller),
       take: (id, caller) => void this.take(id, "reveal", caller),
-      asksForHash: () => this.#asksForHash(),
+      asksInFull: () => this.#asksInFull(),
     })
     this.mounts = new Mounts(view, place)
     this.handlers = { ...this.#own, ...this.#proxy.handlers }
@@ -163,13 +163,13 @@ export class Methods {
     generate: ({ params, subject }) => this.#signer.generate(params, subject()),
     sign: ({ params, fds, isOwner, subject }) =>
       concealing(isOwner, () => {
-        const asking = subject({ withHash: this.#asksForHash() })
+        const asking = subject({ inFull: this.#asksInFull() })
         this.#guard([params.name], asking)
         return this.#signer.sign(params, descriptorOf(fds, params.fd), asking)
       }),
     "public-key": ({ params, isOwner, subject }) =>
       concealing(isOwner, () => {
-        const asking = subject({ withHash: !isOwner && this.#asksForHash() })
+        const asking = subject({ inFull: !isOwner && this.#asksInFull() })
         if (!isOwner) this.#guard([params.name], asking)
         return this.#signer.publicKey(params.name, asking, isOwner)
       }),
@@ -260,7 +260,7 @@ export class Methods {
   #get({ params: { name, version, fd, proof }, fds, isOwner, subject }: Call<VaultParams<"get">>): object {
     const isProven = isOwner && proof !== undefined
     if (isProven) this.#prove(proof, fds)
-    const asking = subject({ withHash: !isProven && this.#asksForHash() })
+    const asking = subject({ inFull: !isProven && this.#asksInFull() })
     if (!isProven) this.#guard([name], asking)
     const out = descriptorOf(fds, fd)
     const allow = (id: Buffer): void => {
@@ -284,7 +284,7 @@ export class Methods {
   async #exec(call: Call<VaultParams<"exec">>): Promise<Executed> {
     const { params, fds, isOwner, subject, gid, whenGone } = call
     const { program, args, uses, environment, directory, stdin, stdout, stderr } = params
-    const asking = subject({ withHash: this.#asksForHash() })
+    const asking = subject({ inFull: this.#asksInFull() })
     const names = new Set(uses.map(({ variable }) => variable))
     const misused = [...names].find((variable) => RESERVED.test(variable))
     if (misused !== undefined) throw new Fault("invalid", `${misused} is no variable for a secret`)
@@ -340,8 +340,8 @@ export class Methods {
     await this.#proxy.stop()
   }
 
-  #asksForHash(): boolean {
-    return this.#grants.all(this.#vault.keys).some(({ caller }) => caller !== undefined)
+  #asksInFull(): boolean {
+    return this.#grants.all(this.#vault.keys).some(asksInFull)
   }
 
   /** Who asks for a canary loses all grants, before he is told that none allows this. */

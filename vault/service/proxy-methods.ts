@@ -17,21 +17,21 @@ export interface ProxyMethodsOptions {
   readonly injector: Injector
   /** The vault's. */
   readonly directory: string
-  readonly asksForHash: () => boolean
+  readonly asksInFull: () => boolean
 }
 
 export class ProxyMethods {
   readonly #vault: Vault
   readonly #injector: Injector
   readonly #directory: string
-  readonly #asksForHash: () => boolean
+  readonly #asksInFull: () => boolean
   readonly #proxy = new ProxyProcess()
 
-  constructor({ vault, injector, directory, asksForHash }: ProxyMethodsOptions) {
+  constructor({ vault, injector, directory, asksInFull }: ProxyMethodsOptions) {
     this.#vault = vault
     this.#injector = injector
     this.#directory = directory
-    this.#asksForHash = asksForHash
+    this.#asksInFull = asksInFull
   }
 
   readonly handlers: Pick<Handlers, Names> = {
@@ -50,7 +50,7 @@ export class ProxyMethods {
     "inject.look": ({ params: { token }, subject }) => {
       this.#requireProxy(subject())
       const uid = token === undefined ? undefined : this.#injector.uidOf(token)
-      return { asksForHash: this.#asksForHash(), ...(uid === undefined ? {} : { uid }) }
+      return { asksInFull: this.#asksInFull(), ...(uid === undefined ? {} : { uid }) }
     },
     "inject.plan": ({ params, subject }) => {
       this.#requireProxy(subject())

@@ -80,6 +80,11 @@ const options = {
   },
   uid: { type: "string", value: "UID", help: "grant: to the processes of this user; all unless given" },
   caller: { type: "string", value: "PROGRAM", help: "grant: to processes that run this program" },
+  cgroup: {
+    type: "string",
+    value: "PATH",
+    help: "grant: to processes in this control group or below it, such as /system.slice/agent.service",
+  },
   program: { type: "string", value: "PROGRAM", help: "grant exec: for running this program" },
   args: { type: "string", value: "WORDS", help: "grant exec: if its arguments begin with these" },
   as: {
