@@ -75,6 +75,8 @@ export interface Use {
 
 export class Grants {
   readonly #rows: SummedRows
+  /** Grants as they were last read, each with the bytes that it was read from: what has not changed is not decrypted again. */
+  #read = new Map<number, { readonly sealed: Buffer; readonly grant: Grant }>()
   readonly #all: Query<[], [id: number, sealed: Buffer]>
   readonly #insert: Query<[sealed: Buffer], [id: number]>
   readonly #set: Query<[sealed: Buffer, id: number]>
@@ -89,7 +91,14 @@ export class Grants {
   }
 
   all(keys: VaultKeys): GrantEntry[] {
-    return this.#all.all().map(([id, sealed]) => ({ ...open(keys, id, sealed), id }))
+    const before = this.#read
+    this.#read = new Map()
+    return this.#all.all().map(([id, sealed]) => {
+      const known = before.get(id)
+      const grant = known?.sealed.equals(sealed) === true ? known.grant : open(keys, id, sealed)
+      this.#read.set(id, { sealed, grant })
+      return { ...grant, id }
+    })
   }
 
   /** Returns its number. */
