@@ -16,6 +16,11 @@ const descriptor = z.int().nonnegative().max(15)
 const person = z.strictObject({ kind: z.union([z.literal(2), z.literal(3), z.literal(4)]), fd: descriptor })
 export type PersonText = z.infer<typeof person>
 
+/** Of a control group; no slash at its end. */
+const cgroup = z
+  .string()
+  .max(4096)
+  .regex(/^\/(.*[^/])?$/)
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 
 const metadata = {
@@ -38,13 +43,36 @@ const awsWord = z.string().regex(/^[a-z0-9-]{1,63}$/)
 const wanted = {
   subject: z.strictObject({
     ...{ uid: number, pid: number, program: z.string().max(4096).optional() },
-    hash: hash.optional(),
+    ...{ hash: hash.optional(), cgroup: z.string().max(4096).optional() },
   }),
   provider: z.string().max(8192).optional(),
   host: z.string().max(300).optional(),
   method: z.string().max(16),
   path: z.string().max(8192),
 }
+
+/** Values in one import, and bytes of it: what a pipe can be made to hold by everybody (pipe(7)). */
+export const MOST_IMPORTED = 1000
+export const MOST_IMPORT_BYTES = 1024 * 1024
+
+/** Bytes that are looked through for secrets at once. */
+export const MOST_SCAN_BYTES = 16 * 1024 * 1024
+/** redact: shown without it · block: not shown · alert: shown, and written down */
+export const LEAK_ACTIONS = ["redact", "block", "alert"] as const
+export type LeakAction = (typeof LEAK_ACTIONS)[number]
+
+export const ImportList = z.strictObject({
+  secrets: z
+    .array(
+      z.strictObject({
+        ...{ name, bytes: number, description: z.string().max(1024).optional() },
+        /** Where the vault has another value; without it nothing at all is stored then. */
+        otherwise: z.enum(["replace", "keep"]).optional(),
+      }),
+    )
+    .max(MOST_IMPORTED),
+})
+export type ImportList = z.output<typeof ImportList>
 
 export const VAULT_PARAMS = {
   status: z.strictObject({}),
@@ -81,6 +109,7 @@ export const VAULT_PARAMS = {
     verb: z.enum(["exec", "inject", "sign", "reveal"]),
     uid: number.optional(),
     caller: hash.optional(),
+    cgroup: cgroup.optional(),
     program: hash.optional(),
     args: z.array(z.string().max(4096)).max(64).optional(),
     sign: z
@@ -101,6 +130,17 @@ export const VAULT_PARAMS = {
     names: z.array(name).max(10_000).optional(),
   }),
   import: z.strictObject({ passphrase: descriptor, from: descriptor, replaces: z.boolean() }),
+  "import.values": z.strictObject({
+    /** A pipe with an `ImportList` as a line of JSON, then the values one behind the other. */
+    from: descriptor,
+    /** Only says what is there. */
+    preview: z.boolean(),
+  }),
+  /** Both are files in memory: `out` gets what may be shown, if that is something else. */
+  scan: z.strictObject({
+    ...{ from: descriptor, out: descriptor },
+    ...{ channel: z.literal("mcp"), action: z.enum(LEAK_ACTIONS) },
+  }),
   exec: z.strictObject({
     program: z.string().min(1).max(4096).startsWith("/"),
     args: z.array(z.string().max(32_768)).max(1024),

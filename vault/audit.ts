@@ -10,6 +10,7 @@ import type { Query } from "../clawfs/store/database.ts"
 import { bound } from "./bound.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
+import { changedSums, freshSums, noSums, verifySums } from "./row-sums.ts"
 
 /** Who asked: what the kernel says of a process. */
 export interface Subject {
@@ -19,6 +20,8 @@ export interface Subject {
   readonly program?: string | undefined
   /** SHA-256 of that file, hexadecimal. */
   readonly hash?: string | undefined
+  /** Its control group, as a path. */
+  readonly cgroup?: string | undefined
 }
 
 export interface AuditEvent {
@@ -69,8 +72,9 @@ const PAGE = 1000
 
 export class Audit {
   readonly #insert: Query<Cells>
-  readonly #head: Query<[], [seq: number, cut: number, cutMac: Buffer, mac: Buffer]>
-  readonly #setHead: Query<[seq: number, mac: Buffer]>
+  readonly #db: VaultDatabase
+  readonly #head: Query<[], [seq: number, cut: number, cutMac: Buffer, sums: Buffer, mac: Buffer]>
+  readonly #setHead: Query<[seq: number, sums: Buffer, mac: Buffer]>
   readonly #macOf: Query<[seq: number], [mac: Buffer]>
   readonly #page: Query<[after: number, count: number], Cells>
   readonly #wrapped: Query<[], [key: Buffer]>
@@ -79,9 +83,10 @@ export class Audit {
   readonly #setCut: Query<[cut: number, cutMac: Buffer, mac: Buffer]>
 
   constructor(db: VaultDatabase) {
+    this.#db = db
     this.#insert = db.query(`INSERT INTO audit (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-    this.#head = db.query("SELECT seq, cut, cut_mac, mac FROM audit_head")
-    this.#setHead = db.query("UPDATE audit_head SET seq = ?, mac = ?")
+    this.#head = db.query("SELECT seq, cut, cut_mac, sums, mac FROM audit_head")
+    this.#setHead = db.query("UPDATE audit_head SET seq = ?, sums = ?, mac = ?")
     this.#macOf = db.query("SELECT mac FROM audit WHERE seq = ?")
     this.#page = db.query(`SELECT ${COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ?`)
     this.#wrapped = db.query("SELECT audit_key FROM vault")
@@ -93,8 +98,11 @@ export class Audit {
   /** The first rows of a new vault's audit: none, and a head that says so. Returns the chain's key, wrapped. */
   static begin(db: VaultDatabase, keys: VaultKeys): Buffer {
     const key = randomSecret()
-    const mac = headMac(key, keys.uuid, { seq: 0, cut: 0, cutMac: EMPTY }, EMPTY)
-    db.query<[Buffer, Buffer]>("INSERT INTO audit_head VALUES (1, 0, 0, ?, ?)").run(EMPTY, mac)
+    const sums = noSums(keys)
+    const mac = headMac(key, keys.uuid, { seq: 0, cut: 0, cutMac: EMPTY, sums }, EMPTY)
+    db.query<[Buffer, Buffer, Buffer]>(
+      "INSERT INTO audit_head (id, seq, cut, cut_mac, sums, mac) VALUES (1, 0, 0, ?, ?, ?)",
+    ).run(EMPTY, sums, mac)
     const wrapped = keys.seal("audit", keyBinding(keys), key)
     wipe(key)
     return wrapped
@@ -112,7 +120,7 @@ export class Audit {
     return keys.withWrapped("audit", keyBinding(keys), wrapped, "the audit's key", work)
   }
 
-  /** Adds a row; the caller is in a transaction. Returns its number. */
+  /** Adds a row, and what the transaction has changed to the sums of the tables. Returns its number. */
   append(keys: VaultKeys, { event, outcome, subject, secret, version, detail }: AuditEvent): number {
     return this.#withKey(keys, (key) => {
       const head = this.#checkedHead(key, keys.uuid)
@@ -129,8 +137,29 @@ export class Audit {
       const mac = rowMac(key, keys.uuid, row, head.last)
       const { seq, time } = row
       this.#insert.run(seq, time, event, outcome, row.subject, row.secret, row.version, row.detail, mac)
-      this.#setHead.run(row.seq, headMac(key, keys.uuid, { ...head, seq: row.seq }, mac))
-      return row.seq
+      const sums = changedSums(keys, head.sums, this.#db.takeNotes())
+      this.#setHead.run(seq, sums, headMac(key, keys.uuid, { ...head, seq, sums }, mac))
+      return seq
+    })
+  }
+
+  /**
+   * Throws `Fault("corrupt")` when a row of another table was put back, taken away or added since it was last written. A vault of
+   * the first format gets its sums now.
+   */
+  verifyRows(keys: VaultKeys): void {
+    const { sums } = this.#withKey(keys, (key) => this.#checkedHead(key, keys.uuid))
+    if (sums.length > 0) verifySums(this.#db, keys, sums)
+    else this.#db.transact(() => this.sumAnew(keys))
+  }
+
+  /** Takes all rows for what they should be; the caller is in a transaction. */
+  sumAnew(keys: VaultKeys): void {
+    this.#db.takeNotes()
+    const sums = freshSums(this.#db, keys)
+    this.#withKey(keys, (key) => {
+      const head = this.#checkedHead(key, keys.uuid)
+      this.#setHead.run(head.seq, sums, headMac(key, keys.uuid, { ...head, sums }, head.last))
     })
   }
 
@@ -162,18 +191,18 @@ export class Audit {
       const cutMac = this.#macOf.get(cut)?.[0]
       if (cut <= head.cut || cutMac === undefined) return 0
       const count = this.#prune.run(cut)
-      this.#setCut.run(cut, cutMac, headMac(key, keys.uuid, { seq: head.seq, cut, cutMac }, head.last))
+      this.#setCut.run(cut, cutMac, headMac(key, keys.uuid, { ...head, cut, cutMac }, head.last))
       return count
     })
   }
 
   /** Throws `Fault("corrupt")` for a head that is not ours, and for a chain that ends before it. */
   #checkedHead(key: Buffer, uuid: Buffer): Head & { readonly last: Buffer } {
-    const [seq, cut, cutMac, mac] = this.#head.get() ?? [-1, 0, EMPTY, EMPTY]
+    const [seq, cut, cutMac, sums, mac] = this.#head.get() ?? [-1, 0, EMPTY, EMPTY, EMPTY]
     const last = seq === cut ? cutMac : this.#macOf.get(seq)?.[0]
-    if (last === undefined || !sameBytes(headMac(key, uuid, { seq, cut, cutMac }, last), mac))
+    if (last === undefined || !sameBytes(headMac(key, uuid, { seq, cut, cutMac, sums }, last), mac))
       throw damaged("the audit's end")
-    return { seq, cut, cutMac, last }
+    return { seq, cut, cutMac, sums, last }
   }
 
   /** The rows behind number `after`, some of them. */
@@ -233,14 +262,17 @@ interface Head {
   readonly seq: number
   readonly cut: number
   readonly cutMac: Buffer
+  /** Of the other tables' rows, sealed; empty in a vault of the first format until it is unlocked. */
+  readonly sums: Buffer
 }
 
 function keyBinding({ uuid, epoch }: VaultKeys): Buffer {
   return bound("audit key", uuid, epoch)
 }
 
-function headMac(key: Buffer, uuid: Buffer, { seq, cut, cutMac }: Head, last: Buffer): Buffer {
-  return hmac(key, bound("audit head", uuid, seq, cut, cutMac, last))
+function headMac(key: Buffer, uuid: Buffer, { seq, cut, cutMac, sums }: Head, last: Buffer): Buffer {
+  const more = sums.length === 0 ? [] : [sums]
+  return hmac(key, bound("audit head", uuid, seq, cut, cutMac, last, ...more))
 }
 
 function rowMac(key: Buffer, uuid: Buffer, row: Omit<AuditRow, "mac">, before: Buffer): Buffer {

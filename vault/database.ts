@@ -4,6 +4,7 @@
  */
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path"
+import { bug } from "../clawfs/core/assert.ts"
 import { Fault } from "../clawfs/core/fault.ts"
 import { Database, type Query, type Value } from "../clawfs/store/database.ts"
 import { VAULT_APPLICATION_ID, VAULT_SCHEMA_VERSION, VAULT_STEPS } from "../migrations/vault/steps.ts"
@@ -12,15 +13,47 @@ export const VAULT_DB = "vault.db"
 const NEW = "vault.db.new"
 const SQLITE_SUFFIXES = ["", "-wal", "-shm"]
 
+/** A row of a summed table (row-sums.ts) as it was, or is now. */
+export interface RowNote {
+  readonly table: string
+  readonly row: Buffer
+}
+
 export class VaultDatabase implements Disposable {
   readonly #db: Database
+  readonly #version: Query<[], [version: number]>
+  #known: number
   #isDurable = true
+  #notes: RowNote[] = []
 
   private constructor(db: Database) {
     this.#db = db
     db.pragma("secure_delete = ON")
     db.pragma("synchronous = FULL")
     db.pragma("wal_autocheckpoint = 1000")
+    this.#version = db.query("SELECT data_version FROM pragma_data_version")
+    this.#known = this.#dataVersion()
+  }
+
+  #dataVersion(): number {
+    return this.#version.get()?.[0] ?? 0
+  }
+
+  /** Whether another connection has committed something since the last time that this was asked. */
+  wasChangedByOthers(): boolean {
+    const now = this.#dataVersion()
+    const isSame = now === this.#known
+    this.#known = now
+    return !isSame
+  }
+
+  /** For the sums of the tables: within a transaction, which ends with a row of the audit that takes the notes. */
+  note(note: RowNote): void {
+    this.#notes.push(note)
+  }
+
+  takeNotes(): readonly RowNote[] {
+    return this.#notes.splice(0)
   }
 
   /**
@@ -61,14 +94,25 @@ export class VaultDatabase implements Disposable {
       throw new Fault("not-found", `there is no vault in ${directory}`, { hint: "clawfs vault init" })
     const db = new Database(path)
     const version = Number(db.pragma("user_version"))
-    if (Number(db.pragma("application_id")) === VAULT_APPLICATION_ID && version === VAULT_SCHEMA_VERSION)
-      return new VaultDatabase(db)
+    const isVault = Number(db.pragma("application_id")) === VAULT_APPLICATION_ID && version >= 1
+    if (isVault && version <= VAULT_SCHEMA_VERSION) {
+      const vault = new VaultDatabase(db)
+      if (version < VAULT_SCHEMA_VERSION) vault.#upgrade(version)
+      return vault
+    }
     db[Symbol.dispose]()
     throw version > VAULT_SCHEMA_VERSION
       ? new Fault("unsupported", `the vault has format ${version}, which is not known`, {
           hint: "install a newer clawfs",
         })
       : new Fault("invalid", `${path} is not the database of a vault`)
+  }
+
+  #upgrade(from: number): void {
+    this.transact(() => {
+      for (const { sql } of VAULT_STEPS.slice(from)) this.#db.execute(sql)
+      this.#db.pragma(`user_version = ${VAULT_SCHEMA_VERSION}`)
+    })
   }
 
   query<P extends Value[], R extends Value[] = []>(sql: string): Query<P, R> {
@@ -82,9 +126,11 @@ export class VaultDatabase implements Disposable {
     this.#db.begin()
     try {
       const result = work()
+      if (this.#notes.length > 0) bug("rows were changed without a row of the audit")
       this.#db.commit()
       return result
     } catch (thrown) {
+      this.#notes = []
       this.#db.rollback()
       throw thrown
     }

@@ -8,6 +8,7 @@ import type { Subject } from "./audit.ts"
 import { bound } from "./bound.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
+import { SummedRows } from "./row-sums.ts"
 
 /** exec: a program gets the value, its output is watched · inject: the proxy puts it into requests · sign: the vault signs with it · reveal: the value itself is given out */
 export type Verb = "exec" | "inject" | "sign" | "reveal"
@@ -43,6 +44,8 @@ export interface Grant {
   readonly uid?: number | undefined
   /** SHA-256 of the file that the asking process runs, hexadecimal; undefined: of every process. */
   readonly caller?: string | undefined
+  /** The asking process is in this control group, or one below; undefined: in any. */
+  readonly cgroup?: string | undefined
   /** exec: SHA-256 of the program that gets the value, hexadecimal. */
   readonly program?: string | undefined
   /** exec: its arguments must begin with these. */
@@ -71,12 +74,16 @@ export interface Use {
 }
 
 export class Grants {
+  readonly #rows: SummedRows
+  /** Grants as they were last read, each with the bytes that it was read from: what has not changed is not decrypted again. */
+  #read = new Map<number, { readonly sealed: Buffer; readonly grant: Grant }>()
   readonly #all: Query<[], [id: number, sealed: Buffer]>
   readonly #insert: Query<[sealed: Buffer], [id: number]>
   readonly #set: Query<[sealed: Buffer, id: number]>
   readonly #delete: Query<[id: number]>
 
   constructor(db: VaultDatabase) {
+    this.#rows = new SummedRows(db, "grant")
     this.#all = db.query('SELECT id, sealed FROM "grant" ORDER BY id')
     this.#insert = db.query('INSERT INTO "grant" (sealed) VALUES (?) RETURNING id')
     this.#set = db.query('UPDATE "grant" SET sealed = ? WHERE id = ?')
@@ -84,7 +91,14 @@ export class Grants {
   }
 
   all(keys: VaultKeys): GrantEntry[] {
-    return this.#all.all().map(([id, sealed]) => ({ ...open(keys, id, sealed), id }))
+    const before = this.#read
+    this.#read = new Map()
+    return this.#all.all().map(([id, sealed]) => {
+      const known = before.get(id)
+      const grant = known?.sealed.equals(sealed) === true ? known.grant : open(keys, id, sealed)
+      this.#read.set(id, { sealed, grant })
+      return { ...grant, id }
+    })
   }
 
   /** Returns its number. */
@@ -92,11 +106,13 @@ export class Grants {
     const [id] = this.#insert.get(Buffer.alloc(0)) ?? []
     if (id === undefined) throw new Fault("io", "the grant was not written")
     this.#set.run(seal(keys, id, grant), id)
+    this.#rows.added([id])
     return id
   }
 
   remove(id: number): void {
-    if (this.#delete.run(id) === 0) throw new Fault("not-found", `the vault has no grant ${id}`)
+    if (this.#rows.change([id], () => this.#delete.run(id)) === 0)
+      throw new Fault("not-found", `the vault has no grant ${id}`)
   }
 
   /** All that were given for a secret. Returns how many. */
@@ -104,7 +120,7 @@ export class Grants {
     const of = this.all(keys).filter(
       ({ secret: id, verb }) => id === secret.toString("hex") && verb !== FREEZE,
     )
-    for (const { id } of of) this.#delete.run(id)
+    for (const { id } of of) this.remove(id)
     return of.length
   }
 
@@ -143,8 +159,8 @@ export class Grants {
   spend(keys: VaultKeys, id: number): void {
     const grant = this.all(keys).find((each) => each.id === id)
     if (grant?.uses === undefined) return
-    const { id: _, ...rest } = grant
-    this.#set.run(seal(keys, id, { ...rest, uses: grant.uses - 1 }), id)
+    const { id: _, uses, ...rest } = grant
+    this.#rows.change([id], () => this.#set.run(seal(keys, id, { ...rest, uses: uses - 1 }), id))
   }
 
   /** Everything under the next root key; the caller is in a transaction. */
@@ -159,14 +175,24 @@ export function isFrozen(grants: readonly Grant[], { uid }: Subject): boolean {
 
 /** Whether a grant is for this verb and who asks, and neither used up nor over. */
 export function allowsSubject(grant: Grant, asked: Verb, subject: Subject, now: number): boolean {
-  const { verb, uid, caller, uses, until } = grant
+  const { verb, uid, caller, cgroup, uses, until } = grant
   return (
     verb === asked &&
     (uid === undefined || uid === subject.uid) &&
     (caller === undefined || caller === subject.hash) &&
+    (cgroup === undefined || isWithin(subject.cgroup, cgroup)) &&
     (uses === undefined || uses > 0) &&
     (until === 0 || now < until)
   )
+}
+
+function isWithin(group: string | undefined, top: string): boolean {
+  return group !== undefined && (group === top || top === "/" || group.startsWith(`${top}/`))
+}
+
+/** Whether a grant looks at more of who asks than his user: the program, or its control group. */
+export function asksInFull({ caller, cgroup }: Grant): boolean {
+  return caller !== undefined || cgroup !== undefined
 }
 
 export function allows(grant: Grant, use: Use, now: number): boolean {

@@ -8,8 +8,9 @@ import { KEY_BYTES } from "../keyring/secret.ts"
 import { Fault } from "../clawfs/core/fault.ts"
 import { bound } from "./bound.ts"
 
-/** wrap: keys of versions · metadata · names: tags · protectors: MACs · audit: wraps the key of the chain · grants */
-export type Purpose = "wrap" | "metadata" | "names" | "protectors" | "audit" | "grants" | "fingerprints"
+/** wrap: keys of versions · metadata · names: tags · protectors: MACs · audit: wraps the key of the chain · grants · rows, sums: row-sums.ts */
+export type Purpose =
+  "rows" | "sums" | "wrap" | "metadata" | "names" | "protectors" | "audit" | "grants" | "fingerprints"
 
 export class VaultKeys implements Disposable {
   readonly uuid: Buffer

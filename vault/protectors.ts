@@ -6,6 +6,7 @@ import type { Query } from "../clawfs/store/database.ts"
 import { bound } from "./bound.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
+import { SummedRows } from "./row-sums.ts"
 
 export interface ProtectorRow extends ProtectorRecord {
   readonly number: number
@@ -27,12 +28,14 @@ type Cells = [
 const FEWEST = 2
 
 export class Protectors {
+  readonly #rows: SummedRows
   readonly #list: Query<[], Cells>
   readonly #insert: Query<Cells>
   readonly #update: Query<[sealed: Buffer, mac: Buffer, number: number]>
   readonly #delete: Query<[number: number]>
 
   constructor(db: VaultDatabase) {
+    this.#rows = new SummedRows(db, "protector")
     this.#list = db.query("SELECT number, kind, created, fixed, sealed, mac FROM protector ORDER BY number")
     this.#insert = db.query("INSERT INTO protector VALUES (?, ?, ?, ?, ?, ?)")
     this.#update = db.query("UPDATE protector SET sealed = ?, mac = ? WHERE number = ?")
@@ -60,9 +63,10 @@ export class Protectors {
   add(keys: VaultKeys, row: Omit<ProtectorRow, "mac">): void {
     const { number, kind, created, fixed, sealed } = row
     this.#insert.run(number, kind, created, fixed, sealed, macOf(keys, row))
+    this.#rows.added([number])
   }
 
-  /** Puts in what protects another root key. */
+  /** Puts in what protects another root key; the tables are summed anew then. */
   reseal(keys: VaultKeys, row: ProtectorRow, sealed: Buffer): void {
     this.#update.run(sealed, macOf(keys, { ...row, sealed }), row.number)
   }
@@ -81,11 +85,11 @@ export class Protectors {
       throw new Fault("invalid", `a vault has at least ${FEWEST} protectors`, {
         hint: "add another first: clawfs vault protector add",
       })
-    this.#delete.run(number)
+    this.#rows.change([number], () => this.#delete.run(number))
     return row
   }
 
-  /** Without the rule: for protectors that are of no use any more. */
+  /** Without the rule: for protectors that are of no use any more with another root key. */
   drop(number: number): void {
     this.#delete.run(number)
   }

@@ -20,6 +20,8 @@ import { Secrets } from "./secrets.ts"
 import { readState, writeState, type CounterPlace, type VaultState } from "./state.ts"
 import { Versions } from "./versions.ts"
 
+const ADOPT = "adopt"
+
 /** Where tests stop the work. */
 export type Step = (name: string) => void
 
@@ -50,24 +52,41 @@ export function rotateRoot(db: VaultDatabase, keys: VaultKeys, { subject, pin, s
 }
 
 /**
- * Takes a database as it is, though the TPM's counter says that there was a newer one, or there is no such TPM any more: a new
- * root key and a new counter. Where there is no TPM now, the vault goes on without one.
+ * Takes a database as it is, though the TPM's counter says that there was a newer one, there is no such TPM any more, or its rows
+ * do not fit together: a new root key and a new counter. Where there is no TPM now, the vault goes on without one.
  */
 export function adopt(db: VaultDatabase, keys: VaultKeys, { subject, pin, step }: Rotation): VaultKeys {
   const state = readState(db)
   const old = state.counter
-  if (old === undefined) throw new Fault("invalid", "the vault has no TPM, so there is nothing to adopt")
+  if (old === undefined) {
+    if (hasOwnRows(db, keys))
+      throw new Fault(
+        "invalid",
+        "the vault has no TPM and is as it was last written: there is nothing to adopt",
+      )
+    return inNewEpoch(db, keys, state, { counter: undefined, subject, event: ADOPT, step })
+  }
   using tpm = tpmIfReachable(old.tcti)
   if (tpm === undefined)
-    return inNewEpoch(db, keys, state, { counter: undefined, subject, event: "adopt", step })
+    return inNewEpoch(db, keys, state, { counter: undefined, subject, event: ADOPT, step })
   const made = tpm.newCounter()
   const base = tpm.read(made) - BigInt(state.epoch + 1)
   const counter = { tcti: old.tcti, index: made.index, name: made.name, base }
-  const next = inNewEpoch(db, keys, state, { tpm, counter, pin, subject, event: "adopt", step })
+  const next = inNewEpoch(db, keys, state, { tpm, counter, pin, subject, event: ADOPT, step })
   // In a TPM that was cleared, the new counter may have got the place of the old one.
   const previous = made.index === old.index ? undefined : tpm.openCounter(old.index, old.name)
   if (previous !== undefined) tpm.removeCounter(previous)
   return next
+}
+
+function hasOwnRows(db: VaultDatabase, keys: VaultKeys): boolean {
+  try {
+    new Audit(db).verifyRows(keys)
+    return true
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.kind === "corrupt") return false
+    throw thrown
+  }
 }
 
 /** Undefined where there is no TPM any more. */
@@ -104,6 +123,8 @@ function inNewEpoch(db: VaultDatabase, keys: VaultKeys, state: VaultState, plan:
     const sealed = kept.map((row) => sealedFor(row, next, root, { tpm, counter, pin }))
     step?.("sealed")
     db.transact(() => {
+      // All rows are summed anew below: none of them may have been put back.
+      if (event !== ADOPT) new Audit(db).verifyRows(keys)
       for (const row of rows) if (!kept.includes(row)) protectors.drop(row.number)
       kept.forEach((row, at) => protectors.reseal(next, row, sealed[at] ?? row.sealed))
       new Versions(db).rewrap(keys, next)
@@ -113,7 +134,9 @@ function inNewEpoch(db: VaultDatabase, keys: VaultKeys, state: VaultState, plan:
       const auditKey = Audit.rewrap(state.auditKey, keys, next)
       const checkValue = next.checkValue()
       writeState(db, { ...state, epoch, rotated: Date.now(), counter, checkValue, auditKey })
-      new Audit(db).append(next, { event, outcome: "done", subject, detail: { epoch } })
+      const audit = new Audit(db)
+      audit.sumAnew(next)
+      audit.append(next, { event, outcome: "done", subject, detail: { epoch } })
       step?.("written")
     })
   } catch (thrown) {

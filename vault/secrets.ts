@@ -2,6 +2,7 @@
 import type { Query } from "../clawfs/store/database.ts"
 import type { VaultDatabase } from "./database.ts"
 import type { VaultKeys } from "./keys.ts"
+import { SummedRows } from "./row-sums.ts"
 import { nameTag, openMetadata, resealMetadata, sealMetadata, type Metadata } from "./metadata.ts"
 
 export interface SecretEntry {
@@ -10,6 +11,7 @@ export interface SecretEntry {
 }
 
 export class Secrets {
+  readonly #rows: SummedRows
   readonly #byTag: Query<[tag: Buffer], [id: Buffer, sealed: Buffer]>
   readonly #byId: Query<[id: Buffer], [id: Buffer, sealed: Buffer]>
   readonly #all: Query<[], [id: Buffer, sealed: Buffer]>
@@ -17,6 +19,7 @@ export class Secrets {
   readonly #delete: Query<[id: Buffer]>
 
   constructor(db: VaultDatabase) {
+    this.#rows = new SummedRows(db, "secret")
     this.#byTag = db.query("SELECT id, sealed FROM secret WHERE name_tag = ?")
     this.#byId = db.query("SELECT id, sealed FROM secret WHERE id = ?")
     this.#all = db.query("SELECT id, sealed FROM secret")
@@ -41,11 +44,12 @@ export class Secrets {
   }
 
   put(keys: VaultKeys, { id, metadata }: SecretEntry): void {
-    this.#put.run(id, nameTag(keys, metadata.name), sealMetadata(keys, id, metadata))
+    const sealed = sealMetadata(keys, id, metadata)
+    this.#rows.change([id], () => this.#put.run(id, nameTag(keys, metadata.name), sealed))
   }
 
   delete(id: Buffer): void {
-    this.#delete.run(id)
+    this.#rows.change([id], () => this.#delete.run(id))
   }
 
   /** Everything under the next root key; the caller is in a transaction. */

@@ -1,5 +1,6 @@
 /** The row of table `vault`: what is known without a key. */
 import type { VaultDatabase } from "./database.ts"
+import { SummedRows } from "./row-sums.ts"
 import { bug } from "../clawfs/core/assert.ts"
 
 /** Where the vault's counter is; undefined for a vault without a TPM. */
@@ -52,19 +53,15 @@ export function readState(db: VaultDatabase): VaultState {
 /** Inserts or replaces the row; the caller is in a transaction. */
 export function writeState(db: VaultDatabase, state: VaultState): void {
   const { uuid, created, epoch, rotated, checkValue, auditKey, counter, idleSeconds } = state
-  db.query<Cells>(
+  const row = new SummedRows(db, "vault")
+  const put = db.query<Cells>(
     `INSERT OR REPLACE INTO vault (id, ${COLUMNS}) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-  ).run(
-    uuid,
-    created,
-    epoch,
-    rotated,
-    checkValue,
-    auditKey,
-    counter?.tcti ?? "",
-    counter?.index ?? 0,
-    counter?.name ?? EMPTY,
-    String(counter?.base ?? 0),
-    idleSeconds,
+  )
+  const place = counter ?? { tcti: "", index: 0, name: EMPTY, base: 0n }
+  row.change([1], () =>
+    put.run(
+      ...([uuid, created, epoch, rotated, checkValue, auditKey] as const),
+      ...([place.tcti, place.index, place.name, String(place.base), idleSeconds] as const),
+    ),
   )
 }

@@ -7,6 +7,7 @@ import { SecretOpener, type PersonSecret } from "../keyring/secret-protector.ts"
 import { SecretStack } from "../keyring/secret-stack.ts"
 import { TpmOpener, sealedBy } from "../keyring/tpm-protector.ts"
 import { Tpm } from "../keyring/tpm.ts"
+import { Audit } from "./audit.ts"
 import type { VaultDatabase } from "./database.ts"
 import { settleCounter } from "./counter.ts"
 import { VaultKeys, damaged } from "./keys.ts"
@@ -19,7 +20,7 @@ export interface Given {
   readonly pin?: Buffer | undefined
   /** Whether the kernel may keep the root key; false for a short look. */
   readonly inKernel?: boolean
-  /** Takes the database as it is, whatever the counter says. */
+  /** Takes the database as it is, whatever the counter and the sums of its rows say. */
   readonly anyAge?: boolean
 }
 
@@ -29,7 +30,10 @@ export interface Unlocked {
   readonly protector: number
 }
 
-/** Throws a `Fault`: "denied" for a wrong secret, or a database that is older than the TPM's counter. */
+/**
+ * Throws a `Fault`: "denied" for a wrong secret, or a database that is older than the TPM's counter; "corrupt" for one with rows
+ * of different times.
+ */
 export function unlock(db: VaultDatabase, given: Given = {}): Unlocked {
   const state = readState(db)
   const { counter: place } = state
@@ -86,9 +90,14 @@ function openBy(db: VaultDatabase, state: VaultState, given: Given, opener: Open
       if (!opener.open(row, placeOf(state, row.number), root)) continue
       const held = new HeldRoot(root, { idleSeconds, number: state.epoch, inKernel: given.inKernel ?? true })
       const keys = new VaultKeys(held, state.uuid, state.epoch)
-      if (keys.isRight(checkValue)) return { keys, protector: row.number }
-      keys[Symbol.dispose]()
-      throw damaged(`protector ${row.number}`)
+      try {
+        if (!keys.isRight(checkValue)) throw damaged(`protector ${row.number}`)
+        if (given.anyAge !== true) new Audit(db).verifyRows(keys)
+        return { keys, protector: row.number }
+      } catch (thrown) {
+        keys[Symbol.dispose]()
+        throw thrown
+      }
     }
     throw new Fault("denied", `this ${WRONG[opener.kind]} does not open the vault`)
   })

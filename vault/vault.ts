@@ -4,51 +4,36 @@
  */
 import { randomBytes } from "node:crypto"
 import { Fault } from "../clawfs/core/fault.ts"
-import { hmac } from "../keyring/primitives.ts"
-import { ProtectorKind } from "../keyring/protector.ts"
-import { makeFixed, sealFor, type PersonSecret } from "../keyring/secret-protector.ts"
+import { hmac, sameBytes } from "../keyring/primitives.ts"
+import type { PersonSecret } from "../keyring/secret-protector.ts"
 import { SecretStack } from "../keyring/secret-stack.ts"
-import { makeTpmFixed, sealToTpm } from "../keyring/tpm-protector.ts"
-import { Tpm, checkTcti } from "../keyring/tpm.ts"
 import { Audit, type AuditEvent, type Subject } from "./audit.ts"
 import { signatureOfEnd, verifySigned } from "./audit-signature.ts"
 import type { TpmChoice } from "./create.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
-import {
-  DAY_MS,
-  DEFAULT_KEEP,
-  DEFAULT_ROTATE_DAYS,
-  RETENTION_DAYS,
-  checkDescription,
-  checkName,
-  checkTags,
-  isExpired,
-  type Metadata,
-} from "./metadata.ts"
-import { Protectors, placeOf, type ProtectorRow } from "./protectors.ts"
-import { adopt, rotateRoot, tpmIfReachable, type Step } from "./rotate.ts"
+import { DAY_MS, RETENTION_DAYS, checkName, isExpired } from "./metadata.ts"
+import { addPerson, addTpm, removeProtector } from "./protector-changes.ts"
+import { Protectors, type ProtectorRow } from "./protectors.ts"
+import { newMetadata, withOptions, type PutOptions } from "./put-options.ts"
+import { adopt, rotateRoot, type Step } from "./rotate.ts"
 import { Secrets, type SecretEntry } from "./secrets.ts"
-import { readState, writeState } from "./state.ts"
 import { Versions, type VersionInfo } from "./versions.ts"
 
 export const MOST_VALUE_BYTES = 64 * 1024
 
-export interface PutOptions {
-  readonly description?: string | undefined
-  readonly tags?: readonly string[] | undefined
-  /** Milliseconds since 1970; 0: never. */
-  readonly expires?: number | undefined
-  readonly rotateDays?: number | undefined
-  readonly keep?: number | undefined
-  /** A decoy from now on. */
-  readonly canary?: true | undefined
-  /** It must be there already, or must not. */
-  readonly must?: "exist" | "be new" | undefined
+/** A value from elsewhere. */
+export interface Incoming {
+  readonly name: string
+  readonly value: Buffer
+  readonly options?: PutOptions
 }
 
+/** What the vault has under the name of a value that comes in: nothing, the same value, another one. */
+export type Found = "new" | "same" | "other"
+
 /** What a row of the audit is about; filled in while the work finds out. */
-interface About {
+export interface About {
   secret?: Buffer
   version?: number
   detail?: Readonly<Record<string, unknown>>
@@ -62,6 +47,8 @@ export class Vault implements Disposable {
   readonly #versions: Versions
   readonly #values = new SecretStack(2 * MOST_VALUE_BYTES)
   readonly #step: Step | undefined
+  #generation = 0
+  #isDoubtful = false
 
   /** Takes `keys` over. `step` is called at named points, for tests that stop there. */
   constructor(db: VaultDatabase, keys: VaultKeys, step?: Step) {
@@ -71,6 +58,11 @@ export class Vault implements Disposable {
     this.#secrets = new Secrets(db)
     this.#versions = new Versions(db)
     this.#step = step
+  }
+
+  /** Goes up when the newest value of a secret may be another one. */
+  get generation(): number {
+    return this.#generation
   }
 
   get keys(): VaultKeys {
@@ -96,6 +88,7 @@ export class Vault implements Disposable {
     try {
       return this.#db.transact(
         () => {
+          this.#requireOwnRows()
           const result = work(about)
           this.#step?.(`${event}: before the audit`)
           this.#audit.append(this.#keys, row("done"))
@@ -113,6 +106,13 @@ export class Vault implements Disposable {
     }
   }
 
+  /** Nobody else writes to the database: when another connection did, all rows are looked at, until they are right again. */
+  #requireOwnRows(): void {
+    this.#isDoubtful ||= this.#db.wasChangedByOthers()
+    if (this.#isDoubtful) this.#audit.verifyRows(this.#keys)
+    this.#isDoubtful = false
+  }
+
   #present(name: string, about: About): SecretEntry {
     const entry = this.#secrets.find(this.#keys, name)
     if (entry?.metadata.removed !== 0) throw unknown(name)
@@ -122,28 +122,75 @@ export class Vault implements Disposable {
 
   /** Stores a value as the secret's next version, and what else is given. Returns the version. */
   put(subject: Subject, name: string, value: Uint8Array, options: PutOptions = {}): number {
-    checkName(name)
-    if (value.length === 0) throw new Fault("invalid", "the value is empty")
-    if (value.length > MOST_VALUE_BYTES)
-      throw new Fault("invalid", `the value has more than ${MOST_VALUE_BYTES} bytes`)
-    return this.audited("put", subject, (about) => {
-      const now = Date.now()
-      const found = this.#secrets.find(this.#keys, name)
-      const isThere = found?.metadata.removed === 0
-      if (options.must === "exist" && !isThere) throw unknown(name)
-      if (options.must === "be new" && isThere)
-        throw new Fault("exists", `the vault has a secret ${JSON.stringify(name)}`)
-      const id = found?.id ?? randomBytes(16)
-      const metadata = withOptions(found?.metadata ?? newMetadata(name, now), options)
-      const version = metadata.latest + 1
-      about.secret = id
-      about.version = version
-      this.#versions.add(this.#keys, { secret: id, version, created: now }, value)
-      this.#step?.("put: version added")
-      const entry = { id, metadata: { ...metadata, latest: version, changed: now, removed: 0 } }
-      this.#secrets.put(this.#keys, entry)
-      this.#prune(entry, now)
-      return version
+    checkValue(name, value)
+    return this.audited("put", subject, (about) => this.#store(about, name, value, options))
+  }
+
+  #store(about: About, name: string, value: Uint8Array, options: PutOptions): number {
+    const now = Date.now()
+    const found = this.#secrets.find(this.#keys, name)
+    const isThere = found?.metadata.removed === 0
+    if (options.must === "exist" && !isThere) throw unknown(name)
+    if (options.must === "be new" && isThere)
+      throw new Fault("exists", `the vault has a secret ${JSON.stringify(name)}`)
+    const id = found?.id ?? randomBytes(16)
+    const metadata = withOptions(found?.metadata ?? newMetadata(name, now), options)
+    const version = metadata.latest + 1
+    about.secret = id
+    about.version = version
+    this.#versions.add(this.#keys, { secret: id, version, created: now }, value)
+    this.#step?.("put: version added")
+    const entry = { id, metadata: { ...metadata, latest: version, changed: now, removed: 0 } }
+    this.#secrets.put(this.#keys, entry)
+    this.#generation += 1
+    this.#prune(entry, now)
+    return version
+  }
+
+  /**
+   * Takes values in from elsewhere: all that are to be stored, or none. `feed` gives them one by one; `choose` is told what the
+   * vault has under each name, says whether the value is stored, and throws to refuse them all. A row `import` for each.
+   */
+  takeIn(
+    subject: Subject,
+    feed: (take: (incoming: Incoming) => void) => void,
+    choose: (name: string, found: Found) => boolean,
+  ): void {
+    const take = ({ name, value, options = {} }: Incoming): void => {
+      checkValue(name, value)
+      const about: About = {}
+      const found = this.#compare(name, value, about)
+      const stores = choose(name, found)
+      about.detail = { found, stores }
+      if (stores) this.#store(about, name, value, options)
+      this.#audit.append(this.#keys, { event: "import", outcome: "done", subject, ...about })
+    }
+    try {
+      this.#db.transact(() => {
+        this.#requireOwnRows()
+        feed(take)
+        this.#step?.("import: before the commit")
+      })
+    } catch (thrown) {
+      if (thrown instanceof Fault && REFUSALS.has(thrown.kind))
+        this.#db.transact(() =>
+          this.#audit.append(this.#keys, { event: "import", outcome: thrown.kind, subject }),
+        )
+      throw thrown
+    }
+  }
+
+  /** Decoys, and what has expired, are not compared: nobody learns of them this way. */
+  #compare(name: string, value: Buffer, about: About): Found {
+    const entry = this.#secrets.find(this.#keys, name)
+    if (entry?.metadata.removed !== 0) return "new"
+    const { id, metadata } = entry
+    about.secret = id
+    const isOpen = metadata.canary !== true && !isExpired(metadata, Date.now())
+    if (!isOpen || this.#versions.sizeOf(id, metadata.latest) !== value.length) return "other"
+    return this.#values.borrow(value.length, (room) => {
+      this.#versions.open(this.#keys, id, metadata.latest, room)
+      return sameBytes(room, value) ? "same" : "other"
     })
   }
 
@@ -216,6 +263,16 @@ export class Vault implements Disposable {
     })
   }
 
+  /** Runs `work` with the newest value, without a row: for fingerprints, which give nothing out. */
+  withNewest({ id, metadata }: SecretEntry, work: (value: Buffer) => void): void {
+    const size = this.#versions.sizeOf(id, metadata.latest)
+    if (size === undefined || size > MOST_VALUE_BYTES) throw damaged("the newest version of a secret")
+    this.#values.borrow(size, (room) => {
+      this.#versions.open(this.#keys, id, metadata.latest, room)
+      work(room)
+    })
+  }
+
   #noVersion({ metadata }: SecretEntry, wanted: number): Fault {
     const isKnown = wanted >= 1 && wanted <= metadata.latest
     if (isKnown && wanted === metadata.latest) return damaged("the newest version of a secret")
@@ -245,17 +302,22 @@ export class Vault implements Disposable {
     this.audited("rm", subject, (about) => {
       const { id, metadata } = this.#present(name, about)
       this.#secrets.put(this.#keys, { id, metadata: { ...metadata, removed: Date.now() } })
+      this.#generation += 1
     })
   }
 
-  /** Destroys the keys of all versions, or of one that is not the newest. A removed secret can be destroyed too. */
-  destroy(subject: Subject, name: string, version?: number): void {
+  /**
+   * Destroys the keys of all versions, or of one that is not the newest. A removed secret can be destroyed too. `also` goes with
+   * the whole secret, in the same transaction.
+   */
+  destroy(subject: Subject, name: string, version?: number, also?: (secret: Buffer) => unknown): void {
     this.audited("destroy", subject, (about) => {
       const entry = this.#secrets.find(this.#keys, name)
       if (entry === undefined) throw unknown(name)
       about.secret = entry.id
       if (version === undefined) {
         this.#forget(entry)
+        also?.(entry.id)
         return
       }
       about.version = version
@@ -273,6 +335,7 @@ export class Vault implements Disposable {
     for (const { version } of this.#versions.list(id)) this.#versions.destroy(id, version)
     this.#versions.removeAll(id)
     this.#secrets.delete(id)
+    this.#generation += 1
   }
 
   /** Old versions of a secret: destroyed when there are too many, or the retention is over. */
@@ -323,57 +386,16 @@ export class Vault implements Disposable {
     return new Protectors(this.#db).verified(this.#keys)
   }
 
-  /** Returns its number. Takes up to a second for a passphrase. */
   addPerson(subject: Subject, person: PersonSecret): number {
-    return this.audited("protector-add", subject, (about) => {
-      const protectors = new Protectors(this.#db)
-      const number = protectors.nextNumber()
-      const place = placeOf(this.#keys, number)
-      const fixed = makeFixed(person, place)
-      const sealed = this.#keys.held.use((root) => sealFor(person.kind, fixed, place, root))
-      protectors.add(this.#keys, { number, kind: person.kind, created: Date.now(), fixed, sealed })
-      about.detail = { protector: number, kind: person.kind }
-      return number
-    })
+    return addPerson(this.#db, this, subject, person)
   }
 
-  /** Seals the root key to a TPM, with a counter of its own. A vault has one TPM at most. */
   addTpm(subject: Subject, choice: TpmChoice): number {
-    return this.audited("protector-add", subject, (about) => {
-      const state = readState(this.#db)
-      if (state.counter !== undefined)
-        throw new Fault("exists", "the vault has a TPM protector", {
-          hint: "clawfs vault protector remove NUMBER, then add it anew",
-        })
-      using tpm = new Tpm(checkTcti(choice.tcti))
-      const { index, name, handle } = tpm.newCounter()
-      const value = tpm.read({ index, name, handle })
-      const fixed = makeTpmFixed(choice.pcrs, choice.pin !== undefined)
-      const sealed = this.#keys.held.use((root) => sealToTpm(tpm, fixed, root, { name, value }, choice.pin))
-      const protectors = new Protectors(this.#db)
-      const number = protectors.nextNumber()
-      protectors.add(this.#keys, { number, kind: ProtectorKind.TPM, created: Date.now(), fixed, sealed })
-      const base = value - BigInt(state.epoch)
-      writeState(this.#db, { ...state, counter: { tcti: choice.tcti, index, name, base } })
-      about.detail = { protector: number, kind: ProtectorKind.TPM }
-      return number
-    })
+    return addTpm(this.#db, this, subject, choice)
   }
 
-  /** Never the last one that is not a TPM. */
   removeProtector(subject: Subject, number: number): void {
-    const state = readState(this.#db)
-    const kind = this.audited("protector-remove", subject, (about) => {
-      about.detail = { protector: number }
-      const removed = new Protectors(this.#db).remove(number)
-      if (removed.kind === ProtectorKind.TPM) writeState(this.#db, { ...state, counter: undefined })
-      return removed.kind
-    })
-    this.#db.settle()
-    if (kind !== ProtectorKind.TPM || state.counter === undefined) return
-    using tpm = tpmIfReachable(state.counter.tcti)
-    const counter = tpm?.openCounter(state.counter.index, state.counter.name)
-    if (counter !== undefined) tpm?.removeCounter(counter)
+    removeProtector(this.#db, this, subject, number)
   }
 
   /** A new root key: everything is wrapped anew, and what older copies of the database hold opens no more by the TPM. */
@@ -392,8 +414,9 @@ export class Vault implements Disposable {
     return this.#audit
   }
 
-  /** A second look at the audit: see `Audit.verify`. */
+  /** A second look at the audit: see `Audit.verify`; and at the sums of all other rows. */
   verifyAudit(known?: { seq: number; mac: Buffer }): ReturnType<typeof verifySigned> {
+    this.#audit.verifyRows(this.#keys)
     return verifySigned(this.#audit, this.#keys, known)
   }
 
@@ -421,29 +444,16 @@ export class Vault implements Disposable {
   }
 }
 
+function checkValue(name: string, value: Uint8Array): void {
+  checkName(name)
+  if (value.length === 0) throw new Fault("invalid", "the value is empty")
+  if (value.length > MOST_VALUE_BYTES)
+    throw new Fault("invalid", `the value has more than ${MOST_VALUE_BYTES} bytes`)
+}
+
 function unknown(name: string): Fault {
   return new Fault("not-found", `the vault has no secret ${JSON.stringify(name)}`)
 }
 
 /** Failures that say something of who asked; the disk's say nothing, and a locked vault can't write. */
 const REFUSALS: ReadonlySet<string> = new Set(["not-found", "denied", "invalid", "exists", "corrupt"])
-
-function newMetadata(name: string, now: number): Metadata {
-  return {
-    ...{ name, description: "", tags: [], created: now, latest: 0, changed: now, removed: 0 },
-    ...{ expires: 0, rotateDays: DEFAULT_ROTATE_DAYS, keep: DEFAULT_KEEP },
-  }
-}
-
-function withOptions(metadata: Metadata, options: PutOptions): Metadata {
-  const { description, tags, expires, rotateDays, keep, canary } = options
-  return {
-    ...metadata,
-    description: checkDescription(description ?? metadata.description),
-    tags: checkTags(tags ?? metadata.tags),
-    expires: expires ?? metadata.expires,
-    rotateDays: rotateDays ?? metadata.rotateDays,
-    keep: keep ?? metadata.keep,
-    ...(canary === undefined ? {} : { canary }),
-  }
-}

@@ -9,6 +9,7 @@ import { randomFillSync } from "node:crypto"
 import { bound } from "./bound.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
+import { SummedRows } from "./row-sums.ts"
 
 export interface VersionPlace {
   readonly secret: Buffer
@@ -35,11 +36,12 @@ function bodyBinding({ uuid }: VaultKeys, { secret, version, created }: VersionP
 }
 
 export class Versions {
+  readonly #rows: SummedRows
   readonly #insert: Query<[secret: Buffer, version: number, created: number, key: Buffer, body: Buffer]>
   readonly #get: Query<[secret: Buffer, version: number], [created: number, key: Buffer, body: Buffer]>
   readonly #list: Query<[secret: Buffer], [version: number, created: number, key: number, body: number]>
   readonly #destroy: Query<[key: Buffer, body: Buffer, secret: Buffer, version: number]>
-  readonly #remove: Query<[secret: Buffer]>
+  readonly #remove: Query<[secret: Buffer, version: number]>
   readonly #page: Query<
     [secret: Buffer, version: number, count: number],
     [secret: Buffer, version: number, created: number, key: Buffer]
@@ -47,13 +49,14 @@ export class Versions {
   readonly #setKey: Query<[key: Buffer, secret: Buffer, version: number]>
 
   constructor(db: VaultDatabase) {
+    this.#rows = new SummedRows(db, "version")
     this.#insert = db.query("INSERT INTO version VALUES (?, ?, ?, ?, ?)")
     this.#get = db.query("SELECT created, key, body FROM version WHERE secret = ? AND version = ?")
     this.#list = db.query(
       "SELECT version, created, length(key), length(body) FROM version WHERE secret = ? ORDER BY version",
     )
     this.#destroy = db.query("UPDATE version SET key = ?, body = ? WHERE secret = ? AND version = ?")
-    this.#remove = db.query("DELETE FROM version WHERE secret = ?")
+    this.#remove = db.query("DELETE FROM version WHERE secret = ? AND version = ?")
     this.#page = db.query(
       "SELECT secret, version, created, key FROM version WHERE (secret, version) > (?, ?) ORDER BY secret, version LIMIT ?",
     )
@@ -67,7 +70,7 @@ export class Versions {
       const body = sealBlob(key, bodyBinding(keys, place), value)
       const wrapped = keys.seal("wrap", keyBinding(keys, place), key)
       primitives().forget()
-      this.#insert.run(secret, version, created, wrapped, body)
+      this.#rows.change([secret, version], () => this.#insert.run(secret, version, created, wrapped, body))
     })
   }
 
@@ -105,11 +108,12 @@ export class Versions {
 
   /** The key is gone, and the value with it; that there was such a version stays known. */
   destroy(secret: Buffer, version: number): boolean {
-    return this.#destroy.run(EMPTY, EMPTY, secret, version) > 0
+    return this.#rows.change([secret, version], () => this.#destroy.run(EMPTY, EMPTY, secret, version)) > 0
   }
 
   removeAll(secret: Buffer): void {
-    this.#remove.run(secret)
+    for (const { version } of this.list(secret))
+      this.#rows.change([secret, version], () => this.#remove.run(secret, version))
   }
 
   /** Wraps the key of every version by the next root key; the caller is in a transaction. Returns how many. */

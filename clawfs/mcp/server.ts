@@ -31,12 +31,19 @@ export interface ServerOptions {
   readonly tools: readonly Tool[]
   /** What the model is told about the server. */
   readonly instructions: string
+  /** What may be shown of an answer's texts, those of failures too. */
+  readonly guard?: ((texts: readonly string[]) => readonly string[]) | undefined
   /** A remark for people, on stderr. */
   readonly note: (text: string) => void
 }
 
 /** Serves until stdin ends. Throws a `Fault` when the client sends more in one message than can be taken. */
-export async function serve({ tools, instructions, note }: ServerOptions): Promise<void> {
+export async function serve({
+  tools,
+  instructions,
+  guard = (texts) => texts,
+  note,
+}: ServerOptions): Promise<void> {
   const { server } = new McpServer({ name: "clawfs", version: VERSION }, { instructions })
   const gone = new AbortController()
   const running = new Set<Promise<unknown>>()
@@ -46,7 +53,8 @@ export async function serve({ tools, instructions, note }: ServerOptions): Promi
     const { params } = CallToolRequestSchema.parse(request)
     const tool = tools.find(({ name }) => name === params.name)
     if (tool === undefined) throw new McpError(ErrorCode.InvalidParams, `there is no tool "${params.name}"`)
-    const answer = answered(tool, params.arguments, AbortSignal.any([signal, gone.signal]))
+    const found = answered(tool, params.arguments, AbortSignal.any([signal, gone.signal]))
+    const answer = found.then((result) => guarded(result, guard))
     running.add(answer)
     try {
       return await answer
@@ -79,13 +87,30 @@ async function settled(running: ReadonlySet<Promise<unknown>>): Promise<void> {
   }
 }
 
-async function answered(tool: Tool, input: unknown, signal: AbortSignal): Promise<CallToolResult> {
+interface Answer {
+  readonly texts: readonly string[]
+  readonly isError: boolean
+}
+
+async function answered(tool: Tool, input: unknown, signal: AbortSignal): Promise<Answer> {
   try {
-    const texts = await tool.call(input, { signal })
-    return { content: texts.map((text) => ({ type: "text", text })) }
+    return { texts: await tool.call(input, { signal }), isError: false }
   } catch (thrown) {
-    return { content: [{ type: "text", text: sentenceOf(thrown) }], isError: true }
+    return { texts: [sentenceOf(thrown)], isError: true }
   }
+}
+
+function guarded({ texts, isError }: Answer, guard: NonNullable<ServerOptions["guard"]>): CallToolResult {
+  try {
+    return resultOf(guard(texts), isError)
+  } catch (thrown) {
+    return resultOf([sentenceOf(thrown)], true)
+  }
+}
+
+function resultOf(texts: readonly string[], isError: boolean): CallToolResult {
+  const content = texts.map((text) => ({ type: "text" as const, text }))
+  return isError ? { content, isError } : { content }
 }
 
 function describeTool({ name, title, description, inputSchema, effect }: Tool): ToolDescription {

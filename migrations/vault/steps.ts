@@ -85,6 +85,15 @@ CREATE TABLE attempt (
 ) STRICT;
 `
 
-export const VAULT_STEPS: readonly Step[] = [{ name: "initial", sql: INITIAL }]
+/** Filled at the next unlocking: there is no key before. */
+const ROW_SUMS = `
+-- Sums over the rows of all other tables but attempt, encrypted (vault/row-sums.ts); empty: not yet made.
+ALTER TABLE audit_head ADD COLUMN sums BLOB NOT NULL DEFAULT x'';
+`
+
+export const VAULT_STEPS: readonly Step[] = [
+  { name: "initial", sql: INITIAL },
+  { name: "row sums", sql: ROW_SUMS },
+]
 
 export const VAULT_SCHEMA_VERSION = VAULT_STEPS.length

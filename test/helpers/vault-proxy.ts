@@ -54,7 +54,7 @@ export class TestProxy implements AsyncDisposable {
     this.socket = join(this.vault.place.directory, "proxy.sock")
     const link: VaultLink = {
       uidOf: (token) => injector.uidOf(token),
-      asksForHash: () => false,
+      asksInFull: () => false,
       plan: (wanted) => injector.plan(wanted),
       use: (wanted, grant, address) => {
         this.beforeUse()

@@ -189,9 +189,9 @@ export class VaultFiles implements Operations, Disposable {
     })
   }
 
-  #callerOf(name: string, tid: number, uid: number, withHash: boolean): ReturnType<VaultView["callerOf"]> {
+  #callerOf(name: string, tid: number, uid: number, inFull: boolean): ReturnType<VaultView["callerOf"]> {
     try {
-      return this.#view.callerOf(tid, uid, withHash)
+      return this.#view.callerOf(tid, uid, inFull)
     } catch (thrown) {
       if (!(thrown instanceof Fault)) throw thrown
       return this.#view.refuse(name, { uid, pid: tid }, thrown.message)

@@ -27,8 +27,8 @@ export interface VaultView {
   sealed(name: string): Buffer | undefined
   /** Undefined for one that the vault does not have. */
   document(name: DocumentName): Buffer | undefined
-  /** Who asks, as far as the kernel tells of the thread `tid`; `withHash` also which program. Throws when it is gone. */
-  callerOf(tid: number, uid: number, withHash: boolean): Subject
+  /** Who asks, as far as the kernel tells of the thread `tid`; `inFull` also which program. Throws when it is gone. */
+  callerOf(tid: number, uid: number, inFull: boolean): Subject
   /** Gives `work` the newest value, if a grant says so, and writes it down. Throws a `Fault` otherwise. */
   reveal(name: string, caller: Subject, work: (value: Buffer) => void): void
   /** Writes down that somebody could not be told from others. Always throws. */

@@ -40,7 +40,7 @@ export interface VaultLink {
   /** Whose token it is; undefined: nobody's. */
   readonly uidOf: (token: string) => number | undefined
   /** Whether grants look at who asks that closely. */
-  readonly asksForHash: () => boolean
+  readonly asksInFull: () => boolean
   /** Throws `Fault("denied")` where no grant allows the request. */
   readonly plan: (wanted: Wanted) => Plan
   /** Writes the use down and gives the value. Throws "denied", "busy" where there were too many. */

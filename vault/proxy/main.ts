@@ -56,9 +56,9 @@ function linkTo(directory: string): VaultLink {
   let [looked, asks] = [0, false]
   return {
     uidOf: (token) => (vault.ask("inject.look", { token: token.slice(0, 255) }) as { uid?: number }).uid,
-    asksForHash: () => {
+    asksInFull: () => {
       if (Date.now() - looked > LOOK_MS)
-        asks = (vault.ask("inject.look", {}) as { asksForHash: boolean }).asksForHash
+        asks = (vault.ask("inject.look", {}) as { asksInFull: boolean }).asksInFull
       looked = Date.now()
       return asks
     },

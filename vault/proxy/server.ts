@@ -108,7 +108,7 @@ export class ProxyServer {
   #byPeer({ socket }: IncomingMessage): Caller {
     const peer = this.#peers.get(socket)
     if (peer === undefined) throw new Fault("denied", "who asks is not known")
-    return { subject: subjectOf(peer, { withHash: this.#options.link.asksForHash() }), tokenHeaders: [] }
+    return { subject: subjectOf(peer, { inFull: this.#options.link.asksInFull() }), tokenHeaders: [] }
   }
 
   #byToken({ headers }: IncomingMessage): Caller {

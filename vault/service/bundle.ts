@@ -1,7 +1,6 @@
 /** Secrets that leave the vault in a bundle, and those that come in one. Values never leave the vault's process in the clear. */
 import { fstatSync, readSync, writeSync } from "node:fs"
 import { Fault } from "../../clawfs/core/fault.ts"
-import { sameBytes } from "../../keyring/primitives.ts"
 import type { BundledSecret } from "../../schema/secrets-bundle.ts"
 import type { Subject } from "../audit.ts"
 import { MOST_BUNDLE_BYTES, openBundle, sealBundle } from "../bundle.ts"
@@ -77,7 +76,7 @@ export interface ImportedSecrets {
   readonly kept: readonly string[]
 }
 
-/** Stores what a bundle has; a secret that is there with another value is kept, unless `replaces`. */
+/** Stores what a bundle has, all or nothing; a secret that is there with another value is kept, unless `replaces`. */
 export function importSecrets(
   vault: Vault,
   subject: Subject,
@@ -85,29 +84,22 @@ export function importSecrets(
 ): ImportedSecrets {
   const { passphrase, from, replaces } = options
   const result = { stored: [] as string[], same: [] as string[], kept: [] as string[] }
-  openBundle(readBundle(from), passphrase, (secret, value) => {
-    const { name, description, tags, expires, rotate_days: rotateDays, keep } = secret
-    requireFreeName(name)
-    const isThere = vault.find(name)?.metadata.removed === 0
-    const isSame = isThere && hasValue(vault, subject, name, value)
-    if (isSame) result.same.push(name)
-    else if (isThere && !replaces) result.kept.push(name)
-    else {
-      vault.put(subject, name, value, { description, tags, expires, rotateDays, keep })
-      result.stored.push(name)
-    }
-  })
+  const bundle = readBundle(from)
+  vault.takeIn(
+    subject,
+    (take) =>
+      openBundle(bundle, passphrase, (secret, value) => {
+        const { name, description, tags, expires, rotate_days: rotateDays, keep } = secret
+        requireFreeName(name)
+        take({ name, value, options: { description, tags, expires, rotateDays, keep } })
+      }),
+    (name, found) => {
+      const stores = found === "new" || (found === "other" && replaces)
+      result[stores ? "stored" : found === "same" ? "same" : "kept"].push(name)
+      return stores
+    },
+  )
   return result
-}
-
-function hasValue(vault: Vault, subject: Subject, name: string, value: Buffer): boolean {
-  try {
-    return vault.use(subject, "import", { name }, (present) => sameBytes(present, value))
-  } catch (thrown) {
-    // Expired: it can't be compared, and is not replaced unless that is wished.
-    if (thrown instanceof Fault && thrown.kind === "denied") return false
-    throw thrown
-  }
 }
 
 function readBundle(fd: number): Buffer {

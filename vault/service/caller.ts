@@ -24,21 +24,33 @@ function hasEnded({ pidfd }: Peer): boolean {
   return poll(fds, 1, 0) !== 0
 }
 
-/** The subject of a request; `withHash` also reads the program's file. Throws `Fault("denied")` for a process that is gone. */
-export function subjectOf(peer: Peer, { withHash = false }: { withHash?: boolean } = {}): Subject {
+/** The subject of a request; `inFull` also reads the program's file, and its control group. Throws `Fault("denied")` for a process that is gone. */
+export function subjectOf(peer: Peer, { inFull = false }: { inFull?: boolean } = {}): Subject {
   const { pid, uid } = peer
   const program = readable(() => readlinkSync(`/proc/${pid}/exe`))
-  const hash = withHash ? readable(() => hashOf(`/proc/${pid}/exe`)) : undefined
+  const hash = inFull ? readable(() => hashOf(`/proc/${pid}/exe`)) : undefined
+  const cgroup = inFull ? cgroupOf(pid) : undefined
   // What was read belongs to this process only if it is still alive now.
   if (hasEnded(peer)) throw new Fault("denied", "the process that asked is gone")
-  return { pid, uid, ...(program === undefined ? {} : { program }), ...(hash === undefined ? {} : { hash }) }
+  return {
+    ...{ pid, uid },
+    ...(program === undefined ? {} : { program }),
+    ...(hash === undefined ? {} : { hash }),
+    ...(cgroup === undefined ? {} : { cgroup }),
+  }
+}
+
+/** The process's group in the hierarchy of version 2 (cgroups(7)), as this process sees it; undefined where there is none. */
+function cgroupOf(pid: number): string | undefined {
+  const text = readable(() => readFileSync(`/proc/${pid}/cgroup`, "utf8"))
+  return /^0::(\/.*)$/m.exec(text ?? "")?.[1]
 }
 
 /**
  * The process that the thread `tid` belongs to, which waits in the kernel for us: it neither ends nor executes another program
  * before it gets its answer. Its pidfd is taken all the same, and looked at last.
  */
-export function subjectOfThread(tid: number, uid: number, options: { withHash: boolean }): Subject {
+export function subjectOfThread(tid: number, uid: number, options: { inFull: boolean }): Subject {
   const status = tid === 0 ? undefined : readable(() => readFileSync(`/proc/${tid}/status`, "latin1"))
   const pid = Number(/^Tgid:\t(\d+)$/m.exec(status ?? "")?.[1] ?? 0)
   if (pid === 0) throw new Fault("denied", "the process that asks is not to be seen")

@@ -60,10 +60,13 @@ export type WithValue = (name: string, work: (value: Buffer) => void) => void
 
 export class Runner {
   readonly #vault: Vault
+  readonly #decoys: { addCanaries(scanner: LeakScanner): void }
   readonly #children = new Set<ChildProcess>()
 
-  constructor(vault: Vault) {
+  /** `decoys` teaches a scanner what shall be noticed besides the values that a program gets. */
+  constructor(vault: Vault, decoys: { addCanaries(scanner: LeakScanner): void }) {
     this.#vault = vault
+    this.#decoys = decoys
   }
 
   /**
@@ -85,6 +88,7 @@ export class Runner {
           }
           this.#vault.values.borrow(MOST_EXPANSION * value.length, (room) => scanner.add(name, value, room))
         })
+      this.#decoys.addCanaries(scanner)
       return this.#run(plan, pipes, scanner, gone)
     } finally {
       for (const fd of pipes) closeSync(fd)

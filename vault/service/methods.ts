@@ -10,38 +10,26 @@ import { KEY_BYTES } from "../../keyring/secret.ts"
 import type { PersonText, VaultMethod, VaultParams } from "../../schema/vault-api.ts"
 import type { Subject } from "../audit.ts"
 import type { VaultDatabase } from "../database.ts"
-import type { ProxyReport } from "../proxy/order.ts"
-import { Grants, type Verb } from "../grants.ts"
+import { Grants, asksInFull, type Verb } from "../grants.ts"
 import { dueAt } from "../metadata.ts"
 import { readState } from "../state.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
 import { concealed, concealing, descriptorOf, exported, shown } from "./answers.ts"
 import { exportSecrets, importSecrets } from "./bundle.ts"
+import type { Call, Handlers } from "./call.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
+import { importValues } from "./incoming.ts"
 import { Runner, type Executed, type WithValue } from "./exec.ts"
 import { Injector, checkEndpoint } from "./inject.ts"
-import { ProxyProcess } from "./proxy-process.ts"
+import { ProxyMethods } from "./proxy-methods.ts"
+import { listAudit, listGrants, listSecrets } from "./listing.ts"
+import { LeakGuard } from "./leak-guard.ts"
 import { requireFreeName, signManifest } from "./manifest-key.ts"
 import { MountedVault } from "./mounted.ts"
 import { Mounts, type MountsOptions } from "./mounts.ts"
 import { sealedCopy } from "./program.ts"
 import { Signer } from "./sign.ts"
 import { Proofs, withPerson } from "./proofs.ts"
-
-/** One request. */
-export interface Call<P> {
-  readonly params: P
-  /** Descriptors that came along; the service closes them. */
-  readonly fds: readonly number[]
-  readonly isOwner: boolean
-  /** Who asks; the hash of the program takes longer. */
-  readonly subject: (options?: { withHash?: boolean }) => Subject
-  readonly gid: number
-  /** What is to be done when whoever asks is gone before the answer. */
-  readonly whenGone: (stop: () => void) => void
-}
-
-type Handlers = { readonly [M in VaultMethod]: (call: Call<VaultParams<M>>) => unknown }
 
 /** What everybody may ask; what is behind them is decided by grants. */
 export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>([
@@ -58,13 +46,13 @@ export class Methods {
   readonly #vault: Vault
   readonly #grants: Grants
   readonly #proofs: Proofs
+  readonly #leaks: LeakGuard
   readonly #runner: Runner
   readonly #signer: Signer
-  readonly #injector: Injector
-  readonly #proxy = new ProxyProcess()
-  readonly #directory: string
+  readonly #proxy: ProxyMethods
   readonly #stop: () => void
   readonly #since = Date.now()
+  readonly handlers: Handlers
   /** Ended with the vault. */
   readonly mounts: Mounts
 
@@ -74,21 +62,25 @@ export class Methods {
     this.#vault = vault
     this.#grants = new Grants(db)
     this.#proofs = new Proofs(db, vault)
-    this.#runner = new Runner(vault)
+    this.#leaks = new LeakGuard(vault)
+    this.#runner = new Runner(vault, this.#leaks)
     this.#signer = new Signer(vault, this.#grants)
-    this.#injector = new Injector(vault, this.#grants, (names, subject) => this.#guard(names, subject))
-    this.#directory = place.source
+    this.#proxy = new ProxyMethods({
+      ...{ vault, directory: place.source, asksInFull: () => this.#asksInFull() },
+      injector: new Injector(vault, this.#grants, (names, subject) => this.#guard(names, subject)),
+    })
     this.#stop = stop
     const view = new MountedVault(db, vault, {
       directory: place.source,
       guard: (name, caller) => this.#guard([name], caller),
       take: (id, caller) => void this.take(id, "reveal", caller),
-      asksForHash: () => this.#asksForHash(),
+      asksInFull: () => this.#asksInFull(),
     })
     this.mounts = new Mounts(view, place)
+    this.handlers = { ...this.#own, ...this.#proxy.handlers }
   }
 
-  readonly handlers: Handlers = {
+  readonly #own: Omit<Handlers, keyof ProxyMethods["handlers"]> = {
     status: ({ isOwner }) => this.#status(isOwner),
     lock: ({ subject }) => {
       this.#vault.audited("lock", subject(), () => undefined)
@@ -97,16 +89,17 @@ export class Methods {
     put: (call) => this.#put(call),
     describe: ({ params: { name, ...options }, subject }) => this.#vault.describe(subject(), name, options),
     get: (call) => this.#get(call),
-    list: () => this.#list(),
+    list: () => listSecrets(this.#vault),
     history: ({ params }) => this.#vault.history(params.name),
     rm: ({ params, subject }) => this.#vault.remove(subject(), params.name),
-    destroy: ({ params, subject }) => this.#destroy(subject(), params),
+    destroy: ({ params: { name, version }, subject }) =>
+      this.#vault.destroy(subject(), name, version, (id) => this.#grants.removeFor(this.#vault.keys, id)),
     rotate: ({ params: { pin }, fds, subject }) =>
       this.#withPin(pin, fds, (bytes) => {
         this.#vault.rotate(subject(), bytes)
         return { epoch: this.#vault.keys.epoch }
       }),
-    audit: ({ params }) => this.#audit(params),
+    audit: ({ params }) => listAudit(this.#vault, params),
     "audit.verify": ({ params: { seq, mac } }) => {
       const known = seq === undefined || mac === undefined ? undefined : { seq, mac: Buffer.from(mac, "hex") }
       const found = this.#vault.verifyAudit(known)
@@ -151,7 +144,7 @@ export class Methods {
         return { id }
       })
     },
-    grants: () => this.#listGrants(),
+    grants: () => listGrants(this.#vault, this.#grants),
     export: ({ params: { proof, passphrase, out, names }, fds, subject }) => {
       this.#prove(proof, fds)
       return this.#withPin(passphrase, fds, (bytes = EMPTY) =>
@@ -162,53 +155,24 @@ export class Methods {
       this.#withPin(passphrase, fds, (bytes = EMPTY) =>
         importSecrets(this.#vault, subject(), { passphrase: bytes, from: descriptorOf(fds, from), replaces }),
       ),
+    "import.values": ({ params: { from, preview }, fds, subject }) =>
+      importValues(this.#vault, subject(), { preview, from: descriptorOf(fds, from) }),
+    scan: ({ params: { from, out, ...how }, fds, subject }) =>
+      this.#leaks.scan(subject(), how, { from: descriptorOf(fds, from), out: descriptorOf(fds, out) }),
     exec: (call) => this.#exec(call),
     generate: ({ params, subject }) => this.#signer.generate(params, subject()),
     sign: ({ params, fds, isOwner, subject }) =>
       concealing(isOwner, () => {
-        const asking = subject({ withHash: this.#asksForHash() })
+        const asking = subject({ inFull: this.#asksInFull() })
         this.#guard([params.name], asking)
         return this.#signer.sign(params, descriptorOf(fds, params.fd), asking)
       }),
     "public-key": ({ params, isOwner, subject }) =>
       concealing(isOwner, () => {
-        const asking = subject({ withHash: !isOwner && this.#asksForHash() })
+        const asking = subject({ inFull: !isOwner && this.#asksInFull() })
         if (!isOwner) this.#guard([params.name], asking)
         return this.#signer.publicKey(params.name, asking, isOwner)
       }),
-    "proxy.start": ({ params: { port }, subject }) => {
-      this.#vault.audited("proxy-start", subject(), (about) => void (about.detail = { port }))
-      return this.#proxy.start({ directory: this.#directory, port })
-    },
-    "proxy.stop": async ({ subject }) => {
-      this.#vault.audited("proxy-stop", subject(), () => undefined)
-      await this.#proxy.stop()
-    },
-    "proxy.token": ({ subject }) => ({
-      token: this.#injector.newToken(subject().uid),
-      ...this.#whereProxyIs(),
-    }),
-    "inject.look": ({ params: { token }, subject }) => {
-      this.#requireProxy(subject())
-      const uid = token === undefined ? undefined : this.#injector.uidOf(token)
-      return { asksForHash: this.#asksForHash(), ...(uid === undefined ? {} : { uid }) }
-    },
-    "inject.plan": ({ params, subject }) => {
-      this.#requireProxy(subject())
-      return this.#injector.plan(params)
-    },
-    inject: ({ params: { grant, address, fd, ...wanted }, fds, subject }) => {
-      this.#requireProxy(subject())
-      const out = descriptorOf(fds, fd)
-      return this.#injector.use(wanted, { grant, address }, (value, version) => {
-        writeAllFrom(out, value, "the value")
-        return { bytes: value.length, version }
-      })
-    },
-    "inject.leak": ({ params: { grant, count, ...wanted }, subject }) => {
-      this.#requireProxy(subject())
-      this.#injector.leaked(wanted, grant, count)
-    },
     revoke: ({ params: { id, proof }, fds, subject }) => {
       if (this.#grants.isFreeze(this.#vault.keys, id)) {
         if (proof === undefined)
@@ -245,17 +209,6 @@ export class Methods {
   /** The vault was used. */
   touch(): void {
     this.#vault.keys.held.touch()
-  }
-
-  /** The kernel says who connected, and this process's child can't have given its number to another while it lives. */
-  #requireProxy({ pid }: Subject): void {
-    if (pid !== this.#proxy.pid) throw new Fault("denied", "this is for the vault's own proxy")
-  }
-
-  #whereProxyIs(): Partial<ProxyReport> {
-    if (this.#proxy.where === undefined)
-      throw new Fault("not-found", "the proxy does not run", { hint: "clawfs vault proxy start" })
-    return this.#proxy.where
   }
 
   #prove(proof: PersonText, fds: readonly number[]): void {
@@ -307,7 +260,7 @@ export class Methods {
   #get({ params: { name, version, fd, proof }, fds, isOwner, subject }: Call<VaultParams<"get">>): object {
     const isProven = isOwner && proof !== undefined
     if (isProven) this.#prove(proof, fds)
-    const asking = subject({ withHash: !isProven && this.#asksForHash() })
+    const asking = subject({ inFull: !isProven && this.#asksInFull() })
     if (!isProven) this.#guard([name], asking)
     const out = descriptorOf(fds, fd)
     const allow = (id: Buffer): void => {
@@ -331,7 +284,7 @@ export class Methods {
   async #exec(call: Call<VaultParams<"exec">>): Promise<Executed> {
     const { params, fds, isOwner, subject, gid, whenGone } = call
     const { program, args, uses, environment, directory, stdin, stdout, stderr } = params
-    const asking = subject({ withHash: this.#asksForHash() })
+    const asking = subject({ inFull: this.#asksInFull() })
     const names = new Set(uses.map(({ variable }) => variable))
     const misused = [...names].find((variable) => RESERVED.test(variable))
     if (misused !== undefined) throw new Fault("invalid", `${misused} is no variable for a secret`)
@@ -359,8 +312,8 @@ export class Methods {
         )
       const result = await this.#runner.start(plan, withValue, whenGone)
       if (result.leaks > 0)
-        this.#vault.audited("leak", asking, (about) => {
-          about.detail = { program, secrets: result.leaked.length, count: result.leaks }
+        this.#leaks.note(asking, {
+          ...{ channel: "exec", action: "redact", program, count: result.leaks, names: result.leaked },
         })
       return result
     } catch (thrown) {
@@ -387,8 +340,8 @@ export class Methods {
     await this.#proxy.stop()
   }
 
-  #asksForHash(): boolean {
-    return this.#grants.all(this.#vault.keys).some(({ caller }) => caller !== undefined)
+  #asksInFull(): boolean {
+    return this.#grants.all(this.#vault.keys).some(asksInFull)
   }
 
   /** Who asks for a canary loses all grants, before he is told that none allows this. */
@@ -406,41 +359,5 @@ export class Methods {
   /** Takes a use off a grant; the caller is in the use's transaction. */
   take(secret: Buffer, verb: Verb, subject: Subject, program?: string, args?: readonly string[]): number {
     return this.#grants.take(this.#vault.keys, { secret, verb, subject, program, args }, Date.now())
-  }
-
-  #destroy(subject: Subject, { name, version }: VaultParams<"destroy">): void {
-    const entry = this.#vault.find(name)
-    this.#vault.destroy(subject, name, version)
-    if (version === undefined && entry !== undefined)
-      this.#db.transact(() => this.#grants.removeFor(this.#vault.keys, entry.id))
-  }
-
-  #list(): object[] {
-    return this.#vault.list().map(({ metadata }) => ({ ...metadata, due: dueAt(metadata) }))
-  }
-
-  #names(): Map<string, string> {
-    return new Map(this.#vault.list().map(({ id, metadata }) => [id.toString("hex"), metadata.name]))
-  }
-
-  #listGrants(): object[] {
-    const names = this.#names()
-    return this.#grants
-      .all(this.#vault.keys)
-      .map(({ secret, ...grant }) => ({ ...grant, name: names.get(secret) ?? "" }))
-  }
-
-  #audit({ since, name, uid }: VaultParams<"audit">): object[] {
-    const names = this.#names()
-    const entry = name === undefined ? undefined : this.#vault.find(name)
-    if (name !== undefined && entry === undefined)
-      throw new Fault("not-found", `the vault has no secret ${JSON.stringify(name)}`)
-    const rows = this.#vault.audit.rows({ since, secret: entry?.id, uid })
-    return [...rows].map(({ seq, time, event, outcome, subject, secret, version, detail }) => ({
-      ...{ seq, time, event, outcome, version },
-      subject: JSON.parse(subject) as unknown,
-      secret: secret.length === 0 ? undefined : (names.get(secret.toString("hex")) ?? secret.toString("hex")),
-      detail: JSON.parse(detail) as unknown,
-    }))
   }
 }

@@ -19,7 +19,7 @@ export interface MountedOptions {
   readonly guard: (name: string, caller: Subject) => void
   /** Takes one use off a grant to reveal the secret, or throws; called within the use's transaction. */
   readonly take: (secret: Buffer, caller: Subject) => void
-  readonly asksForHash: () => boolean
+  readonly asksInFull: () => boolean
 }
 
 export class MountedVault implements VaultView {
@@ -67,8 +67,8 @@ export class MountedVault implements VaultView {
     }
   }
 
-  callerOf(tid: number, uid: number, withHash: boolean): Subject {
-    return subjectOfThread(tid, uid, { withHash: withHash && this.#options.asksForHash() })
+  callerOf(tid: number, uid: number, inFull: boolean): Subject {
+    return subjectOfThread(tid, uid, { inFull: inFull && this.#options.asksInFull() })
   }
 
   reveal(name: string, caller: Subject, work: (value: Buffer) => void): void {

@@ -17,7 +17,8 @@ import {
 import { VAULT_PARAMS, VAULT_SOCKET, VaultRequest, type VaultMethod } from "../../schema/vault-api.ts"
 import { subjectOf } from "./caller.ts"
 import type { Arrival, ListenerData } from "./listener-worker.ts"
-import { OPEN_METHODS, type Call, type Methods } from "./methods.ts"
+import type { Call } from "./call.ts"
+import { OPEN_METHODS, type Methods } from "./methods.ts"
 
 const EFD_CLOEXEC = 0o2000000
 const MFD_CLOEXEC = 1
@@ -107,8 +108,8 @@ export class VaultServer implements AsyncDisposable {
         whenGone: (stop: () => void) => void this.#whenGone.set(connection, stop),
       } as unknown as Call<never>
       const result: unknown = this.#methods.handlers[method](call) ?? null
-      // Who only looks whether the vault is unlocked does not keep it so.
-      if (method !== "status") this.#methods.touch()
+      // Who only looks whether the vault is unlocked does not keep it so, nor who has something looked through.
+      if (method !== "status" && method !== "scan") this.#methods.touch()
       if (!(result instanceof Promise)) return { ok: true, result }
       return result
         .then((value: unknown) => ({ ok: true, result: value }))

@@ -22,6 +22,18 @@ const options = {
     completes: "directory",
     help: "directory of the memory tools; default: PATH/memories. It is made when it is first needed",
   },
+  guard: {
+    type: "string",
+    value: "ACTION",
+    completes: ["redact", "block", "alert"],
+    help: "look for values of the vault's secrets in answers: redact, block or alert; needs the vault unlocked",
+  },
+  vault: {
+    type: "string",
+    value: "DIR",
+    completes: "directory",
+    help: "with --guard: the vault's directory",
+  },
 } as const
 
 export type McpInvocation = Invocation<typeof options>
@@ -29,7 +41,7 @@ export type McpInvocation = Invocation<typeof options>
 export const mcp = command({
   name: "mcp",
   summary: "offer the files to an agent, over MCP",
-  usage: "[--root PATH] [--read-only] [--tools LIST] [--memory DIR]",
+  usage: "[--root PATH] [--read-only] [--tools LIST] [--memory DIR] [--guard ACTION]",
   description: `
 Speaks the Model Context Protocol on stdin and stdout until stdin ends: a client such as Claude Code
 or Claude Desktop starts it (docs/MCP.md). PATH may be any directory; search needs a mounted ClawFS.
@@ -49,7 +61,7 @@ ironclaw   memory_search, memory_write, memory_read, memory_tree`,
     [ExitCode.OK, "stdin has ended"],
     [ExitCode.USAGE, "wrong usage, or several ClawFS are mounted and none is named"],
     [ExitCode.DATA, "PATH is no directory"],
-    [ExitCode.MISSING, "PATH does not exist, or no ClawFS is mounted"],
+    [ExitCode.MISSING, "PATH does not exist, no ClawFS is mounted, or with --guard there is no vault"],
     [ExitCode.UNAVAILABLE, "the kernel is older than Linux 5.6, or forbids openat2"],
     [ExitCode.IO, "the client has sent more than 16 MiB in one message"],
     [ExitCode.DENIED, "no permission"],

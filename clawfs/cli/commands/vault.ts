@@ -4,6 +4,9 @@ import { ExitCode } from "../exit-code.ts"
 
 const SIGN_KINDS = ["ed25519", "ecdsa-p256", "hmac-sha256", "jwt", "aws-sigv4", "ssh", "sshsig"] as const
 
+/** What secrets can be imported from. */
+export const VAULT_SOURCES = ["bundle", "env", "json", "pass", "systemd-creds", "p1.4"] as const
+
 const options = {
   vault: { type: "string", value: "DIR", completes: "directory", help: "the vault's directory" },
   json: { type: "boolean", help: "print JSON" },
@@ -35,7 +38,11 @@ const options = {
     value: "TIME",
     help: "init: lock when unused so long, such as 30m or 12h; 0: never",
   },
-  "from-fd": { type: "string", value: "N", help: "put: read the value from descriptor N, not from stdin" },
+  "from-fd": {
+    type: "string",
+    value: "N",
+    help: "put, import: read the value, or the file, from descriptor N, not from stdin",
+  },
   raw: { type: "boolean", help: "put: keep a newline at the end of the value" },
   new: { type: "boolean", help: "put: only if there is no such secret" },
   canary: { type: "boolean", help: "put: a decoy; who asks for it loses all grants" },
@@ -73,6 +80,11 @@ const options = {
   },
   uid: { type: "string", value: "UID", help: "grant: to the processes of this user; all unless given" },
   caller: { type: "string", value: "PROGRAM", help: "grant: to processes that run this program" },
+  cgroup: {
+    type: "string",
+    value: "PATH",
+    help: "grant: to processes in this control group or below it, such as /system.slice/agent.service",
+  },
   program: { type: "string", value: "PROGRAM", help: "grant exec: for running this program" },
   args: { type: "string", value: "WORDS", help: "grant exec: if its arguments begin with these" },
   as: {
@@ -125,7 +137,22 @@ const options = {
     value: "N",
     help: "export, import: read the bundle's passphrase from descriptor N",
   },
+  from: {
+    type: "string",
+    value: "FORMAT",
+    completes: VAULT_SOURCES,
+    help: "import: of what; bundle unless given",
+  },
+  preview: { type: "boolean", help: "import --from: show what would be stored, and store nothing" },
   replace: { type: "boolean", help: "import: also where the vault has another value" },
+  skip: { type: "boolean", help: "import --from: not where the vault has another value" },
+  prefix: { type: "string", value: "TEXT", help: "import --from: before each name" },
+  whole: { type: "boolean", help: "import --from pass: all lines of each file, not only the first" },
+  "master-key-fd": {
+    type: "string",
+    value: "N",
+    help: "import --from p1.4: read the master key, 32 bytes, from descriptor N",
+  },
   until: {
     type: "string",
     value: "TIME",
@@ -187,6 +214,8 @@ locked. docs/VAULT.md has the whole picture.
   export FILE [NAME] writes secrets, or all of them, encrypted under a passphrase of the file's own;
                      asks for what opens the vault, too
   import FILE        stores what such a file has; other values that are there are kept
+  import --from X    stores what other programs keep, all or nothing: env (a .env file), json, pass,
+                     systemd-creds, p1.4 (.enc files of ClawOS); asks where another value is there
   exec -- PROGRAM    runs a program with secrets that grants allow it; its output passes a filter that
                      takes out values and their usual encodings. It sees the values, you do not
   proxy start        an egress proxy: it puts secrets into requests that grants allow (--verb inject),
@@ -225,6 +254,7 @@ clawfs vault keygen deploy-key --as ed25519
 clawfs vault grant deploy-key --verb sign --as ssh --uid 1001 --until 7d
 clawfs vault ssh-agent deploy-key -- git push
 clawfs vault sign-with issuer --as jwt --algorithm ES256 <claims.json
+clawfs vault import --from env --preview .env
 clawfs vault audit --since 7d
 clawfs vault rotate --root`,
     },

@@ -1,7 +1,9 @@
 /** The work of `clawfs mcp`. */
-import { realpathSync } from "node:fs"
+import { existsSync, realpathSync } from "node:fs"
 import { resolve } from "node:path"
+import { LEAK_ACTIONS } from "../../../schema/vault-api.ts"
 import { Fault } from "../../core/fault.ts"
+import { LeakGuard } from "../../mcp/leak-guard.ts"
 import { memoryAt, memoryIn } from "../../mcp/memory.ts"
 import { serve } from "../../mcp/server.ts"
 import { TOOL_GROUPS, instructionsFor, toolsOf, type ToolGroup } from "../../mcp/tools.ts"
@@ -11,6 +13,7 @@ import { UsageError } from "../command.ts"
 import type { McpInvocation } from "../commands/mcp.ts"
 import { ExitCode } from "../exit-code.ts"
 import { closest } from "../suggest.ts"
+import { vaultDirectory } from "../vault/place.ts"
 
 export async function runMcp({ values, terminal }: McpInvocation): Promise<ExitCode> {
   const groups = groupsOf(values.tools, values.memory)
@@ -22,8 +25,26 @@ export async function runMcp({ values, terminal }: McpInvocation): Promise<ExitC
   // A working directory in the mount would keep it busy for as long as the client runs.
   process.chdir("/")
   const note = (text: string): void => terminal.note(text)
-  await serve({ tools: toolsOf(options), instructions: instructionsFor(options), note })
+  using guard = guardOf(values)
+  await serve({
+    ...{ tools: toolsOf(options), instructions: instructionsFor(options), note },
+    guard: guard === undefined ? undefined : (texts) => guard.check(texts),
+  })
   return ExitCode.OK
+}
+
+function guardOf({ guard, vault }: McpInvocation["values"]): LeakGuard | undefined {
+  if (guard === undefined) {
+    if (vault === undefined) return undefined
+    throw new UsageError("mcp: --vault is for --guard")
+  }
+  const action = LEAK_ACTIONS.find((each) => each === guard)
+  if (action === undefined)
+    throw new UsageError(`mcp: there is no --guard "${guard}"`, LEAK_ACTIONS.join(", "))
+  const directory = vaultDirectory(vault)
+  if (!existsSync(directory))
+    throw new Fault("not-found", `there is no vault in ${directory}`, { hint: "clawfs vault init" })
+  return new LeakGuard(directory, action)
 }
 
 function groupsOf(list: string | undefined, memory: string | undefined): ToolGroup[] {

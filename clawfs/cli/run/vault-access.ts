@@ -175,7 +175,7 @@ function programHash(option: string, path: string): string {
 }
 
 export function grant({ directory, values, operands, terminal }: VaultAction): ExitCode {
-  const { verb, uid, caller, program, args, uses, until, endpoint } = values
+  const { verb, uid, caller, cgroup, program, args, uses, until, endpoint } = values
   if (verb !== "reveal" && verb !== "exec" && verb !== "sign" && verb !== "inject")
     throw new UsageError("vault grant: --verb takes exec, inject, sign or reveal")
   if ((verb === "inject") !== (endpoint !== undefined))
@@ -188,6 +188,7 @@ export function grant({ directory, values, operands, terminal }: VaultAction): E
   const limits = {
     ...(uid === undefined ? {} : { uid: wholeNumber("--uid", uid, 2 ** 32 - 2) }),
     ...(caller === undefined ? {} : { caller: programHash("--caller", caller) }),
+    ...(cgroup === undefined ? {} : { cgroup: groupPath(cgroup) }),
     ...(program === undefined ? {} : { program: programHash("--program", program) }),
     ...(args === undefined ? {} : { args: args.split(" ").filter((word) => word !== "") }),
     ...(sign === undefined ? {} : { sign }),
@@ -236,6 +237,7 @@ interface ShownGrant {
   readonly verb: string
   readonly uid?: number
   readonly caller?: string
+  readonly cgroup?: string
   readonly program?: string
   readonly args?: readonly string[]
   readonly sign?: SignLimits
@@ -258,6 +260,7 @@ function grantLine({
   verb,
   uid,
   caller,
+  cgroup,
   program,
   args,
   sign,
@@ -268,6 +271,7 @@ function grantLine({
   const limits = [
     uid === undefined ? "any user" : `uid ${uid}`,
     ...(caller === undefined ? [] : [`caller ${caller.slice(0, 12)}`]),
+    ...(cgroup === undefined ? [] : [`cgroup ${cgroup}`]),
     ...(program === undefined ? [] : [`program ${program.slice(0, 12)}`]),
     ...(args === undefined ? [] : [`arguments ${args.join(" ")} ...`]),
     ...(sign === undefined ? [] : shownLimits(sign)),
@@ -298,4 +302,15 @@ function revokeWith(directory: string, id: number, person: PersonSecret | undefi
   using attached = new Attachments()
   const proof = person === undefined ? {} : { proof: attached.person(person) }
   callVault(directory, "revoke", { id, ...proof }, attached.fds)
+}
+
+/** As in /proc/PID/cgroup; what lies under /sys/fs/cgroup is taken for it too. */
+function groupPath(text: string): string {
+  const path = text.replace(/^\/sys\/fs\/cgroup(\/unified)?(?=\/|$)/, "").replace(/\/+$/, "")
+  if (path === "") return "/"
+  if (path.startsWith("/")) return path
+  throw new UsageError(
+    `vault grant: --cgroup takes an absolute path, got "${text}"`,
+    "such as /system.slice/agent.service",
+  )
 }

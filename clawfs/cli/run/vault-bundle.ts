@@ -2,6 +2,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readFileSync } from "node:fs"
 import { writeWhole } from "../../tools/files.ts"
 import { Fault } from "../../core/fault.ts"
+import { UsageError } from "../command.ts"
 import { ExitCode } from "../exit-code.ts"
 import type { VaultAction } from "../vault/action.ts"
 import { bundlePassphrase, exportBundle, importBundle } from "../vault/bundle.ts"
@@ -29,7 +30,9 @@ export function noteExpired(expired: readonly string[], terminal: VaultAction["t
 }
 
 export function importFromFile({ directory, values, operands, terminal }: VaultAction): ExitCode {
-  const bundle = readBundle(operands[0] ?? "")
+  const [path] = operands
+  if (path === undefined) throw new UsageError("vault import: FILE is missing")
+  const bundle = readBundle(path)
   using passphrase = bundlePassphrase(values, false)
   const found = importBundle(directory, { bundle, passphrase, replaces: values.replace === true })
   if (values.json === true) terminal.out(JSON.stringify(found, undefined, 2))

@@ -6,10 +6,11 @@ import { closest } from "../suggest.ts"
 import type { VaultAction } from "../vault/action.ts"
 import { vaultDirectory } from "../vault/place.ts"
 import { audit, grant, grants, protector, revoke } from "./vault-access.ts"
-import { exportToFile, importFromFile } from "./vault-bundle.ts"
+import { exportToFile } from "./vault-bundle.ts"
 import { execute } from "./vault-exec.ts"
 import { adopt, init, lock, status, unlock } from "./vault-life.ts"
 import { doctor } from "./vault-doctor.ts"
+import { importSecrets } from "./vault-import.ts"
 import { sign, verify } from "./vault-manifest.ts"
 import { mount, unmount } from "./vault-mount.ts"
 import { proxy } from "./vault-proxy.ts"
@@ -49,7 +50,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   mount: { takes: ["DIR?"], run: mount },
   unmount: { takes: [], run: unmount },
   export: { takes: ["FILE"], hasRest: true, run: exportToFile },
-  import: { takes: ["FILE"], run: importFromFile },
+  import: { takes: ["FILE?"], run: importSecrets },
   exec: { takes: ["PROGRAM"], hasRest: true, run: execute },
   proxy: { takes: ["start, stop or token"], run: proxy },
   keygen: { takes: ["NAME"], run: keygen },

@@ -14,6 +14,9 @@ const TIMEOUT_SECONDS = 120
 const O_CLOEXEC = 0o2000000
 const MFD_CLOEXEC_ALLOW_SEALING = 3
 const F_ADD_SEALS = 1033
+const F_SETPIPE_SZ = 1031
+/** A new pipe's. */
+const PIPE_BYTES = 64 * 1024
 /** seal, shrink, grow, write */
 const ALL_SEALS = 1 | 2 | 4 | 8
 
@@ -22,11 +25,13 @@ export class Attachments implements Disposable {
   readonly fds: number[] = []
   readonly #own: number[] = []
 
-  /** The place of a pipe's end from which `bytes` can be read. At most 64 KiB: what a pipe holds. */
+  /** The place of a pipe's end from which `bytes` can be read. At most 1 MiB: what everybody's pipe may hold (pipe(7)). */
   give(bytes: Uint8Array): number {
     const [reading, writing] = pipe()
     this.#own.push(reading)
     try {
+      if (bytes.length > PIPE_BYTES)
+        checked("fcntl", fcntl(writing, F_SETPIPE_SZ, 2 ** Math.ceil(Math.log2(bytes.length))))
       for (let at = 0; at < bytes.length;) at += writeSync(writing, bytes, at)
     } finally {
       closeSync(writing)

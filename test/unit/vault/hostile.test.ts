@@ -39,7 +39,7 @@ test("who has connected and is gone is not asked about any more: another may hav
     const connection = acceptOn(listener) ?? -1
     const peer = peerOf(connection)
     skipIf(context, peer.pidfd === undefined ? "the kernel has no SO_PEERPIDFD" : undefined)
-    expect(subjectOf(peer, { withHash: true })).toMatchObject({
+    expect(subjectOf(peer, { inFull: true })).toMatchObject({
       pid: child.pid,
       hash: hashOf(process.execPath),
     })

@@ -61,7 +61,8 @@ test("put, rm, destroy, rotate, grants, protector changes, signing and pruning a
   const seen = new Map<string, number>()
   let copies = 0
   const found: { step: string; access: Access }[] = []
-  const vault = place.open({ person: KEY }, (step) => {
+  const db = place.database()
+  using vault = new Vault(db, unlock(db, { person: KEY, inKernel: false }).keys, (step) => {
     seen.set(step, (seen.get(step) ?? 0) + 1)
     if ((seen.get(step) ?? 0) > 8) return
     const copy = mkdtempSync(join(tmpdir(), "clawfs-killed-"))
@@ -74,7 +75,6 @@ test("put, rm, destroy, rotate, grants, protector changes, signing and pruning a
       rmSync(copy, { recursive: true, force: true })
     }
   })
-  const db = place.database()
   const grants = new Grants(db)
   const grant = { secret: "00".repeat(16), verb: "reveal", until: 0, created: 0 } as const
   const names = ["a", "b", "c"]
