@@ -4,8 +4,9 @@ import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync 
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ALICE, SMALL, documentsOf, secretsOf, strangeSecret } from "../helpers/ironclaw/fixture.ts"
+import { MASTER_KEY } from "../helpers/ironclaw/crypto.ts"
 import { connectTo, insert } from "../helpers/ironclaw/load.ts"
-import { waitUntil } from "../helpers/exec.ts"
+import { run, waitUntil } from "../helpers/exec.ts"
 import { requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
 import { skipIf } from "../helpers/requirements.ts"
 import { clawfs, contents, requireMounts, said } from "./harness.ts"
@@ -209,6 +210,34 @@ describe("bad input", () => {
     expect(said(skipping)).toMatch(/^exit 1\nsecrets\/[-0-9a-f]+: it does not open/)
     const [run = ""] = readdirSync(setting.path("system/migrations"))
     expect((await setting.run("rollback", [run])).code).toBe(0)
+  })
+
+  test("a dump that is none, orders psql about or is cut off is refused, and a whole one goes over", async () => {
+    await using setting = await around.setting({ hazards: false, documents: 2, secrets: 0 })
+    const dump = join(setting.scene.path, "dump.sql")
+    const words = ["--mount", setting.scene.mnt, "--vault", around.vault.directory]
+    const ask = async (text: string): Promise<string> => {
+      writeFileSync(dump, text)
+      return said(await clawfs(["migrate", "postgres", dump, ...words]))
+    }
+    expect(said(await clawfs(["migrate", "plan", `${dump}.none`]))).toMatch(
+      /^exit 66\nclawfs: there is no file/,
+    )
+    expect(said(await clawfs(["migrate", "postgres", dump, "--follow"]))).toMatch(/^exit 64\n/)
+    expect(await ask("SELECT 1;\n")).toMatch(/^exit 65\nclawfs: the file is no dump of pg_dump's/)
+    expect(await ask("PGDMP")).toMatch(/^exit 65\nclawfs: pg_restore can't read/)
+    await run("pg_dump", [`--file=${dump}`, setting.url])
+    const whole = readFileSync(dump, "utf8")
+    const before = contents(setting.scene.mnt)
+    expect(await ask(whole.replace("SET ", `\\! touch ${dump}.made\nSET `))).toMatch(
+      /^exit 65\nclawfs: the dump has a command of psql's \(\\!\)/,
+    )
+    expect(await ask(whole.slice(0, -200))).toMatch(/^exit 65\nclawfs: the dump is cut off/)
+    expect([existsSync(`${dump}.made`), contents(setting.scene.mnt)]).toEqual([false, before])
+    const env = { SECRETS_MASTER_KEY: MASTER_KEY }
+    writeFileSync(dump, whole)
+    expect(said(await clawfs(["migrate", "postgres", dump, ...words], { env }))).toMatch(/^exit 0\n/)
+    expect(readFileSync(setting.path("workspaces", ALICE, "MEMORY.md"), "utf8")).toMatch(/^# /)
   })
 
   test("is said in one sentence", async () => {

@@ -133,7 +133,12 @@ function columnOf(session: Session, { name, type, baseType, namespace, isArray }
   const narrow = { ...common, isWide: false, expression: `${place}::text` }
   const wide = { ...common, isWide: true, expression: `${place}::text` }
   // A type that somebody made: by its output function, as a cast could be one of theirs.
-  if (!isBuiltIn) return { ...wide, shape: "string", expression: `format('%s', ${place})` }
+  // NULL stays NULL, which format alone would not keep; a composite of NULLs is none.
+  if (!isBuiltIn)
+    return {
+      ...{ ...wide, shape: "string" },
+      expression: `CASE WHEN num_nulls(${place}) = 0 THEN format('%s', ${place}) END`,
+    }
   if (isArray) return { ...wide, shape: "raw", expression: `array_to_json(${place})::text` }
   if (baseType === "bool") return { ...narrow, shape: "raw" }
   if (NUMBERS.has(baseType)) return { ...narrow, shape: "raw" }
