@@ -43,10 +43,10 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "clawfs/fs": ["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store"],
   "clawfs/mcp": ["clawfs/core", "clawfs/sys", "clawfs/api", "schema"],
-  "clawfs/migrate": ["clawfs/core", "clawfs/sys", "keyring", "schema"],
+  "clawfs/identity": ["clawfs/core", "clawfs/sys", "schema"],
+  "clawfs/migrate": ["clawfs/core", "clawfs/sys", "clawfs/identity", "keyring", "schema"],
   "clawfs/tools": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/archive": ["clawfs/core", "clawfs/sys", "schema"],
-  "clawfs/identity": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/monitor": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/runner": [
     ...["clawfs/core", "clawfs/sys", "clawfs/manifest", "clawfs/tools", "clawfs/monitor", "schema"],

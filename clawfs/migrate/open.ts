@@ -9,6 +9,7 @@ import { Session } from "./postgres/session.ts"
 import type { Server } from "./postgres/url.ts"
 import { Combined } from "./combined.ts"
 import { IronclawHome } from "./home/source.ts"
+import { WithIdentities } from "./identities.ts"
 import { P14, isP14 } from "./p14/source.ts"
 import { Reborn, isReborn } from "./reborn/source.ts"
 import type { Source } from "./source.ts"
@@ -58,7 +59,8 @@ export async function openSource(wanted: Wanted): Promise<OpenSource> {
       return new SOURCES[generation](context, identity, description)
     }
     const others = home === undefined ? [] : [new IronclawHome(home, run)]
-    const source = new Combined(description, [part(first), ...more.map(part), ...others])
+    const parts: readonly [Source, ...Source[]] = [part(first), ...more.map(part), ...others]
+    const source = new WithIdentities(new Combined(description, parts))
     const [[moment] = []] = await session.query("SELECT txid_current_snapshot()::text")
     return { source, run, moment: moment ?? "", [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]() }
   } catch (thrown) {

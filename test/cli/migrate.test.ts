@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { ALICE, SMALL, documentsOf, secretsOf, strangeSecret } from "../helpers/ironclaw/fixture.ts"
+import { AGENT, ALICE, SMALL, documentsOf, secretsOf, strangeSecret } from "../helpers/ironclaw/fixture.ts"
 import { MASTER_KEY } from "../helpers/ironclaw/crypto.ts"
 import { connectTo, insert } from "../helpers/ironclaw/load.ts"
 import { run, waitUntil } from "../helpers/exec.ts"
@@ -56,6 +56,10 @@ describe("a database of IronClaw 0.29", () => {
     expect(said(migrated)).toMatch(/^exit 0\n/)
     const verified = await setting.run("verify")
     expect(said(verified)).toMatch(/^exit 0\n.*nothing is missing$/)
+
+    const identities = await clawfs(["identity", "verify", "--mount", setting.scene.mnt])
+    expect(said(identities)).toMatch(/^exit 0\n/)
+    expect(identities.stdout).toContain(AGENT)
 
     // Every document has its bytes, whatever it is called.
     const files = new Set(

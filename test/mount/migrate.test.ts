@@ -4,7 +4,15 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { SMALL, documentsOf, type Size } from "../helpers/ironclaw/fixture.ts"
+import {
+  checkIdentity,
+  createIdentity,
+  readIdentity,
+  updateIdentity,
+} from "../../clawfs/identity/identity-file.ts"
+import { rollback } from "../../clawfs/migrate/rollback.ts"
+import { Run } from "../../clawfs/migrate/run.ts"
+import { AGENT, SMALL, documentsOf, type Size } from "../helpers/ironclaw/fixture.ts"
 import { MASTER_KEY } from "../helpers/ironclaw/crypto.ts"
 import { REBORN_SECRET, loadP14, loadReborn, makeHome } from "../helpers/ironclaw/others.ts"
 import { MemoryStore, compare, migrate, planOf } from "../helpers/ironclaw/in-process.ts"
@@ -74,6 +82,40 @@ describe("on PostgreSQL", () => {
     expect(Object.keys(made).length).toBeGreaterThan(80)
     await migrate({ url, directory: first.path, store: new MemoryStore() })
     expect(picture(first.path)).toEqual(made)
+  })
+
+  test("agents get an identity once, which is theirs from then on", async () => {
+    const url = await loaded({ documents: 6, hazards: false })
+    using target = place()
+    const migration = { url, directory: target.path, store: new MemoryStore() }
+    await migrate(migration)
+    const directory = join(target.path, "agents", AGENT)
+    // The fourth document is the agent's; it was changed a minute and a second after it was made.
+    expect(checkIdentity(directory).file.identity).toMatchObject({
+      ...{
+        agent_id: AGENT,
+        created_at: "2026-01-01T00:03:03.003456Z",
+        updated_at: "2026-01-01T00:04:04.004456Z",
+      },
+    })
+    expect(checkIdentity(directory).backups.map(({ problem }) => problem)).toEqual([undefined])
+    expect(checkIdentity(join(target.path, "agents/default")).file.problem).toBeUndefined()
+    updateIdentity(directory, (identity) => ({ ...identity, version: "2.0.0" }))
+    expect(await migrate(migration)).toMatchObject({
+      files: { made: 0, updated: 0, conflict: 0 },
+      losses: [],
+    })
+    expect((await compare(migration)).losses).toEqual([])
+    expect(readIdentity(directory).version).toBe("2.0.0")
+    // One that is there already stays, and is not the run's to remove.
+    using other = place()
+    const own = join(other.path, "agents", AGENT)
+    mkdirSync(own, { recursive: true })
+    createIdentity(own, { ...readIdentity(directory), version: "9.0.0" })
+    await migrate({ ...migration, directory: other.path })
+    using run = new Run(other.path, "test")
+    rollback(run, migration.store)
+    expect(readIdentity(own).version).toBe("9.0.0")
   })
 
   test("a value of many megabytes is read in pieces, whatever its type", async () => {
@@ -189,6 +231,10 @@ describe("on PostgreSQL", () => {
     expect(read("workspaces/..%2Fx/%2E%2E/%2E%2E/y")).toBe("three")
     expect(JSON.parse(read("agents/alpha/identity.imported.json"))).toMatchObject({
       state: { status: "idle" },
+    })
+    expect(readIdentity(join(target.path, "agents/alpha"))).toMatchObject({
+      version: "1",
+      origin: "ironclaw",
     })
     expect(read("system/migrations/test/archive/vectors.jsonl")).toBe(
       '{"document_id":1,"embedding":[0.1,0.2],"id":1}\n',

@@ -89,7 +89,7 @@ class Reader {
     return isHere
   }
 
-  require(sign: string, what: string): void {
+  needSign(sign: string, what: string): void {
     if (!this.sign(sign)) throw strange(what)
   }
 
@@ -106,10 +106,10 @@ class Reader {
 
   /** Names in parentheses. */
   names(what: string): string[] {
-    this.require("(", what)
+    this.needSign("(", what)
     const names = [this.name()]
     while (this.sign(",")) names.push(this.name())
-    this.require(")", what)
+    this.needSign(")", what)
     return names
   }
 }
@@ -236,10 +236,10 @@ function inserted(reader: Reader): Statement {
   if (!reader.words("values")) throw strange("an INSERT that computes its rows")
   const rows: InsertValue[][] = []
   do {
-    reader.require("(", "an INSERT")
+    reader.needSign("(", "an INSERT")
     const row = [valueOf(reader)]
     while (reader.sign(",")) row.push(valueOf(reader))
-    reader.require(")", "an INSERT that computes its values")
+    reader.needSign(")", "an INSERT that computes its values")
     rows.push(row)
   } while (reader.sign(","))
   if (!reader.words("on", "conflict", "do", "nothing") && reader.token !== undefined)
