@@ -10,6 +10,7 @@ import { run, waitUntil } from "../helpers/exec.ts"
 import { requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
 import { skipIf } from "../helpers/requirements.ts"
 import { clawfs, contents, requireMounts, said } from "./harness.ts"
+import { killAtRandom } from "./migrate-kills.ts"
 import { Surroundings } from "./migrate-setting.ts"
 
 let around: Surroundings
@@ -155,16 +156,10 @@ test("a server that is lost in the middle is said so, and the next run goes on",
   expect((await setting.run("verify")).code).toBe(0)
 })
 
-test("a migration that is killed again and again ends with the same bytes", async () => {
-  await using undisturbed = await around.setting({ documents: 40, messages: 100 })
-  expect((await undisturbed.run("postgres")).code).toBe(0)
-  await using setting = await around.mounted(undisturbed.database)
-  let kills = 0
-  for (let afterMs = 400; !(await setting.killed(afterMs)); afterMs += 150) kills += 1
-  expect(kills).toBeGreaterThan(1)
-  expect((await setting.run("postgres")).code).toBe(0)
-  expect((await setting.run("verify")).code).toBe(0)
-  expect(contents(setting.scene.mnt)).toEqual(contents(undisturbed.scene.mnt))
+test("a migration that is killed at random points ends with the same bytes", async () => {
+  expect(
+    await killAtRandom(around, { documents: 40, messages: 100 }, { rounds: 1, points: 6 }),
+  ).toBeGreaterThan(3)
 })
 
 function filesBelow(directory: string): string[] {
