@@ -14,6 +14,8 @@ export interface Column {
   readonly expression: string
   /** Its values can be long: they are read piece by piece when they are. */
   readonly isWide: boolean
+  /** SQL of a `bytea`, whose text is base64: its length is counted and its pieces are cut before they become text. */
+  readonly bytes?: string
   /** Of pgvector: read apart. */
   readonly isVector: boolean
 }
@@ -150,7 +152,10 @@ function columnOf(session: Session, { name, type, baseType, namespace, isArray }
   if (baseType === "json")
     return { ...wide, shape: "raw", expression: `translate(${place}::text, E'\\n\\r', '  ')` }
   if (baseType === "bytea")
-    return { ...wide, shape: "string", expression: `translate(encode(${place}, 'base64'), E'\\n', '')` }
+    return {
+      ...{ ...wide, shape: "string", bytes: place },
+      expression: `translate(encode(${place}, 'base64'), E'\\n', '')`,
+    }
   return { ...wide, shape: "string", isWide: WIDE_STRINGS.has(baseType) || baseType !== "char" }
 }
 

@@ -73,17 +73,27 @@ export class Session implements AsyncDisposable {
     return await this.#connection.query(text)
   }
 
-  /** Row by row, `page` of them in memory. */
+  /** Row by row, two times `page` of them in memory. */
   async *rows(text: string, page = PAGE): AsyncGenerator<Values> {
     this.#cursors += 1
     const name = `clawfs_${this.#cursors}`
     await this.query(`DECLARE ${name} NO SCROLL CURSOR FOR ${text}`)
-    for (;;) {
-      const rows = await this.query(`FETCH ${page} FROM ${name}`)
+    // The server fills the next page while this one is worked on.
+    let next = this.#ahead(`FETCH ${page} FROM ${name}`)
+    for (let isLast = false; !isLast;) {
+      const rows = await next
+      isLast = rows.length < page
+      if (!isLast) next = this.#ahead(`FETCH ${page} FROM ${name}`)
       yield* rows
-      if (rows.length < page) break
     }
     await this.query(`CLOSE ${name}`)
+  }
+
+  /** A query whose failure is told to who waits for it, and to nobody when nobody does any more. */
+  #ahead(text: string): Promise<Values[]> {
+    const rows = this.query(text)
+    rows.catch(() => undefined)
+    return rows
   }
 
   /** A text or NULL as it stands in SQL: with standard_conforming_strings, a backslash is one. */
