@@ -1,5 +1,5 @@
 # The two commands of the README come first. Both install what they need.
-.PHONY: demo test test-slow bench bench-search bench-store bench-vault bench-sandbox build clean
+.PHONY: demo test test-slow bench bench-search bench-store bench-vault bench-sandbox bench-migrate build clean
 
 demo: ; @scripts/setup.sh demo && scripts/demo.sh
 
@@ -16,6 +16,8 @@ bench-store: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig
 bench-vault: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/vault/main.js $(BENCH)
 
 bench-sandbox: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/sandbox/main.js $(BENCH)
+
+bench-migrate: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/migrate/main.js $(BENCH)
 
 build: ; @scripts/setup.sh demo
 

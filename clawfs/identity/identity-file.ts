@@ -43,6 +43,22 @@ export function createIdentity(directory: string, draft: IdentityDraft): boolean
   return true
 }
 
+/**
+ * What `createIdentity` writes into an agent's empty directory, for who writes files in a way of his own. Throws
+ * `Fault("invalid")` for a draft that does not fit the schema.
+ */
+export function newIdentityFiles(
+  draft: IdentityDraft,
+): readonly { readonly path: readonly string[]; readonly bytes: Buffer }[] {
+  const identity = completed(draft)
+  const bytes = Buffer.from(textOf(identity))
+  const backup = backupName(Date.parse(identity.updated_at))
+  return [
+    { path: [FILE], bytes },
+    { path: [BACKUPS, backup], bytes },
+  ]
+}
+
 /** Throws `Fault("not-found")` where there is none, "corrupt" for one that is damaged, was changed by hand, or is another agent's. */
 export function readIdentity(directory: string): Identity {
   using agent = AgentDirectory.open(directory)
@@ -171,8 +187,12 @@ function backUp(agent: AgentDirectory, identity: Identity, now: number): void {
   using backups = backupsOf(agent)
   const names = backups.names().filter((name) => BACKUP_NAME.test(name))
   if (timeOf(names.at(-1)) + BACKUP_MS > now) return
-  backups.write(`identity-${timeName(now)}.json`, Buffer.from(textOf(identity)))
+  backups.write(backupName(now), Buffer.from(textOf(identity)))
   for (const name of names.slice(0, Math.max(0, names.length + 1 - MOST_BACKUPS))) backups.remove(name)
+}
+
+function backupName(now: number): string {
+  return `identity-${timeName(now)}.json`
 }
 
 /** `20261121T205500Z` */

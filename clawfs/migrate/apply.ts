@@ -49,9 +49,10 @@ export async function apply(work: Work): Promise<Applied> {
       losses.add({ table: item.table, id: item.key, why: `${placed.path}: ${placed.why ?? ""}` })
     onProgress(item.table, done, total)
   }
-  await run.writeJson(REPORT, reportOf(source, tables, losses.listed))
-  run.target.sync([...run.path, REPORT])
   const { made = 0, unchanged = 0 } = transferred ?? {}
+  const isReported = await run.writeJson(REPORT, reportOf(source, tables, losses.listed))
+  // Where there was nothing to do, there is nothing that the disk lacks.
+  if (isReported || files.made + files.updated + made > 0) run.target.sync([...run.path, REPORT])
   return { files, bytes, secrets: { made, unchanged }, losses: losses.listed, moreLosses: losses.more }
 }
 

@@ -1,10 +1,15 @@
-/** Connects to a server and finds out what is in the database: the generation is seen from the tables, never assumed. */
+/** Reaches a database and finds out what is in it: the generation is seen from the tables, never assumed. */
+import { basename } from "node:path"
 import { Fault } from "../core/fault.ts"
+import { loadDump } from "./dump/load.ts"
+import { dumpText } from "./dump/open-file.ts"
 import { readCatalog, type Catalog } from "./postgres/catalog.ts"
+import { ServerConnection } from "./postgres/server.ts"
 import { Session } from "./postgres/session.ts"
 import type { Server } from "./postgres/url.ts"
 import { Combined } from "./combined.ts"
 import { IronclawHome } from "./home/source.ts"
+import { WithIdentities } from "./identities.ts"
 import { P14, isP14 } from "./p14/source.ts"
 import { Reborn, isReborn } from "./reborn/source.ts"
 import type { Source } from "./source.ts"
@@ -13,8 +18,14 @@ import { IronclawV1 } from "./v1/source.ts"
 /** Of IronClaw's own migrations; a newer one may mean something else by the same tables. */
 const NEWEST_LEVEL = 34
 
+/** Where a database is. */
+export type Origin =
+  | { readonly server: Server }
+  /** A file of pg_dump's, absolute; `searchPath`: where pg_restore is looked for, as PATH has it. */
+  | { readonly dump: string; readonly searchPath: string }
+
 export interface Wanted {
-  readonly server: Server
+  readonly origin: Origin
   readonly schema: string | undefined
   readonly run: (identity: string) => string
   readonly masterKey: Buffer | undefined
@@ -29,23 +40,17 @@ export interface OpenSource extends AsyncDisposable {
   readonly moment: string
 }
 
-/** Throws a `Fault` for a server that can't be used and for a database that is none of IronClaw's. */
-export async function openSource({
-  server,
-  schema,
-  run: runOf,
-  masterKey,
-  home,
-}: Wanted): Promise<OpenSource> {
-  const session = await Session.open(server)
+/** Throws a `Fault` for what can't be read, and for a database that is none of IronClaw's. */
+export async function openSource(wanted: Wanted): Promise<OpenSource> {
+  const { schema, run: runOf, masterKey, home } = wanted
+  const { session, origin, shown } = await reach(wanted.origin)
   try {
     const catalog = await readCatalog(session, schema)
     const level = await levelOf(session, catalog)
-    const generations = await generationsOf(session, catalog, server, level)
-    const identity = `postgresql:${session.cluster}:${server.database}:${catalog.schema}`
-    const place = server.host.startsWith("/") ? server.host : `${server.host}:${server.port}`
+    const generations = await generationsOf(session, catalog, shown, level)
+    const identity = `${origin}:${catalog.schema}`
     const version = level === undefined ? "" : ` (V${level})`
-    const description = `${generations.join(" and ")}${version}, database ${server.database} at ${place}`
+    const description = `${generations.join(" and ")}${version}, ${shown}`
     const run = runOf(identity)
     const [first, ...more] = generations
     const part = (generation: Generation): Source => {
@@ -54,12 +59,35 @@ export async function openSource({
       return new SOURCES[generation](context, identity, description)
     }
     const others = home === undefined ? [] : [new IronclawHome(home, run)]
-    const source = new Combined(description, [part(first), ...more.map(part), ...others])
+    const parts: readonly [Source, ...Source[]] = [part(first), ...more.map(part), ...others]
+    const source = new WithIdentities(new Combined(description, parts))
     const [[moment] = []] = await session.query("SELECT txid_current_snapshot()::text")
     return { source, run, moment: moment ?? "", [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]() }
   } catch (thrown) {
     await session[Symbol.asyncDispose]()
     throw thrown
+  }
+}
+
+/** A session, what its database is called for good, and for people. */
+async function reach(
+  from: Origin,
+): Promise<{ readonly session: Session; readonly origin: string; readonly shown: string }> {
+  if ("dump" in from) {
+    const engine = await loadDump(dumpText(from.dump, from.searchPath))
+    return {
+      session: await Session.over(engine),
+      origin: `dump:${from.dump}`,
+      shown: `the dump ${basename(from.dump)}`,
+    }
+  }
+  const { server } = from
+  const connection = await ServerConnection.open(server)
+  const place = server.host.startsWith("/") ? server.host : `${server.host}:${server.port}`
+  return {
+    session: await Session.over(connection),
+    origin: `postgresql:${connection.cluster}:${server.database}`,
+    shown: `database ${server.database} at ${place}`,
   }
 }
 
@@ -89,7 +117,7 @@ function tablesOf(
 async function generationsOf(
   session: Session,
   catalog: Catalog,
-  { database }: Server,
+  shown: string,
   level: number | undefined,
 ): Promise<readonly [Generation, ...Generation[]]> {
   if (level !== undefined && level > NEWEST_LEVEL)
@@ -108,7 +136,7 @@ async function generationsOf(
   if (isP14(catalog)) return ["p14"]
   throw new Fault(
     "invalid",
-    `the database ${database} is not one of IronClaw's: its schema ${catalog.schema} has no table memory_documents or ${ENTRIES}`,
-    { hint: "is it the right database? --schema NAME names another schema" },
+    `${shown} is not one of IronClaw's: its schema ${catalog.schema} has no table memory_documents or ${ENTRIES}`,
+    { hint: "is it the right one? --schema NAME names another schema" },
   )
 }

@@ -25,12 +25,26 @@ const MOST_NAMES = 4
 export async function place(run: Run, item: Item, options: Options): Promise<Placing> {
   const known = run.ledger.file(item.key)
   try {
+    if (item.isSeed === true && isSown(run, item, known)) return unchanged(item)
     if (known !== undefined && known.state !== "conflict") return await again(run, item, known, options)
     return await first(run, item, options)
   } catch (thrown) {
     if (!(thrown instanceof Diverted)) throw thrown
     return conflict(run, item, item.path, thrown.message)
   }
+}
+
+/** Whether a seed is where it belongs, or was once, or somebody else's is there; one that is not in the ledger yet goes on. */
+function isSown(run: Run, item: Item, known: FileLine | undefined): boolean {
+  if (known !== undefined) return known.state !== "conflict"
+  const digest = run.target.digest(item.path)
+  if (digest === undefined || ownerOf(run, item.path) === item.key) return false
+  run.ledger.add({ key: item.key, path: item.path.join("/"), state: "same", ...digest })
+  return true
+}
+
+function unchanged(item: Item): Placing {
+  return { outcome: "unchanged", path: item.path.join("/"), bytes: 0 }
 }
 
 /** An item that was placed before. */

@@ -75,13 +75,14 @@ export class Run implements Disposable {
     this.#openLedger()
   }
 
-  /** A file of the run's own; left alone if it says the same already. */
-  async writeJson(name: string, value: unknown): Promise<void> {
+  /** A file of the run's own; left alone, and false, if it says the same already. */
+  async writeJson(name: string, value: unknown): Promise<boolean> {
     const path = [...this.path, name]
     const bytes = Buffer.from(`${JSON.stringify(value, undefined, 2)}\n`)
-    if (this.target.read(path)?.equals(bytes) === true) return
+    if (this.target.read(path)?.equals(bytes) === true) return false
     const file = { path, mode: MODE, modified: undefined, attributes: {} }
     await this.target.write(file, once(bytes), () => true)
+    return true
   }
 
   [Symbol.dispose](): void {

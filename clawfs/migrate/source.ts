@@ -16,6 +16,8 @@ export interface Item {
   readonly mode: number
   /** Becomes attributes `user.clawfs.NAME`. */
   readonly attributes: Readonly<Record<string, string>>
+  /** Made where there is nothing, and left alone from then on, as its owner changes it: no row of the source is in it. */
+  readonly isSeed?: boolean
   /** The bytes; can be asked for again. */
   content(): AsyncIterable<Buffer>
 }

@@ -138,16 +138,17 @@ export class Place implements AsyncDisposable {
   readonly #watchdog: ChildProcess
   #count = 0
 
-  private constructor(base: string) {
+  private constructor(base: string, seconds: number) {
     this.base = base
     chmodSync(base, 0o755)
-    const words = [program("test/helpers/watchdog.ts"), base, String(WATCH_SECONDS)]
+    const words = [program("test/helpers/watchdog.ts"), base, String(seconds)]
     this.#watchdog = spawn(process.execPath, words, { stdio: ["pipe", "ignore", "inherit"], detached: true })
     this.#watchdog.stdin?.on("error", () => undefined)
   }
 
-  static async make(): Promise<Place> {
-    const place = new Place(temporaryDirectory())
+  /** `seconds`: how long it lives at most, whatever becomes of the tests. */
+  static async make(seconds = WATCH_SECONDS): Promise<Place> {
+    const place = new Place(temporaryDirectory(), seconds)
     await run(process.execPath, [bin, "init", "--user", place.path("pristine")], { timeoutSeconds: 30 })
     return place
   }

@@ -11,6 +11,8 @@ import { PostgresServer } from "../helpers/ironclaw/postgres-server.ts"
 import { Place, bin, clawfs, type Scene } from "./harness.ts"
 import { VaultPlace } from "./vault-place.ts"
 
+/** The tests of a file on a busy machine. */
+const MOST_SECONDS = 600
 const WITH_URL = ["postgres", "plan", "verify"]
 
 /** Everything that the tests of a file share. */
@@ -25,9 +27,10 @@ export class Surroundings implements AsyncDisposable {
     this.vault = vault
   }
 
-  static async make(): Promise<Surroundings> {
+  /** `seconds`: how long mounts live at most. */
+  static async make(seconds = MOST_SECONDS): Promise<Surroundings> {
     const server = await PostgresServer.start()
-    const place = await Place.make()
+    const place = await Place.make(seconds)
     const vault = await VaultPlace.make()
     await vault.unlock()
     return new Surroundings(server, place, vault)
@@ -90,12 +93,12 @@ export class Setting implements AsyncDisposable {
     return { child, ended: once(child, "exit").then(([code]) => code as number | null) }
   }
 
-  /** Migrates, and kills the command after a time; returns whether it had ended before. */
-  async killed(afterMs: number): Promise<boolean> {
+  /** Migrates, and kills the command as soon as `isTime`; returns whether that ended it. */
+  async killed(isTime: () => boolean): Promise<boolean> {
     const { child, ended } = this.start([])
-    await Promise.race([ended, sleep(afterMs)])
+    while (child.exitCode === null && !isTime()) await sleep(1)
     child.kill("SIGKILL")
-    return (await ended) !== null
+    return (await ended) === null
   }
 
   path(...names: string[]): string {

@@ -3,12 +3,14 @@ import { createHash } from "node:crypto"
 import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { ALICE, SMALL, documentsOf, secretsOf, strangeSecret } from "../helpers/ironclaw/fixture.ts"
+import { AGENT, ALICE, SMALL, documentsOf, secretsOf, strangeSecret } from "../helpers/ironclaw/fixture.ts"
+import { MASTER_KEY } from "../helpers/ironclaw/crypto.ts"
 import { connectTo, insert } from "../helpers/ironclaw/load.ts"
-import { waitUntil } from "../helpers/exec.ts"
+import { run, waitUntil } from "../helpers/exec.ts"
 import { requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
 import { skipIf } from "../helpers/requirements.ts"
 import { clawfs, contents, requireMounts, said } from "./harness.ts"
+import { killAtRandom } from "./migrate-kills.ts"
 import { Surroundings } from "./migrate-setting.ts"
 
 let around: Surroundings
@@ -55,6 +57,10 @@ describe("a database of IronClaw 0.29", () => {
     expect(said(migrated)).toMatch(/^exit 0\n/)
     const verified = await setting.run("verify")
     expect(said(verified)).toMatch(/^exit 0\n.*nothing is missing$/)
+
+    const identities = await clawfs(["identity", "verify", "--mount", setting.scene.mnt])
+    expect(said(identities)).toMatch(/^exit 0\n/)
+    expect(identities.stdout).toContain(AGENT)
 
     // Every document has its bytes, whatever it is called.
     const files = new Set(
@@ -150,16 +156,10 @@ test("a server that is lost in the middle is said so, and the next run goes on",
   expect((await setting.run("verify")).code).toBe(0)
 })
 
-test("a migration that is killed again and again ends with the same bytes", async () => {
-  await using undisturbed = await around.setting({ documents: 40, messages: 100 })
-  expect((await undisturbed.run("postgres")).code).toBe(0)
-  await using setting = await around.mounted(undisturbed.database)
-  let kills = 0
-  for (let afterMs = 400; !(await setting.killed(afterMs)); afterMs += 150) kills += 1
-  expect(kills).toBeGreaterThan(1)
-  expect((await setting.run("postgres")).code).toBe(0)
-  expect((await setting.run("verify")).code).toBe(0)
-  expect(contents(setting.scene.mnt)).toEqual(contents(undisturbed.scene.mnt))
+test("a migration that is killed at random points ends with the same bytes", async () => {
+  expect(
+    await killAtRandom(around, { documents: 40, messages: 100 }, { rounds: 1, points: 6 }),
+  ).toBeGreaterThan(3)
 })
 
 function filesBelow(directory: string): string[] {
@@ -209,6 +209,34 @@ describe("bad input", () => {
     expect(said(skipping)).toMatch(/^exit 1\nsecrets\/[-0-9a-f]+: it does not open/)
     const [run = ""] = readdirSync(setting.path("system/migrations"))
     expect((await setting.run("rollback", [run])).code).toBe(0)
+  })
+
+  test("a dump that is none, orders psql about or is cut off is refused, and a whole one goes over", async () => {
+    await using setting = await around.setting({ hazards: false, documents: 2, secrets: 0 })
+    const dump = join(setting.scene.path, "dump.sql")
+    const words = ["--mount", setting.scene.mnt, "--vault", around.vault.directory]
+    const ask = async (text: string): Promise<string> => {
+      writeFileSync(dump, text)
+      return said(await clawfs(["migrate", "postgres", dump, ...words]))
+    }
+    expect(said(await clawfs(["migrate", "plan", `${dump}.none`]))).toMatch(
+      /^exit 66\nclawfs: there is no file/,
+    )
+    expect(said(await clawfs(["migrate", "postgres", dump, "--follow"]))).toMatch(/^exit 64\n/)
+    expect(await ask("SELECT 1;\n")).toMatch(/^exit 65\nclawfs: the file is no dump of pg_dump's/)
+    expect(await ask("PGDMP")).toMatch(/^exit 65\nclawfs: pg_restore can't read/)
+    await run("pg_dump", [`--file=${dump}`, setting.url])
+    const whole = readFileSync(dump, "utf8")
+    const before = contents(setting.scene.mnt)
+    expect(await ask(whole.replace("SET ", `\\! touch ${dump}.made\nSET `))).toMatch(
+      /^exit 65\nclawfs: the dump has a command of psql's \(\\!\)/,
+    )
+    expect(await ask(whole.slice(0, -200))).toMatch(/^exit 65\nclawfs: the dump is cut off/)
+    expect([existsSync(`${dump}.made`), contents(setting.scene.mnt)]).toEqual([false, before])
+    const env = { SECRETS_MASTER_KEY: MASTER_KEY }
+    writeFileSync(dump, whole)
+    expect(said(await clawfs(["migrate", "postgres", dump, ...words], { env }))).toMatch(/^exit 0\n/)
+    expect(readFileSync(setting.path("workspaces", ALICE, "MEMORY.md"), "utf8")).toMatch(/^# /)
   })
 
   test("is said in one sentence", async () => {

@@ -3,8 +3,21 @@ import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { SMALL, documentsOf, type Size } from "../helpers/ironclaw/fixture.ts"
+import {
+  checkIdentity,
+  createIdentity,
+  readIdentity,
+  updateIdentity,
+} from "../../clawfs/identity/identity-file.ts"
+import { Fault } from "../../clawfs/core/fault.ts"
+import { ServerConnection } from "../../clawfs/migrate/postgres/server.ts"
+import { readUrl } from "../../clawfs/migrate/postgres/url.ts"
+import { rollback } from "../../clawfs/migrate/rollback.ts"
+import { Run } from "../../clawfs/migrate/run.ts"
+import { run } from "../helpers/exec.ts"
+import { AGENT, SMALL, documentsOf, type Size } from "../helpers/ironclaw/fixture.ts"
 import { MASTER_KEY } from "../helpers/ironclaw/crypto.ts"
 import { REBORN_SECRET, loadP14, loadReborn, makeHome } from "../helpers/ironclaw/others.ts"
 import { MemoryStore, compare, migrate, planOf } from "../helpers/ironclaw/in-process.ts"
@@ -12,7 +25,7 @@ import { connectTo, load } from "../helpers/ironclaw/load.ts"
 import { PgliteServer } from "../helpers/ironclaw/pglite-server.ts"
 import { PostgresServer, requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
 import { NEWEST_V1 } from "../helpers/ironclaw/schema.ts"
-import { skipIf } from "../helpers/requirements.ts"
+import { requirePrograms, skipIf } from "../helpers/requirements.ts"
 
 /** A directory that goes with its scope. */
 function place(): { path: string } & Disposable {
@@ -74,6 +87,97 @@ describe("on PostgreSQL", () => {
     expect(Object.keys(made).length).toBeGreaterThan(80)
     await migrate({ url, directory: first.path, store: new MemoryStore() })
     expect(picture(first.path)).toEqual(made)
+  })
+
+  test("agents get an identity once, which is theirs from then on", async () => {
+    const url = await loaded({ documents: 6, hazards: false })
+    using target = place()
+    const migration = { url, directory: target.path, store: new MemoryStore() }
+    await migrate(migration)
+    const directory = join(target.path, "agents", AGENT)
+    // The fourth document is the agent's; it was changed a minute and a second after it was made.
+    expect(checkIdentity(directory).file.identity).toMatchObject({
+      ...{
+        agent_id: AGENT,
+        created_at: "2026-01-01T00:03:03.003456Z",
+        updated_at: "2026-01-01T00:04:04.004456Z",
+      },
+    })
+    expect(checkIdentity(directory).backups.map(({ problem }) => problem)).toEqual([undefined])
+    expect(checkIdentity(join(target.path, "agents/default")).file.problem).toBeUndefined()
+    updateIdentity(directory, (identity) => ({ ...identity, version: "2.0.0" }))
+    expect(await migrate(migration)).toMatchObject({
+      files: { made: 0, updated: 0, conflict: 0 },
+      losses: [],
+    })
+    expect((await compare(migration)).losses).toEqual([])
+    expect(readIdentity(directory).version).toBe("2.0.0")
+    // One that is there already stays, and is not the run's to remove.
+    using other = place()
+    const own = join(other.path, "agents", AGENT)
+    mkdirSync(own, { recursive: true })
+    createIdentity(own, { ...readIdentity(directory), version: "9.0.0" })
+    await migrate({ ...migration, directory: other.path })
+    using begun = new Run(other.path, "test")
+    rollback(begun, migration.store)
+    expect(readIdentity(own).version).toBe("9.0.0")
+  })
+
+  test("TLS is what libpq means by each mode", async (context) => {
+    skipIf(context, requirePrograms("openssl"))
+    const made = (name: string): string => join(server.directory, name)
+    for (const name of ["server", "other"])
+      await run("openssl", [
+        ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"],
+        ...[
+          "-addext",
+          "subjectAltName=DNS:localhost",
+          "-keyout",
+          made(`${name}.key`),
+          "-out",
+          made(`${name}.crt`),
+        ],
+      ])
+    await run("chown", ["postgres", made("server.key")])
+    const url = server.url("postgres")
+    await using client = await connectTo(url)
+    for (const setting of [
+      `ssl_cert_file = '${made("server.crt")}'`,
+      `ssl_key_file = '${made("server.key")}'`,
+      "ssl = on",
+    ])
+      await client.query(`ALTER SYSTEM SET ${setting}`)
+    await client.query("SELECT pg_reload_conf()")
+    const reached = async (host: string, parameters: string): Promise<string> => {
+      const wanted = url.replace("127.0.0.1", host).replace("sslmode=disable", parameters)
+      try {
+        const connection = await ServerConnection.open(readUrl(wanted, {}))
+        const [[isEncrypted] = []] = await connection.query(
+          "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+        )
+        await connection.close()
+        return isEncrypted === "t" ? "TLS" : "plain"
+      } catch (thrown) {
+        return thrown instanceof Fault ? thrown.kind : String(thrown)
+      }
+    }
+    const root = `&sslrootcert=${made("server.crt")}`
+    const stranger = `&sslrootcert=${made("other.crt")}`
+    const isOn = async (): Promise<boolean> => (await reached("localhost", "sslmode=require")) === "TLS"
+    for (let tries = 0; tries < 100 && !(await isOn()); tries += 1) await sleep(100)
+    for (const [host, parameters, wanted] of [
+      ["localhost", `sslmode=verify-full${root}`, "TLS"],
+      ["127.0.0.1", `sslmode=verify-full${root}`, "denied"],
+      ["localhost", `sslmode=verify-full${stranger}`, "denied"],
+      ["localhost", "sslmode=verify-full", "denied"],
+      ["127.0.0.1", `sslmode=verify-ca${root}`, "TLS"],
+      ["127.0.0.1", `sslmode=verify-ca${stranger}`, "denied"],
+      ["127.0.0.1", "sslmode=require", "TLS"],
+      ["127.0.0.1", `sslmode=require${stranger}`, "denied"],
+      ["127.0.0.1", "sslmode=prefer", "TLS"],
+      ["127.0.0.1", "sslmode=disable", "plain"],
+    ] as const)
+      expect([host, parameters, await reached(host, parameters)]).toEqual([host, parameters, wanted])
   })
 
   test("a value of many megabytes is read in pieces, whatever its type", async () => {
@@ -189,6 +293,10 @@ describe("on PostgreSQL", () => {
     expect(read("workspaces/..%2Fx/%2E%2E/%2E%2E/y")).toBe("three")
     expect(JSON.parse(read("agents/alpha/identity.imported.json"))).toMatchObject({
       state: { status: "idle" },
+    })
+    expect(readIdentity(join(target.path, "agents/alpha"))).toMatchObject({
+      version: "1",
+      origin: "ironclaw",
     })
     expect(read("system/migrations/test/archive/vectors.jsonl")).toBe(
       '{"document_id":1,"embedding":[0.1,0.2],"id":1}\n',

@@ -43,21 +43,22 @@ export const MIGRATE_ACTIONS = ["postgres", "plan", "verify", "rollback", "statu
 export const migrate = command({
   name: "migrate",
   summary: "bring an IronClaw database over, and prove nothing is missing",
-  usage: "[options] postgres|plan|verify URL | rollback RUN | status [RUN]",
+  usage: "[options] postgres|plan|verify URL|FILE | rollback RUN | status [RUN]",
   description: `
 Reads an IronClaw store in PostgreSQL (releases 0.1 to 0.29, and 1.x) and makes files of it:
 workspaces, conversations, jobs, routines, settings, tools, people; the rest is archived. The database is
 read in one read-only transaction and never changed. Secrets go from IronClaw's encryption into the vault
 (clawfs vault unlock), and so do credentials that stand in settings as plain text.
 
-  postgres URL  migrates; killed or run again, it goes on and does what is left
-  plan URL      what is there, what becomes of it, and what will not go over; changes nothing
-  verify URL    compares every document, message, tool and secret with the database
-  rollback RUN  removes what a run made, and nothing that was edited since
-  status [RUN]  the runs, or what one has made
+  postgres URL|FILE  migrates; killed or run again, it goes on and does what is left
+  plan URL|FILE      what is there, what becomes of it, and what will not go over; changes nothing
+  verify URL|FILE    compares every document, message, tool and secret with the database
+  rollback RUN       removes what a run made, and nothing that was edited since
+  status [RUN]       the runs, or what one has made
 
-URL is postgresql://USER@HOST:PORT/DATABASE, with libpq's parameters (sslmode, sslrootcert, host).
-The password comes from PGPASSWORD, ~/.pgpass or --password-file. The master key comes from
+URL is postgresql://USER@HOST:PORT/DATABASE, with libpq's parameters (sslmode, sslrootcert, host). FILE is
+a dump of pg_dump's: plain, gzip, or its other formats where pg_restore is installed. It is read into
+memory, without a server, and nothing of it is run. The password comes from PGPASSWORD, ~/.pgpass or --password-file. The master key comes from
 --master-key-file, SECRETS_MASTER_KEY or --ironclaw-home. Neither is ever an argument.
 
 With --follow it looks for changes every few seconds until SIGINT or SIGTERM, then migrates once more and
@@ -77,6 +78,7 @@ tells where everything goes.`,
 clawfs migrate plan postgresql://ironclaw@localhost/ironclaw
 clawfs migrate postgres postgresql://ironclaw@localhost/ironclaw --ironclaw-home ~/.ironclaw
 clawfs migrate verify postgresql://ironclaw@localhost/ironclaw --ironclaw-home ~/.ironclaw
+clawfs migrate postgres ironclaw.dump
 clawfs migrate status
 clawfs migrate rollback pg-3f2a90c1d4e7`,
     },
@@ -85,9 +87,12 @@ clawfs migrate rollback pg-3f2a90c1d4e7`,
     [ExitCode.OK, "done, and every row has its place; plan: all of it can go over"],
     [ExitCode.NO, "done, but not every row has its place; they are listed"],
     [ExitCode.USAGE, "wrong usage"],
-    [ExitCode.DATA, "not one of IronClaw's databases; a ledger that is damaged"],
-    [ExitCode.MISSING, "no server, database, run, ClawFS or vault"],
-    [ExitCode.UNAVAILABLE, "a server or a database of a version that this one does not know"],
+    [
+      ExitCode.DATA,
+      "not one of IronClaw's databases; a dump that is cut off, or no pg_dump's; a damaged ledger",
+    ],
+    [ExitCode.MISSING, "no server, database, dump, run, ClawFS or vault"],
+    [ExitCode.UNAVAILABLE, "a server or database of an unknown version; a dump that needs pg_restore"],
     [ExitCode.CANNOT_CREATE, "the run is of another source"],
     [ExitCode.IO, "the disk is full or fails; the server was lost: run it again"],
     [ExitCode.BUSY, "another command works on the run; the server has no connection left"],

@@ -1,9 +1,10 @@
 /** The work of `clawfs migrate`: which action, and what it needs. */
 import { once } from "node:events"
+import { resolve } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { apply } from "../../migrate/apply.ts"
 import { findMasterKey } from "../../migrate/master-key.ts"
-import { openSource, type OpenSource } from "../../migrate/open.ts"
+import { openSource, type OpenSource, type Origin } from "../../migrate/open.ts"
 import { plan } from "../../migrate/plan.ts"
 import { hasPassword, readUrl } from "../../migrate/postgres/url.ts"
 import { forget, rollback } from "../../migrate/rollback.ts"
@@ -30,7 +31,7 @@ type Action = (typeof MIGRATE_ACTIONS)[number]
 /** How often the database is asked whether it has changed. */
 const DEFAULT_SECONDS = 5
 const MOST_SECONDS = 86_400
-const NEEDS_URL: readonly Action[] = ["postgres", "plan", "verify"]
+const NEEDS_SOURCE: readonly Action[] = ["postgres", "plan", "verify"]
 
 export async function runMigrate(invocation: MigrateInvocation): Promise<ExitCode> {
   const { operands, values } = invocation
@@ -41,7 +42,11 @@ export async function runMigrate(invocation: MigrateInvocation): Promise<ExitCod
   if (action !== "postgres" && (values.follow ?? values.every) !== undefined)
     throw new UsageError("migrate: --follow and --every are for postgres")
   if (what === undefined && action !== "status")
-    throw new UsageError(`migrate ${name}: ${NEEDS_URL.includes(action) ? "URL" : "RUN"} is missing`)
+    throw new UsageError(
+      `migrate ${name}: ${NEEDS_SOURCE.includes(action) ? "URL or FILE" : "RUN"} is missing`,
+    )
+  if (values.follow === true && !isUrl(what ?? ""))
+    throw new UsageError("migrate: --follow needs a server: a dump does not change")
   if (action === "rollback") return takeBack(invocation, what ?? "")
   if (action === "status") return status(invocation, what)
   const masterKey = findMasterKey({
@@ -86,7 +91,7 @@ async function aborted(signal: AbortSignal): Promise<void> {
 
 async function opened(
   { values, terminal }: MigrateInvocation,
-  url: string,
+  what: string,
   masterKey: Buffer | undefined,
 ): Promise<OpenSource> {
   const file = values["password-file"]
@@ -96,18 +101,23 @@ async function opened(
       : readOwn(file, "password file")
           .toString()
           .replace(/\r?\n$/, "")
-  if (hasPassword(url))
+  if (hasPassword(what))
     terminal.note("the password in the URL can be seen by other users; PGPASSWORD or ~/.pgpass hides it")
-  const server = readUrl(url, process.env, password)
+  const origin: Origin = isUrl(what)
+    ? { server: readUrl(what, process.env, password) }
+    : { dump: resolve(what), searchPath: process.env["PATH"] ?? "" }
   const given = values.run === undefined ? undefined : checkRunName(values.run)
   return await openSource({
-    server,
+    origin,
     schema: values.schema,
     masterKey,
     home: values["ironclaw-home"],
     run: (identity) => given ?? runNameOf(identity),
   })
 }
+
+/** Everything else is the path of a dump. */
+const isUrl = (what: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(what)
 
 async function withSource(
   action: Action,

@@ -2,8 +2,8 @@
  * The schema of the older ClawOS documents (P1.4 §6, P3.3): `documents`, `vectors`, `metadata`, `agent_identities`. No release of
  * IronClaw had it, but some may have built it from those documents.
  */
-import { archivePath, tableReports, tableWith, type Context } from "../v1/context.ts"
-import { LINE_END, archiveItem, keyOf, orderOf } from "../v1/mapped.ts"
+import { archivePath, tableReports, tableWith, type Context } from "../context.ts"
+import { LINE_END, archiveItem, keyOf, orderOf } from "../rows.ts"
 import { encodeId, encodePath } from "../names.ts"
 import type { Catalog, Table } from "../postgres/catalog.ts"
 import { TableRows, type Row } from "../postgres/table-rows.ts"

@@ -14,6 +14,8 @@ export interface Column {
   readonly expression: string
   /** Its values can be long: they are read piece by piece when they are. */
   readonly isWide: boolean
+  /** SQL of a `bytea`, whose text is base64: its length is counted and its pieces are cut before they become text. */
+  readonly bytes?: string
   /** Of pgvector: read apart. */
   readonly isVector: boolean
 }
@@ -133,7 +135,12 @@ function columnOf(session: Session, { name, type, baseType, namespace, isArray }
   const narrow = { ...common, isWide: false, expression: `${place}::text` }
   const wide = { ...common, isWide: true, expression: `${place}::text` }
   // A type that somebody made: by its output function, as a cast could be one of theirs.
-  if (!isBuiltIn) return { ...wide, shape: "string", expression: `format('%s', ${place})` }
+  // NULL stays NULL, which format alone would not keep; a composite of NULLs is none.
+  if (!isBuiltIn)
+    return {
+      ...{ ...wide, shape: "string" },
+      expression: `CASE WHEN num_nulls(${place}) = 0 THEN format('%s', ${place}) END`,
+    }
   if (isArray) return { ...wide, shape: "raw", expression: `array_to_json(${place})::text` }
   if (baseType === "bool") return { ...narrow, shape: "raw" }
   if (NUMBERS.has(baseType)) return { ...narrow, shape: "raw" }
@@ -145,7 +152,10 @@ function columnOf(session: Session, { name, type, baseType, namespace, isArray }
   if (baseType === "json")
     return { ...wide, shape: "raw", expression: `translate(${place}::text, E'\\n\\r', '  ')` }
   if (baseType === "bytea")
-    return { ...wide, shape: "string", expression: `translate(encode(${place}, 'base64'), E'\\n', '')` }
+    return {
+      ...{ ...wide, shape: "string", bytes: place },
+      expression: `translate(encode(${place}, 'base64'), E'\\n', '')`,
+    }
   return { ...wide, shape: "string", isWide: WIDE_STRINGS.has(baseType) || baseType !== "char" }
 }
 

@@ -6,7 +6,8 @@ import type { Session, Values } from "./session.ts"
 
 /** Longer values are read in pieces. */
 const MOST_INLINE = 64 * 1024
-const PIECE = 1024 * 1024
+/** Threes divide it: a piece of base64 is whole. */
+const PIECE = 1024 * 1024 - 1
 const PAGE = 100
 
 export interface Reading {
@@ -117,7 +118,7 @@ export class TableRows {
       .map((column) => {
         const { isWide, expression } = column
         if (!isWide) return { column, value: expressions.push(expression) - 1, length: undefined }
-        const size = `octet_length(${expression})`
+        const size = lengthOf(column)
         const length = expressions.push(size) - 1
         const value = expressions.push(`CASE WHEN ${size} <= ${MOST_INLINE} THEN ${expression} END`) - 1
         return { column, value, length }
@@ -140,15 +141,23 @@ export class TableRows {
   /** A long value of the row that `values` are of. */
   async *pieces(column: Column, [ctid, tableoid]: Values, length: number): AsyncGenerator<Buffer> {
     const place = `t.ctid = ${this.#session.literal(ctid ?? "")}::tid AND t.tableoid = ${tableoid ?? "0"}`
-    const value = `convert_to(${column.expression}, 'UTF8')`
-    for (let from = 1; from <= length; from += PIECE) {
+    const value = column.bytes ?? `convert_to(${column.expression}, 'UTF8')`
+    const bytes = column.bytes === undefined ? length : (length / 4) * 3
+    for (let from = 1; from <= bytes; from += PIECE) {
       const [[piece] = []] = await this.#session.query(
         `SELECT encode(substring(${value} FROM ${from} FOR ${PIECE}), 'hex') FROM ${this.table.sql} t WHERE ${place}`,
       )
       if (typeof piece !== "string") throw new Fault("io", `a row of ${this.table.name} can't be read again`)
-      yield Buffer.from(piece, "hex")
+      const found = Buffer.from(piece, "hex")
+      // Of a length that threes do not divide, fewer bytes are left than the text tells; none is a piece of nothing.
+      if (found.length > 0) yield column.bytes === undefined ? found : Buffer.from(found.toString("base64"))
     }
   }
+}
+
+/** Of the value's text, in bytes. */
+function lengthOf({ bytes, expression }: Column): string {
+  return bytes === undefined ? `octet_length(${expression})` : `((octet_length(${bytes}) + 2) / 3 * 4)`
 }
 
 function jsonOf({ shape }: Column, value: string): string {

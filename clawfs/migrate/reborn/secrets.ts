@@ -1,7 +1,7 @@
 /** A secret of IronClaw 1.x: JSON with numbers for bytes, bound to tenant, user, agent, project and handle. */
-import { opened } from "../v1/secrets.ts"
 import { rebornBinding } from "../secrets/ironclaw-crypto.ts"
 import { vaultName } from "../secrets/names.ts"
+import { opened } from "../secrets/opened.ts"
 import type { FoundSecret } from "../source.ts"
 import type { SecretPlace } from "./paths.ts"
 

@@ -1,9 +1,8 @@
 /** IronClaw 1.x in PostgreSQL: a virtual filesystem in `root_filesystem_entries`. */
 import { openedSecret, secretRecord } from "./secrets.ts"
 import { entryOf, type Entry } from "./paths.ts"
-import { archivePath, tableReports, tableWith, type Context } from "../v1/context.ts"
-import { LINE_END, archiveItem, orderOf } from "../v1/mapped.ts"
-import { collected } from "../v1/settings.ts"
+import { archivePath, tableReports, tableWith, type Context } from "../context.ts"
+import { LINE_END, archiveItem, collected, orderOf } from "../rows.ts"
 import { MOST_PATH_BYTES, shortHash } from "../names.ts"
 import type { Catalog, Table } from "../postgres/catalog.ts"
 import { TableRows, type Row } from "../postgres/table-rows.ts"

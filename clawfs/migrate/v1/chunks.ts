@@ -2,7 +2,7 @@
 import { TableRows } from "../postgres/table-rows.ts"
 import type { Table } from "../postgres/catalog.ts"
 import type { Hazard, Item } from "../source.ts"
-import { archivePath, tableWith, type Context } from "./context.ts"
+import { archivePath, tableWith, type Context } from "../context.ts"
 
 /** pgvector's binary form: u16 dimensions, u16 unused, then big-endian f32. */
 const VECTOR_HEADER = 4

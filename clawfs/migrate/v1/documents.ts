@@ -3,7 +3,7 @@ import { encodeId, encodePath, marked } from "../names.ts"
 import type { Table } from "../postgres/catalog.ts"
 import { TableRows, type Row } from "../postgres/table-rows.ts"
 import type { Hazard, Item } from "../source.ts"
-import { hasColumn, placeBelow, tableWith, type Context } from "./context.ts"
+import { hasColumn, placeBelow, tableWith, type Context } from "../context.ts"
 
 const NEEDS = ["id", "user_id", "path", "content"]
 const MODE = 0o644

@@ -1,14 +1,13 @@
-/** The tables that a mapping describes (`tables.ts`), and the archive for all others. */
+/** The tables that a mapping describes (`tables.ts`). */
+import { tableWith, type Context } from "../context.ts"
 import { encodeId } from "../names.ts"
 import type { Table } from "../postgres/catalog.ts"
-import { TableRows, type Reading, type Row } from "../postgres/table-rows.ts"
+import { TableRows, type Reading } from "../postgres/table-rows.ts"
+import { LINE_END, keyOf, lines, orderOf } from "../rows.ts"
 import type { Item } from "../source.ts"
-import { archivePath, tableWith, type Context } from "./context.ts"
 import { JOINS, MAPPINGS, type LineFiles, type Mapping, type RowFiles } from "./tables.ts"
 
-export const LINE_END = Buffer.from("\n")
 const MODE = 0o644
-const PRIVATE_MODE = 0o600
 
 /** The table of a mapping; undefined where it, a column, or what it is joined with is missing. */
 export function mappedTable(context: Context, mapping: Mapping): Table | undefined {
@@ -28,24 +27,6 @@ export async function* mappedItems(context: Context): AsyncGenerator<Item> {
     if (mapping.kind === "files") yield* rowFiles(context, table, mapping)
     else yield* lineFiles(context, table, mapping)
   }
-}
-
-/** What identifies a row: its primary key, or where it lies. */
-export function keyOf(table: Table, row: Row, fallback: number): string {
-  const parts = table.primaryKey.map((name) => encodeId(row.word(name)))
-  return `${table.name}/${parts.length === 0 ? `row-${fallback}` : parts.join(",")}`
-}
-
-/** The order of the primary key, in bytes. */
-export function orderOf(context: Context, table: Table): string | undefined {
-  if (table.primaryKey.length === 0) return undefined
-  const texts = new Set(["text", "character varying", "character"])
-  return table.primaryKey
-    .map((name) => {
-      const type = table.columns.find((column) => column.name === name)?.type.replace(/\(.*/, "") ?? ""
-      return `t.${context.session.identifier(name)}${texts.has(type) ? ' COLLATE "C"' : ""}`
-    })
-    .join(", ")
 }
 
 async function* rowFiles(context: Context, table: Table, mapping: RowFiles): AsyncGenerator<Item> {
@@ -100,29 +81,5 @@ async function* lineFiles(context: Context, table: Table, mapping: LineFiles): A
       path: mapping.path(keys.map((value) => value ?? undefined)),
       content: () => lines(context, table, reading),
     }
-  }
-}
-
-async function* lines(context: Context, table: Table, reading: Reading): AsyncGenerator<Buffer> {
-  for await (const row of new TableRows(context.session, table, reading).read()) {
-    yield* row.json()
-    yield LINE_END
-  }
-}
-
-/** A table as it is: JSON lines, for its owner alone, as nobody knows what is in it. */
-export async function archiveItem(context: Context, table: Table): Promise<Item> {
-  const [[count] = []] = await context.session.query(`SELECT count(*)::text FROM ${table.sql} t`)
-  const order = orderOf(context, table) ?? "t.ctid"
-  return {
-    ...{
-      key: `${table.name}/archive`,
-      table: table.name,
-      rows: Number(count),
-      mode: PRIVATE_MODE,
-      attributes: {},
-    },
-    path: archivePath(context, `${encodeId(table.name)}.jsonl`),
-    content: () => lines(context, table, { order }),
   }
 }

@@ -1,11 +1,11 @@
 /** `secrets`: decrypted in memory, before anything is written. */
 import { TableRows } from "../postgres/table-rows.ts"
-import { openSecret } from "../secrets/ironclaw-crypto.ts"
+import { opened } from "../secrets/opened.ts"
 import { vaultName } from "../secrets/names.ts"
 import { MOST_VALUE_BYTES } from "../secrets/reference.ts"
 import type { FoundSecret } from "../source.ts"
-import { tableWith, type Context } from "./context.ts"
-import { collected } from "./settings.ts"
+import { tableWith, type Context } from "../context.ts"
+import { collected } from "../rows.ts"
 
 const NEEDS = ["id", "user_id", "name", "encrypted_value", "key_salt"]
 const OVERHEAD = 28
@@ -52,19 +52,4 @@ export async function* secretRows(context: Context): AsyncGenerator<FoundSecret>
 function expiryOf(text: string): number {
   const at = Date.parse(text)
   return Number.isNaN(at) ? 0 : Math.max(1, at)
-}
-
-export function opened(
-  masterKey: Buffer | undefined,
-  salt: Buffer,
-  blob: Buffer | undefined,
-  bound?: Buffer,
-): Pick<FoundSecret, "value" | "why"> {
-  if (blob === undefined) return { value: undefined, why: `it has more than ${MOST_VALUE_BYTES} bytes` }
-  if (masterKey === undefined) return { value: undefined, why: "there is no master key" }
-  const value = openSecret(masterKey, salt, blob, bound)
-  if (value === undefined)
-    return { value, why: "it does not open: another master key, or it was changed or moved" }
-  if (value.length === 0) return { value: undefined, why: "it is empty, and the vault keeps no empty secret" }
-  return { value }
 }

@@ -1,11 +1,11 @@
 /** `settings` and `routines`: what the agent is told to do, without the credentials that stand in it. */
+import { tableWith, type Context } from "../context.ts"
 import { encodeId } from "../names.ts"
 import { TableRows, type Row } from "../postgres/table-rows.ts"
+import { LINE_END, collected, orderOf } from "../rows.ts"
 import { credentialsIn, referenceTo, type Credential } from "../secrets/credentials.ts"
 import { replaced } from "../secrets/json-strings.ts"
 import type { FoundSecret, Hazard, Item } from "../source.ts"
-import { tableWith, type Context } from "./context.ts"
-import { LINE_END, orderOf } from "./mapped.ts"
 
 /** Longer JSON is not looked into; its file is for its owner alone. */
 const MOST_SEARCHED = 8 * 1024 * 1024
@@ -82,12 +82,6 @@ async function* examined(context: Context, place: Place): AsyncGenerator<Examine
     }
     yield { row, credentials: all, changed, isTooLong }
   }
-}
-
-export async function collected(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
-  const all: Buffer[] = []
-  for await (const piece of pieces) all.push(piece)
-  return Buffer.concat(all)
 }
 
 export async function* settingItems(context: Context): AsyncGenerator<Item> {

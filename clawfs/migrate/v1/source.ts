@@ -2,7 +2,7 @@
 import type { Table } from "../postgres/catalog.ts"
 import type { Disposition, FoundSecret, Hazard, Item, Source, TableReport } from "../source.ts"
 import { chunkHazards, chunkItems, chunksTable } from "./chunks.ts"
-import { hasColumn, tableReports, tableWith, type Context } from "./context.ts"
+import { hasColumn, tableReports, tableWith, type Context } from "../context.ts"
 import {
   documentHazards,
   documentItems,
@@ -11,7 +11,8 @@ import {
   versionItems,
   versionsTable,
 } from "./documents.ts"
-import { archiveItem, mappedItems, mappedTable } from "./mapped.ts"
+import { mappedItems, mappedTable } from "./mapped.ts"
+import { archiveItem } from "../rows.ts"
 import { hasSecrets, secretRows } from "./secrets.ts"
 import { settingHazards, settingItems, settingSecrets } from "./settings.ts"
 import { ARCHIVED, MAPPINGS, OWN } from "./tables.ts"

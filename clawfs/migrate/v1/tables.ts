@@ -131,7 +131,7 @@ export const MAPPINGS: readonly Mapping[] = [
   },
   files("heartbeat_state", ["user_id"], "agents/<agent>/heartbeat/<user>.json", (of) => [
     "agents",
-    of("agent_id") ?? "default",
+    encodeId(of("agent_id") ?? "default"),
     "heartbeat",
     `${idOf(of("user_id"))}.json`,
   ]),

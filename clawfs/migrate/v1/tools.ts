@@ -8,8 +8,8 @@ import { encodeId } from "../names.ts"
 import type { Table } from "../postgres/catalog.ts"
 import { TableRows, type Row } from "../postgres/table-rows.ts"
 import type { Hazard, Item } from "../source.ts"
-import { tableWith, type Context } from "./context.ts"
-import { LINE_END, orderOf } from "./mapped.ts"
+import { tableWith, type Context } from "../context.ts"
+import { LINE_END, orderOf } from "../rows.ts"
 
 const BINARY = "wasm_binary"
 const MODE = 0o644

@@ -32,6 +32,7 @@ export class MemoryStore implements SecretStore {
 }
 
 export interface Migration {
+  /** Of a server, or the path of a dump. */
   readonly url: string
   readonly directory: string
   readonly store?: SecretStore
@@ -59,8 +60,10 @@ async function withSource<T>(
   work: (work: Parameters<typeof apply>[0]) => Promise<T>,
 ): Promise<T> {
   const masterKey = Buffer.from(MASTER_KEY)
-  const server = readUrl(url, {})
-  await using open = await openSource({ server, schema: undefined, masterKey, run: () => NAME, home })
+  const origin = url.startsWith("/")
+    ? { dump: url, searchPath: process.env["PATH"] ?? "" }
+    : { server: readUrl(url, {}) }
+  await using open = await openSource({ origin, schema: undefined, masterKey, run: () => NAME, home })
   using secrets = await Secrets.collect(open.source.secrets())
   using run = new Run(directory, open.run)
   return await work({

@@ -21,6 +21,7 @@ import { checksumOf, completed, identityIn, textOf } from "../../../clawfs/ident
 import {
   checkIdentity,
   createIdentity,
+  newIdentityFiles,
   readIdentity,
   restoreIdentity,
   updateIdentity,
@@ -100,6 +101,8 @@ describe("an identity", () => {
   test("is made once; the same again is no conflict, another is", () => {
     expect(createIdentity(agent, DRAFT)).toBe(true)
     const bytes = readFileSync(file("identity.json"))
+    const made = newIdentityFiles(DRAFT)
+    expect(made.map(({ path }) => readFileSync(file(...path)))).toEqual(made.map(({ bytes }) => bytes))
     expect(createIdentity(agent, DRAFT)).toBe(false)
     expect(() => createIdentity(agent, { ...DRAFT, version: "2.0.0" })).toThrow("is there already")
     expect(readFileSync(file("identity.json"))).toEqual(bytes)

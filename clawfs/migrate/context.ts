@@ -1,8 +1,8 @@
 /** What the parts of a source share. */
-import type { Catalog, Table } from "../postgres/catalog.ts"
-import { MOST_PATH_BYTES, encodePath, shortHash } from "../names.ts"
-import type { Session } from "../postgres/session.ts"
-import type { Disposition, TableReport } from "../source.ts"
+import type { Catalog, Table } from "./postgres/catalog.ts"
+import { MOST_PATH_BYTES, encodePath, shortHash } from "./names.ts"
+import type { Session } from "./postgres/session.ts"
+import type { Disposition, TableReport } from "./source.ts"
 
 export interface Context {
   readonly session: Session
