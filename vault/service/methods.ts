@@ -3,7 +3,6 @@
  * who may use it, needs a proof that a person is there; everybody else needs a grant.
  */
 import { randomFillSync } from "node:crypto"
-import { closeSync } from "node:fs"
 import { Fault } from "../../clawfs/core/fault.ts"
 import { ProtectorKind } from "../../keyring/protector.ts"
 import { KEY_BYTES } from "../../keyring/secret.ts"
@@ -15,31 +14,18 @@ import { Grants, type Verb } from "../grants.ts"
 import { dueAt } from "../metadata.ts"
 import { readState } from "../state.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
-import { concealed, concealing, descriptorOf, exported, shown } from "./answers.ts"
+import { concealing, descriptorOf, exported, shown } from "./answers.ts"
 import { exportSecrets, importSecrets } from "./bundle.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
-import { Runner, type Executed, type WithValue } from "./exec.ts"
+import type { Call } from "./call.ts"
+import { Executions } from "./executions.ts"
 import { Injector, checkEndpoint } from "./inject.ts"
 import { ProxyProcess } from "./proxy-process.ts"
 import { requireFreeName, signManifest } from "./manifest-key.ts"
 import { MountedVault } from "./mounted.ts"
 import { Mounts, type MountsOptions } from "./mounts.ts"
-import { sealedCopy } from "./program.ts"
 import { Signer } from "./sign.ts"
 import { Proofs, withPerson } from "./proofs.ts"
-
-/** One request. */
-export interface Call<P> {
-  readonly params: P
-  /** Descriptors that came along; the service closes them. */
-  readonly fds: readonly number[]
-  readonly isOwner: boolean
-  /** Who asks; the hash of the program takes longer. */
-  readonly subject: (options?: { withHash?: boolean }) => Subject
-  readonly gid: number
-  /** What is to be done when whoever asks is gone before the answer. */
-  readonly whenGone: (stop: () => void) => void
-}
 
 type Handlers = { readonly [M in VaultMethod]: (call: Call<VaultParams<M>>) => unknown }
 
@@ -48,9 +34,6 @@ export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>([
   ...["status", "get", "exec", "sign", "public-key", "proxy.token"],
 ] as VaultMethod[])
 
-/** Variables that say what code is loaded, or how the shell reads its script. */
-const RESERVED = /^(LD_.*|PATH|IFS|ENV|BASH_.*|SHELLOPTS|PS4|NODE_OPTIONS|PYTHON.*|PERL.*|RUBY.*|GCONV_PATH)$/
-
 const EMPTY = Buffer.alloc(0)
 
 export class Methods {
@@ -58,7 +41,7 @@ export class Methods {
   readonly #vault: Vault
   readonly #grants: Grants
   readonly #proofs: Proofs
-  readonly #runner: Runner
+  readonly #executions: Executions
   readonly #signer: Signer
   readonly #injector: Injector
   readonly #proxy = new ProxyProcess()
@@ -74,7 +57,11 @@ export class Methods {
     this.#vault = vault
     this.#grants = new Grants(db)
     this.#proofs = new Proofs(db, vault)
-    this.#runner = new Runner(vault)
+    this.#executions = new Executions(vault, this.#grants, {
+      log: place.log,
+      guard: (names, subject) => this.#guard(names, subject),
+      asksForHash: () => this.#asksForHash(),
+    })
     this.#signer = new Signer(vault, this.#grants)
     this.#injector = new Injector(vault, this.#grants, (names, subject) => this.#guard(names, subject))
     this.#directory = place.source
@@ -138,6 +125,8 @@ export class Methods {
     grant: ({ params: { proof, name, ...grant }, fds, subject }) => {
       if ((grant.verb === "inject") !== (grant.endpoint !== undefined))
         throw new Fault("invalid", "an endpoint belongs to a grant to inject, and only there")
+      if (grant.tool !== undefined && (grant.verb !== "exec" || grant.caller !== undefined))
+        throw new Fault("invalid", "a tool belongs to a grant to exec, and has no caller's program")
       if (grant.endpoint !== undefined) checkEndpoint(grant.endpoint)
       this.#prove(proof, fds)
       return this.#vault.audited("grant", subject(), (about) => {
@@ -162,7 +151,8 @@ export class Methods {
       this.#withPin(passphrase, fds, (bytes = EMPTY) =>
         importSecrets(this.#vault, subject(), { passphrase: bytes, from: descriptorOf(fds, from), replaces }),
       ),
-    exec: (call) => this.#exec(call),
+    exec: (call) => this.#executions.exec(call),
+    "tool.exec": (call) => this.#executions.execTool(call),
     generate: ({ params, subject }) => this.#signer.generate(params, subject()),
     sign: ({ params, fds, isOwner, subject }) =>
       concealing(isOwner, () => {
@@ -328,62 +318,9 @@ export class Methods {
   }
 
   /** Runs a program with secrets. The grant may name the program by its hash: then a sealed copy of it runs. */
-  async #exec(call: Call<VaultParams<"exec">>): Promise<Executed> {
-    const { params, fds, isOwner, subject, gid, whenGone } = call
-    const { program, args, uses, environment, directory, stdin, stdout, stderr } = params
-    const asking = subject({ withHash: this.#asksForHash() })
-    const names = new Set(uses.map(({ variable }) => variable))
-    const misused = [...names].find((variable) => RESERVED.test(variable))
-    if (misused !== undefined) throw new Fault("invalid", `${misused} is no variable for a secret`)
-    if (names.size !== uses.length) throw new Fault("invalid", "two secrets want the same variable")
-    this.#guard(
-      uses.map(({ name }) => name),
-      asking,
-    )
-    const sealed = this.#namesProgram(
-      uses.map(({ name }) => name),
-      asking.uid,
-    )
-      ? sealedCopy(program)
-      : undefined
-    try {
-      const plan = {
-        ...{ program, args, uses, environment, directory, uid: asking.uid, gid, sealed: sealed?.fd },
-        stdin: descriptorOf(fds, stdin),
-        stdout: descriptorOf(fds, stdout),
-        stderr: descriptorOf(fds, stderr),
-      }
-      const withValue: WithValue = (name, work) =>
-        this.#vault.use(asking, "exec", { name }, work, ({ id }) =>
-          this.take(id, "exec", asking, sealed?.hash, args),
-        )
-      const result = await this.#runner.start(plan, withValue, whenGone)
-      if (result.leaks > 0)
-        this.#vault.audited("leak", asking, (about) => {
-          about.detail = { program, secrets: result.leaked.length, count: result.leaks }
-        })
-      return result
-    } catch (thrown) {
-      throw isOwner ? thrown : concealed(thrown)
-    } finally {
-      if (sealed !== undefined) closeSync(sealed.fd)
-    }
-  }
-
-  /** Whether a grant for one of the secrets, to this user, says which program: only then is it copied. */
-  #namesProgram(names: readonly string[], asker: number): boolean {
-    const ids = names.map((name) => this.#vault.find(name)?.id.toString("hex"))
-    return this.#grants
-      .all(this.#vault.keys)
-      .some(
-        ({ secret, program, uid }) =>
-          program !== undefined && ids.includes(secret) && (uid === undefined || uid === asker),
-      )
-  }
-
   /** Programs that run with secrets end with the vault. */
   async stopPrograms(): Promise<void> {
-    this.#runner.stop()
+    this.#executions.stop()
     await this.#proxy.stop()
   }
 

@@ -17,7 +17,8 @@ import {
 import { VAULT_PARAMS, VAULT_SOCKET, VaultRequest, type VaultMethod } from "../../schema/vault-api.ts"
 import { subjectOf } from "./caller.ts"
 import type { Arrival, ListenerData } from "./listener-worker.ts"
-import { OPEN_METHODS, type Call, type Methods } from "./methods.ts"
+import type { Call } from "./call.ts"
+import { OPEN_METHODS, type Methods } from "./methods.ts"
 
 const EFD_CLOEXEC = 0o2000000
 const MFD_CLOEXEC = 1

@@ -74,6 +74,7 @@ const options = {
   uid: { type: "string", value: "UID", help: "grant: to the processes of this user; all unless given" },
   caller: { type: "string", value: "PROGRAM", help: "grant: to processes that run this program" },
   program: { type: "string", value: "PROGRAM", help: "grant exec: for running this program" },
+  tool: { type: "string", value: "NAME", help: "grant exec: for this tool of ClawFS, and nothing else" },
   args: { type: "string", value: "WORDS", help: "grant exec: if its arguments begin with these" },
   as: {
     type: "string",
