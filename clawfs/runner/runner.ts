@@ -58,6 +58,7 @@ export class Runner implements AsyncDisposable {
   readonly #runs = new Set<Run>()
   readonly #pending = new Set<Promise<void>>()
   #controls: readonly Control[] = []
+  #landlock = 0
   #monitor: Monitor | undefined
   #unheard = 0
 
@@ -84,7 +85,7 @@ export class Runner implements AsyncDisposable {
     runner.#records.complete()
     runner.#records.trim()
     const starting = Monitor.start(monitorOptions(config, runner.#places, runner.#cgroups, log), log)
-    runner.#controls = await probe({
+    const probed = await probe({
       keeper: runner.#keeper,
       cgroups: runner.#cgroups,
       seccomp:
@@ -93,6 +94,8 @@ export class Runner implements AsyncDisposable {
           : (runner.#filters as { reason: string }),
       mountpoint,
     })
+    runner.#controls = probed.controls
+    runner.#landlock = probed.landlock
     runner.#watch(await starting)
     runner.#ready?.fill()
     // Callers that came earlier are trying again.
@@ -238,6 +241,8 @@ export class Runner implements AsyncDisposable {
           hierarchy: this.#cgroups.hierarchy,
           mountpoint: this.#places.mountpoint,
           seccomp: (maySpawn: boolean) => this.#openFilter(maySpawn),
+          landlock: this.#landlock,
+          vault: this.#vault,
           monitor: this.#monitor,
         }
         return await this.#executed(run, run.execute(means, root, tool))
