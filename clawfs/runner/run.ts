@@ -17,15 +17,13 @@ import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
 import { openGrant, requireNoDirectory } from "./binaries.ts"
 import type { Cgroup, CgroupControl, Hierarchy } from "./cgroup.ts"
 import { Network } from "./network.ts"
+import { RunStatus, refusal, toldOf, type Told } from "./outcome.ts"
 import type { SandboxPlan } from "./plan.ts"
 import type { Prepared, Ready } from "./ready.ts"
 import { Sandbox } from "./sandbox.ts"
 import { Secrets } from "./secrets.ts"
 import { Watch } from "./watch.ts"
 import type { Words } from "./wire.ts"
-
-/** Exit statuses of a run that are not the tool's own, as env(1) and timeout(1) have them. */
-export const RunStatus = { TIMEOUT: 124, FAILED: 125, REFUSED: 126, MISSING: 127 } as const
 
 /** Of hashes in definitions. */
 const HASH_PREFIX = "sha256:"
@@ -89,6 +87,8 @@ export class Run {
   #network: Network | undefined
   #secrets: Secrets | undefined
   #isOver = false
+  /** Of the sandbox's first process. */
+  #pid = 0
   #cancelled: "TIMEOUT" | "CANCELLED" | "LOCKED" | undefined
   #isGone: Promise<void> = Promise.resolve()
   #watched = Watch.NONE
@@ -190,7 +190,10 @@ export class Run {
       landlock,
       onRegistered: (pid) => this.#openNetwork(pid),
       ungrouped: { memory: !hasControl("memory"), pids: !hasControl("pids") },
-      onFirst: (first) => this.#watched.begin(first, tool),
+      onFirst: (first) => {
+        this.#pid = first.pid
+        this.#watched.begin(first, tool)
+      },
     })
     if (this.#cancelled !== undefined) this.#sandbox.kill()
     return this.#sandbox
@@ -286,6 +289,12 @@ export class Run {
     return { status, reason: "NOT_STARTED", detail: describe(thrown), usage: UNUSED, events: null }
   }
 
+  /** What its caller hears of it. */
+  told({ status, reason, detail }: Outcome): Told {
+    const durationMs = Date.now() - this.#started
+    return toldOf({ runId: this.id, status, reason, detail, pid: this.#pid, durationMs })
+  }
+
   /** Kills everything in the sandbox. */
   cancel(reason: "TIMEOUT" | "CANCELLED" | "LOCKED"): void {
     this.#cancelled ??= reason
@@ -349,17 +358,4 @@ function hashOf(words: readonly string[]): string {
 function notStarted(failure: string | undefined, usage: RunUsage): Omit<Outcome, "events"> {
   const detail = `its sandbox could not be started${failure === undefined ? "" : ` (${failure})`}`
   return { status: RunStatus.REFUSED, reason: "NOT_STARTED", detail, usage }
-}
-
-/** What a caller hears of a run that could not begin. */
-export function refusal(thrown: unknown): { readonly status: number; readonly message: string } {
-  const fault = thrown instanceof Fault ? thrown : undefined
-  const status =
-    fault === undefined || fault.kind === "busy" || fault.kind === "timeout"
-      ? RunStatus.FAILED
-      : fault.kind === "not-found"
-        ? RunStatus.MISSING
-        : RunStatus.REFUSED
-  const hint = fault?.hint === undefined ? "" : `\nhint: ${fault.hint}`
-  return { status, message: `${describe(thrown)}${hint}` }
 }
