@@ -59,6 +59,8 @@ export interface RunMeans {
   readonly vault: string
   /** Undefined where there is none. */
   readonly monitor: Monitor | undefined
+  /** Called with the sandbox's first process, which waits for it. */
+  readonly attach?: (pid: number) => Promise<unknown>
 }
 
 interface RunFiles {
@@ -167,7 +169,7 @@ export class Run {
   }
 
   #start(
-    { mountpoint, hierarchy, monitor, landlock }: RunMeans,
+    { mountpoint, hierarchy, monitor, landlock, attach }: RunMeans,
     { tool, grants, seccomp, secrets }: RunFiles,
     { slot, cgroup }: Prepared,
   ): Sandbox {
@@ -188,7 +190,10 @@ export class Run {
         ...{ tool, script: script?.fd, grants, seccomp, secrets: secrets?.values ?? [] },
       },
       landlock,
-      onRegistered: (pid) => this.#openNetwork(pid),
+      onRegistered: async (pid) => {
+        await this.#openNetwork(pid)
+        await attach?.(pid)
+      },
       ungrouped: { memory: !hasControl("memory"), pids: !hasControl("pids") },
       onFirst: (first) => {
         this.#pid = first.pid
