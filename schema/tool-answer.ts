@@ -2,7 +2,7 @@
  * What a call of a tool comes to, for programs (`clawfs tool run --json`, docs/TOOLS.md): the codes of P1.7 and P1.8, and what
  * claw_proc_spawn and claw_proc_wait tell. And how it is asked for by a file.
  */
-import { z } from "zod"
+import { z } from "./zod.ts"
 import type { RunReason } from "./run-record.ts"
 
 export const TOOL_ANSWER_FORMAT = 1
