@@ -12,6 +12,7 @@ export const CONTROLS = [
   "cpu",
   "pids",
   "timeout",
+  "landlock",
   "apparmor",
   "ebpf",
 ] as const

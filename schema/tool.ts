@@ -41,6 +41,17 @@ const identity = {
   environment: z.record(Variable, z.string().max(4096)).default({}),
   /** JSON Schema of its arguments, for agents; ClawFS keeps it and does not read it. */
   argument_schema: z.record(z.string(), z.unknown()).optional(),
+  /** Secrets of the vault, each by the variable that tells the tool of it; `capabilities` has them too. */
+  secrets: z
+    .record(
+      Variable,
+      z.strictObject({
+        name: z.string().min(1).max(255),
+        /** env: the variable has the value · fd: it has the path of a pipe that gives the value once */
+        as: z.enum(["env", "fd"]).default("env"),
+      }),
+    )
+    .default({}),
   author: Text.default(""),
   license: Text.default(""),
 }

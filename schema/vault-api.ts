@@ -5,6 +5,7 @@
 import { z } from "./zod.ts"
 import { Endpoint } from "./endpoint.ts"
 import { MANIFEST_KINDS } from "./signed-manifest.ts"
+import { TOOL_NAME } from "./tool.ts"
 
 export const VAULT_SOCKET = "vault.sock"
 
@@ -21,6 +22,7 @@ const cgroup = z
   .string()
   .max(4096)
   .regex(/^\/(.*[^/])?$/)
+const toolName = z.string().regex(TOOL_NAME)
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 
 const metadata = {
@@ -33,6 +35,10 @@ const metadata = {
 /** Secrets that open slots of encrypted trees, named by the slot's salt (`vaultNameOf`). */
 export const TREE_NAME = /^tree-[0-9a-f]{32}$/
 const treeName = z.string().regex(TREE_NAME)
+
+/** Variables that say what code is loaded, or how a shell reads its script: none of them gets a secret. */
+export const RESERVED_VARIABLES =
+  /^(LD_.*|PATH|IFS|ENV|BASH_.*|SHELLOPTS|PS4|NODE_OPTIONS|PYTHON.*|PERL.*|RUBY.*|GCONV_PATH)$/
 
 const signKind = z.enum(["ed25519", "ecdsa-p256", "hmac-sha256", "jwt", "aws-sigv4", "ssh", "sshsig"])
 /** REGION/SERVICE */
@@ -111,6 +117,8 @@ export const VAULT_PARAMS = {
     caller: hash.optional(),
     cgroup: cgroup.optional(),
     program: hash.optional(),
+    /** exec: a tool of ClawFS gets the value (docs/TOOLS.md), and nothing else does. */
+    tool: toolName.optional(),
     args: z.array(z.string().max(4096)).max(64).optional(),
     sign: z
       .strictObject({
@@ -159,6 +167,23 @@ export const VAULT_PARAMS = {
     stdin: descriptor,
     stdout: descriptor,
     stderr: descriptor,
+  }),
+  "tool.exec": z.strictObject({
+    /** Who has called the tool, as the runner knows it. */
+    subject: z.strictObject({ uid: number, pid: number }),
+    tool: toolName,
+    /** SHA-256 of its file. */
+    program: hash,
+    args: z.array(z.string().max(32_768)).max(1024),
+    /** fd: a pipe that its value is written to. */
+    uses: z
+      .array(z.strictObject({ name, fd: descriptor }))
+      .min(1)
+      .max(6),
+    /** What the tool writes, and where it goes behind the leak filter. */
+    output: z.array(z.strictObject({ from: descriptor, to: descriptor })).max(2),
+    /** A pipe that gets a `ToolSecretsReport` when all output is passed on, and is closed. */
+    report: descriptor,
   }),
   revoke: z.strictObject({ id: number, proof: person.optional() }),
   generate: z.strictObject({ name, kind: z.enum(["ed25519", "ecdsa-p256"]), ...metadata }),
@@ -209,6 +234,12 @@ export const VAULT_PARAMS = {
   "tree.new": z.strictObject({ name: treeName, description: z.string().max(4096), fd: descriptor }),
   "tree.key": z.strictObject({ name: treeName, fd: descriptor }),
 } as const
+
+/** What the filter has taken out of a tool's output; one line of JSON. */
+export interface ToolSecretsReport {
+  readonly leaks: number
+  readonly leaked: readonly string[]
+}
 
 export type VaultMethod = keyof typeof VAULT_PARAMS
 export type VaultParams<M extends VaultMethod> = z.output<(typeof VAULT_PARAMS)[M]>

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts into dist what is not TypeScript: the monitor's program, and two small ones. Without a compiler tools can't be run, and
+# Puts into dist what is not TypeScript: the monitor's program, and three small ones. Without a compiler tools can't be run, and
 # nothing else is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,8 +10,10 @@ if ! command -v cc >/dev/null; then
   echo "setup: no C compiler: tools can't be run (as root: apt-get install gcc libc6-dev)" >&2
   exit 0
 fi
-for name in launcher keeper; do
+for name in launcher keeper starter; do
   target=dist/clawfs/runner/$name
   cc -static -O2 -s -Wall -Wextra -Werror -o "$target.new" "clawfs/runner/$name.c"
+  # Sandboxes execute it as another user.
+  chmod 755 "$target.new"
   mv "$target.new" "$target"
 done

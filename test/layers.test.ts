@@ -49,7 +49,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/archive": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/monitor": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/runner": [
-    ...["clawfs/core", "clawfs/sys", "clawfs/manifest", "clawfs/tools", "clawfs/monitor", "schema"],
+    ...["clawfs/core", "clawfs/sys", "clawfs/manifest", "clawfs/api", "clawfs/tools", "clawfs/monitor"],
+    "schema",
   ],
   "clawfs/server": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/fsck", "clawfs/api"],

@@ -48,6 +48,8 @@ export interface Grant {
   readonly cgroup?: string | undefined
   /** exec: SHA-256 of the program that gets the value, hexadecimal. */
   readonly program?: string | undefined
+  /** exec: the tool of ClawFS that gets the value, and nothing else does; then `program` is the hash of the tool's file. */
+  readonly tool?: string | undefined
   /** exec: its arguments must begin with these. */
   readonly args?: readonly string[] | undefined
   readonly sign?: SignLimits | undefined
@@ -69,6 +71,7 @@ export interface Use {
   readonly verb: Verb
   readonly subject: Subject
   readonly program?: string | undefined
+  readonly tool?: string | undefined
   readonly args?: readonly string[] | undefined
   readonly sign?: SignUse | undefined
 }
@@ -196,11 +199,13 @@ export function asksInFull({ caller, cgroup }: Grant): boolean {
 }
 
 export function allows(grant: Grant, use: Use, now: number): boolean {
-  const { secret, program, args, sign } = grant
+  const { secret, program, tool, args, sign } = grant
   return (
     secret === use.secret.toString("hex") &&
     allowsSubject(grant, use.verb, use.subject, now) &&
     (program === undefined || program === use.program) &&
+    // A grant to a tool is none to a program, nor the other way round.
+    tool === use.tool &&
     (args === undefined || args.every((arg, at) => use.args?.[at] === arg)) &&
     (sign === undefined || allowsSigning(sign, use.sign))
   )

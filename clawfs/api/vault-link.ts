@@ -5,6 +5,7 @@
 import { closeSync, existsSync, fstatSync, readSync } from "node:fs"
 import { Fault, type FaultKind } from "../core/fault.ts"
 import { poll } from "../sys/libc.ts"
+import { watchReadable } from "../sys/watch.ts"
 import { connectTo, receiveMessage, sendMessage, throughShortPath } from "../sys/seqpacket.ts"
 
 const SOCKET = "vault.sock"
@@ -38,16 +39,36 @@ export class VaultLink implements Disposable {
    * that does not answer or has ended.
    */
   request(method: string, params: Readonly<Record<string, unknown>>, fds: readonly number[] = []): unknown {
+    this.#send(method, params, fds)
+    return this.#answer({ wait: true })
+  }
+
+  /** The same for a process with an event loop, which goes on meanwhile. */
+  async requestLater(
+    method: string,
+    params: Readonly<Record<string, unknown>>,
+    fds: readonly number[],
+    timeoutMs: number,
+  ): Promise<unknown> {
+    this.#send(method, params, fds)
+    await becomesReadable(this.#fd, timeoutMs)
+    return this.#answer({ wait: false })
+  }
+
+  #send(method: string, params: Readonly<Record<string, unknown>>, fds: readonly number[]): void {
     if (!sendMessage(this.#fd, Buffer.from(JSON.stringify({ method, params })), fds))
       throw this.hasEnded() ? ended() : new Fault("invalid", "the request is too long")
-    const answer = this.#answer()
+  }
+
+  #answer(options: { readonly wait: boolean }): unknown {
+    const answer = this.#received(options)
     if (answer.ok) return answer.result
     const { kind, message, hint } = answer.error
     throw new Fault(kind, message, { hint })
   }
 
-  #answer(): Answer {
-    const message = receiveMessage(this.#fd, { wait: true })
+  #received(options: { readonly wait: boolean }): Answer {
+    const message = receiveMessage(this.#fd, options)
     if (message === "late") throw new Fault("timeout", "the vault does not answer")
     if (message === undefined || message === "too long") throw ended()
     const [file] = message.fds
@@ -70,6 +91,18 @@ export class VaultLink implements Disposable {
     if (this.#isOpen) closeSync(this.#fd)
     this.#isOpen = false
   }
+}
+
+function becomesReadable(fd: number, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      handle.close()
+      clearTimeout(timer)
+      resolve()
+    }
+    const timer = setTimeout(end, timeoutMs)
+    const handle = watchReadable(fd, end)
+  })
 }
 
 function ended(): Fault {

@@ -51,7 +51,9 @@ function divided(
 
 function operandPlaces(command: Command, words: readonly string[]): number[] {
   if (command.ownOperands === undefined) return []
-  const types = Object.entries(command.options).map(([name, { type }]) => [name, { type }] as const)
+  const types = Object.entries(command.options).map(
+    ([name, { type, short }]) => [name, short === undefined ? { type } : { type, short }] as const,
+  )
   const { tokens } = parseArgs({
     args: [...words],
     options: Object.fromEntries(types),

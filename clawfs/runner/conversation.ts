@@ -3,6 +3,7 @@ import { closeSync } from "node:fs"
 import type { Socket } from "node:net"
 import { Fault } from "../core/fault.ts"
 import type { FirstMessage } from "../sys/unix-listener.ts"
+import type { Told } from "./outcome.ts"
 import { HEADER_BYTES, answerOf, readHeader, readWords, type Header, type Words } from "./wire.ts"
 
 /** stdin, stdout, stderr, and the launcher's own file. */
@@ -26,7 +27,15 @@ export interface Listener {
   gone(): void
 }
 
-export class Conversation {
+/** Who has called a tool. */
+export interface Caller {
+  /** From here on, and what has come already. */
+  listen(listener: Listener): void
+  /** Once. `line`: for people; empty when there is nothing to say. */
+  answer(told: Told, line: string): Promise<void>
+}
+
+export class Conversation implements Caller {
   /** The header, and as a rule all of the text. */
   static readonly FIRST_BYTES = 16 * 1024
   readonly #socket: Socket
@@ -36,6 +45,7 @@ export class Conversation {
   #early: number[] = []
   #isGone = false
   #isAnswered = false
+  #wantsOutcome = false
 
   constructor(socket: Socket, first: FirstMessage, timeoutMs: number) {
     this.#socket = socket
@@ -50,6 +60,7 @@ export class Conversation {
 
   async #receive({ bytes, descriptors }: FirstMessage, timeoutMs: number): Promise<Incoming> {
     const header = readHeader(bytes)
+    this.#wantsOutcome = header.wantsOutcome
     const wanted = DESCRIPTORS + (header.script === undefined ? 0 : 1)
     if (descriptors.length !== wanted)
       throw new Fault("invalid", `${descriptors.length} descriptors came, not ${wanted}`)
@@ -103,13 +114,15 @@ export class Conversation {
     for (const signal of this.#early.splice(0)) listener.signal(signal, FOR_GROUP.has(signal))
   }
 
-  /** Says how it went, once, and ends the conversation. */
-  async answer(status: number, message: string): Promise<void> {
+  /** Says how it went, once, and ends the conversation. `line`: for people. */
+  async answer({ status, outcome }: Told, line: string): Promise<void> {
     if (this.#isAnswered || this.#isGone) return
     this.#isAnswered = true
     await new Promise<void>((resolve) => {
       this.#socket.once("close", resolve)
-      this.#socket.end(answerOf(status, message), () => this.#socket.destroy())
+      this.#socket.end(answerOf(status, this.#wantsOutcome ? JSON.stringify(outcome) : line), () =>
+        this.#socket.destroy(),
+      )
     })
   }
 }

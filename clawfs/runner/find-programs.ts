@@ -4,9 +4,10 @@ import { fileURLToPath } from "node:url"
 
 const BWRAP = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"]
 
-/** Handed out as files of `tools/bin`; and what starts and ends sandboxes. Built by `scripts/build-native.sh`. */
+/** Handed out as files of `tools/bin`; what starts and ends sandboxes; the first in each. Built by `scripts/build-native.sh`. */
 export const LAUNCHER = fileURLToPath(new URL("./launcher", import.meta.url))
 export const KEEPER = fileURLToPath(new URL("./keeper", import.meta.url))
+export const STARTER = fileURLToPath(new URL("./starter", import.meta.url))
 
 /** The path of bubblewrap; undefined when it is not installed. No `PATH` is asked: root runs it. */
 export function findBwrap(): string | undefined {

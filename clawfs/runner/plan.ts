@@ -10,10 +10,19 @@ export interface Grant {
   readonly path: string
 }
 
+/** A secret of the vault that the tool gets (docs/TOOLS.md). */
+export interface SecretUse {
+  readonly name: string
+  readonly variable: string
+  /** env: the variable has the value · fd: it has the path of a pipe that gives the value once */
+  readonly as: "env" | "fd"
+}
+
 export interface SandboxPlan {
   readonly grants: readonly Grant[]
   readonly maySpawn: boolean
   readonly network: readonly NetworkGrant[]
+  readonly secrets: readonly SecretUse[]
   readonly environment: Readonly<Record<string, string>>
   readonly limits: {
     readonly memory_limit_mb: number
@@ -46,6 +55,7 @@ export function planOf(
     network: capabilities.flatMap((each) =>
       each.kind === "network" ? [{ host: each.host, port: each.port, isAddress: each.isAddress }] : [],
     ),
+    secrets: Object.entries(definition.secrets).map(([variable, { name, as }]) => ({ name, variable, as })),
     maySpawn: capabilities.some(({ kind }) => kind === "process"),
     environment: { ...passedOn(caller), PATH, HOME: "/tmp", ...definition.environment },
     limits: {

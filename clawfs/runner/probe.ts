@@ -4,14 +4,19 @@ import type { Control, ControlName } from "../../schema/sandbox.ts"
 import { describe } from "../core/fault.ts"
 import { filesystemOf } from "../sys/clawfs-mounts.ts"
 import { checked } from "../sys/ffi.ts"
+import { landlockVersion } from "../sys/landlock.ts"
 import { memfdCreate } from "../sys/libc.ts"
 import { Sandbox, countsByNamespace } from "./sandbox.ts"
 import type { Cgroups, CgroupControl } from "./cgroup.ts"
 import type { Keeper } from "./keeper.ts"
 import type { SandboxPlan } from "./plan.ts"
+import { LEAST_LANDLOCK, NEWEST_LANDLOCK } from "./starter.ts"
 
 const MFD_CLOEXEC = 1
 const TRIAL_PROGRAM = "/usr/bin/true"
+/** Of Landlock. */
+const FIRST_WITH_PORTS = 4
+const FIRST_WITH_SCOPES = 6
 
 export interface Means {
   /** Undefined where bubblewrap is not installed. */
@@ -26,14 +31,31 @@ const TRIAL: SandboxPlan = {
   grants: [],
   maySpawn: false,
   network: [],
+  secrets: [],
   environment: {},
   limits: { memory_limit_mb: 64, cpu_quota_percent: 100, pids_limit: 16, timeout_seconds: 10 },
   tmpBytes: 1024 * 1024,
 }
 
-/** Every control, in the order of the list. Starts one sandbox. */
-export async function probe(means: Means): Promise<Control[]> {
-  const trial = await tried(means)
+export interface Probed {
+  /** Every control, in the order of the list. */
+  readonly controls: Control[]
+  /** The version of Landlock that works in sandboxes; 0 for none. */
+  readonly landlock: number
+}
+
+/** Starts one sandbox, or where Landlock does not work in it, two. */
+export async function probe(means: Means): Promise<Probed> {
+  const version = landlockVersion()
+  const wanted = typeof version === "number" && version >= LEAST_LANDLOCK ? version : 0
+  const withLandlock = await tried(means, Math.min(wanted, NEWEST_LANDLOCK))
+  const trial = withLandlock === undefined || wanted === 0 ? withLandlock : await tried(means, 0)
+  const landlock = withLandlock === undefined ? Math.min(wanted, NEWEST_LANDLOCK) : 0
+  const control = landlockControl(version, trial ?? withLandlock)
+  return { controls: controlsOf(means, trial, control), landlock }
+}
+
+function controlsOf(means: Means, trial: Failure | undefined, landlock: Control): Control[] {
   const inSandbox = (name: ControlName, detail: string): Control =>
     trial === undefined ? { name, state: "enforced", detail } : { name, state: "absent", ...trial }
   return [
@@ -51,9 +73,40 @@ export async function probe(means: Means): Promise<Control[]> {
         },
     ...(["memory", "cpu", "pids"] as const).map((name) => limited(name, means.cgroups)),
     { name: "timeout", state: "enforced", detail: "the whole sandbox is killed" },
+    landlock,
     { name: "apparmor", state: "absent", detail: "this version has no profiles for tools" },
     { name: "ebpf", state: "absent", detail: "it has not been started yet" },
   ]
+}
+
+/** `failure`: of a sandbox with it, if that did not work. */
+export function landlockControl(
+  version: ReturnType<typeof landlockVersion>,
+  failure: Failure | undefined,
+): Control {
+  const name = "landlock"
+  if (typeof version !== "number")
+    return {
+      name,
+      state: "absent",
+      detail: version.reason,
+      hint: "boot with lsm=landlock,... (docs/TOOLS.md)",
+    }
+  if (version < LEAST_LANDLOCK)
+    return {
+      name,
+      state: "absent",
+      detail: `version ${version}: it would keep programs from renaming files into other directories (Linux 5.19)`,
+    }
+  if (failure !== undefined) return { name, state: "absent", ...failure }
+  const files = `version ${version}: files of grants and the sandbox's own`
+  if (version < FIRST_WITH_PORTS)
+    return { name, state: "degraded", detail: `${files}; TCP ports only from Linux 6.7` }
+  const detail =
+    version < FIRST_WITH_SCOPES
+      ? `${files}, TCP to granted ports`
+      : `${files}, TCP to granted ports, signals and abstract sockets within the sandbox`
+  return { name, state: "enforced", detail }
 }
 
 function identity(mountpoint: string): Control {
@@ -93,7 +146,7 @@ function limited(name: CgroupControl, { hierarchy }: Cgroups): Control {
 type Failure = Pick<Control, "detail"> & { readonly hint?: string }
 
 /** Undefined when a sandbox with everything in it works. */
-async function tried({ keeper, seccomp, mountpoint }: Means): Promise<Failure | undefined> {
+async function tried({ keeper, seccomp, mountpoint }: Means, landlock: number): Promise<Failure | undefined> {
   if (keeper === undefined)
     return { detail: "bubblewrap is not installed", hint: "apt-get install bubblewrap" }
   if (typeof seccomp !== "function") return { detail: seccomp.reason, hint: "apt-get install libseccomp2" }
@@ -105,7 +158,11 @@ async function tried({ keeper, seccomp, mountpoint }: Means): Promise<Failure | 
       plan: TRIAL,
       place: { mountpoint, toolName: "trial", scriptName: undefined, directory: "/tmp" },
       command: ["/run/tool/trial"],
-      files: { stdio: [nothing, nothing, said], tool, script: undefined, grants: [], seccomp: filter },
+      files: {
+        ...{ stdio: [nothing, nothing, said], tool, script: undefined },
+        ...{ grants: [], seccomp: filter, secrets: [] },
+      },
+      landlock,
       ungrouped: { memory: false, pids: false },
     })
     const { status, wasStarted } = await sandbox.ended

@@ -17,14 +17,16 @@ import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
 import { openGrant, requireNoDirectory } from "./binaries.ts"
 import type { Cgroup, CgroupControl, Hierarchy } from "./cgroup.ts"
 import { Network } from "./network.ts"
+import { RunStatus, refusal, toldOf, type Told } from "./outcome.ts"
 import type { SandboxPlan } from "./plan.ts"
 import type { Prepared, Ready } from "./ready.ts"
 import { Sandbox } from "./sandbox.ts"
+import { Secrets } from "./secrets.ts"
 import { Watch } from "./watch.ts"
 import type { Words } from "./wire.ts"
 
-/** Exit statuses of a run that are not the tool's own, as env(1) and timeout(1) have them. */
-export const RunStatus = { TIMEOUT: 124, FAILED: 125, REFUSED: 126, MISSING: 127 } as const
+/** Of hashes in definitions. */
+const HASH_PREFIX = "sha256:"
 
 const UNUSED: RunUsage = {
   memory_peak_bytes: null,
@@ -51,8 +53,21 @@ export interface RunMeans {
   readonly mountpoint: string
   /** Opens the filter for tools that may start programs, or may not. */
   readonly seccomp: (maySpawn: boolean) => number
+  /** The version that is used; 0 for none. */
+  readonly landlock: number
+  /** Directory of the vault that secrets come from. */
+  readonly vault: string
   /** Undefined where there is none. */
   readonly monitor: Monitor | undefined
+  /** Called with the sandbox's first process, which waits for it. */
+  readonly attach?: (pid: number) => Promise<unknown>
+}
+
+interface RunFiles {
+  readonly tool: number
+  readonly grants: readonly number[]
+  readonly seccomp: number
+  readonly secrets: Secrets | undefined
 }
 
 export interface Outcome {
@@ -72,8 +87,11 @@ export class Run {
   readonly #started = Date.now()
   #sandbox: Sandbox | undefined
   #network: Network | undefined
+  #secrets: Secrets | undefined
   #isOver = false
-  #cancelled: RunReason | undefined
+  /** Of the sandbox's first process. */
+  #pid = 0
+  #cancelled: "TIMEOUT" | "CANCELLED" | "LOCKED" | undefined
   #isGone: Promise<void> = Promise.resolve()
   #watched = Watch.NONE
 
@@ -112,34 +130,51 @@ export class Run {
       })
       const seccomp = means.seccomp(this.#plan.maySpawn)
       opened.push(seccomp)
-      return await this.#inGroup(means, { tool, grants, seccomp })
+      this.#secrets = await this.#openSecrets(means)
+      return await this.#inGroup(means, { tool, grants, seccomp, secrets: this.#secrets })
     } finally {
+      this.#secrets?.[Symbol.dispose]()
       for (const fd of opened) closeSync(fd)
     }
   }
 
-  async #inGroup(
-    means: RunMeans,
-    files: { tool: number; grants: readonly number[]; seccomp: number },
-  ): Promise<Outcome> {
+  /** Undefined when the tool has none. */
+  async #openSecrets({ vault }: RunMeans): Promise<Secrets | undefined> {
+    const { secrets: uses } = this.#plan
+    if (uses.length === 0) return undefined
+    const { stdio, words, peer } = this.#request
+    const { tool_id: tool, binary_hash } = this.#definition
+    return await Secrets.open({
+      ...{ vault, uses, tool, program: binary_hash.slice(HASH_PREFIX.length), args: words.args },
+      caller: { uid: peer.uid, pid: peer.pid },
+      ...{ stdout: stdio[1], stderr: stdio[2] },
+    })
+  }
+
+  async #inGroup(means: RunMeans, files: RunFiles): Promise<Outcome> {
     const prepared = means.ready.take(this.#plan.limits)
     let sandbox: Sandbox | undefined
     try {
       sandbox = this.#start(means, files, prepared)
       // The child has its own; a reader of the caller's pipe must not wait for ours.
       this.#request[Symbol.dispose]()
-      return { ...(await this.#watch(sandbox, prepared.cgroup)), events: await this.#watched.end() }
+      files.secrets?.handedOver()
+      return {
+        ...(await this.#watch(sandbox, prepared.cgroup, files.secrets)),
+        events: await this.#watched.end(),
+      }
     } finally {
       this.#isGone = cleanUp(sandbox, prepared, this.#watched)
     }
   }
 
   #start(
-    { mountpoint, hierarchy, monitor }: RunMeans,
-    { tool, grants, seccomp }: { tool: number; grants: readonly number[]; seccomp: number },
+    { mountpoint, hierarchy, monitor, landlock, attach }: RunMeans,
+    { tool, grants, seccomp, secrets }: RunFiles,
     { slot, cgroup }: Prepared,
   ): Sandbox {
-    const { stdio, script } = this.#request
+    const { script } = this.#request
+    const [stdin, stdout, stderr] = this.#request.stdio
     const scriptName =
       script === undefined ? undefined : basename(this.#request.words.args[script.at] ?? "script")
     const toolName = this.#definition.tool_id
@@ -150,10 +185,20 @@ export class Run {
       plan: this.#plan,
       place: { mountpoint, toolName, scriptName, directory: this.#directory(mountpoint) },
       command: this.#command(scriptName),
-      files: { stdio, tool, script: script?.fd, grants, seccomp },
-      onRegistered: (pid) => this.#openNetwork(pid),
+      files: {
+        stdio: [stdin, ...(secrets?.output ?? ([stdout, stderr] as const))],
+        ...{ tool, script: script?.fd, grants, seccomp, secrets: secrets?.values ?? [] },
+      },
+      landlock,
+      onRegistered: async (pid) => {
+        await this.#openNetwork(pid)
+        await attach?.(pid)
+      },
       ungrouped: { memory: !hasControl("memory"), pids: !hasControl("pids") },
-      onFirst: (first) => this.#watched.begin(first, tool),
+      onFirst: (first) => {
+        this.#pid = first.pid
+        this.#watched.begin(first, tool)
+      },
     })
     if (this.#cancelled !== undefined) this.#sandbox.kill()
     return this.#sandbox
@@ -188,16 +233,25 @@ export class Run {
     return isSeen ? `${root}${directory.slice(mountpoint.length)}` : "/tmp"
   }
 
-  async #watch(sandbox: Sandbox, cgroup: Cgroup | undefined): Promise<Omit<Outcome, "events">> {
+  async #watch(
+    sandbox: Sandbox,
+    cgroup: Cgroup | undefined,
+    secrets: Secrets | undefined,
+  ): Promise<Omit<Outcome, "events">> {
     const { timeout_seconds } = this.#plan.limits
     const timer = setTimeout(() => this.cancel("TIMEOUT"), timeout_seconds * 1000)
     try {
+      void secrets?.done.then((report) => {
+        if (report === undefined) this.cancel("LOCKED")
+      })
       const { status, wasStarted } = await sandbox.ended
       const { failure } = sandbox
       sandbox.kill()
       this.#isOver = true
       this.#network?.[Symbol.dispose]()
       const usage = cgroup?.usage() ?? UNUSED
+      // What it has written reaches the caller first.
+      await secrets?.done
       if (!wasStarted && this.#cancelled === undefined) return notStarted(failure, usage)
       return { ...this.#judge(status, usage), usage }
     } finally {
@@ -213,6 +267,12 @@ export class Run {
           status: RunStatus.TIMEOUT,
           reason: "TIMEOUT",
           detail: `it took longer than ${timeout_seconds} s and was killed`,
+        }
+      case "LOCKED":
+        return {
+          status: RunStatus.FAILED,
+          reason: "CANCELLED",
+          detail: "the vault that gave its secrets has been locked, and it was killed",
         }
       case undefined:
         break
@@ -234,9 +294,17 @@ export class Run {
     return { status, reason: "NOT_STARTED", detail: describe(thrown), usage: UNUSED, events: null }
   }
 
+  /** What its caller hears of it. */
+  told({ status, reason, detail }: Outcome): Told {
+    const durationMs = Date.now() - this.#started
+    return toldOf({ runId: this.id, status, reason, detail, pid: this.#pid, durationMs })
+  }
+
   /** Kills everything in the sandbox. */
-  cancel(reason: "TIMEOUT" | "CANCELLED"): void {
+  cancel(reason: "TIMEOUT" | "CANCELLED" | "LOCKED"): void {
     this.#cancelled ??= reason
+    // A caller that has gone waits for no output.
+    if (reason === "CANCELLED") this.#secrets?.[Symbol.dispose]()
     this.#sandbox?.kill()
   }
 
@@ -295,17 +363,4 @@ function hashOf(words: readonly string[]): string {
 function notStarted(failure: string | undefined, usage: RunUsage): Omit<Outcome, "events"> {
   const detail = `its sandbox could not be started${failure === undefined ? "" : ` (${failure})`}`
   return { status: RunStatus.REFUSED, reason: "NOT_STARTED", detail, usage }
-}
-
-/** What a caller hears of a run that could not begin. */
-export function refusal(thrown: unknown): { readonly status: number; readonly message: string } {
-  const fault = thrown instanceof Fault ? thrown : undefined
-  const status =
-    fault === undefined || fault.kind === "busy"
-      ? RunStatus.FAILED
-      : fault.kind === "not-found"
-        ? RunStatus.MISSING
-        : RunStatus.REFUSED
-  const hint = fault?.hint === undefined ? "" : `\nhint: ${fault.hint}`
-  return { status, message: `${describe(thrown)}${hint}` }
 }

@@ -12,7 +12,7 @@ import type { Log } from "../core/log.ts"
 import { Monitor } from "../monitor/monitor.ts"
 import type { Absent } from "../monitor/program.ts"
 import { hasLibseccomp } from "../sys/libseccomp.ts"
-import { UnixListener, peerOf, receiveFirst, type Peer } from "../sys/unix-listener.ts"
+import { UnixListener, peerOf, receiveFirst } from "../sys/unix-listener.ts"
 import { ToolPlaces } from "../tools/places.ts"
 import { readPolicy } from "../tools/policy.ts"
 import { entryOf, readDefinition, readRegistry } from "../tools/registry.ts"
@@ -20,14 +20,17 @@ import { requireAsSigned } from "../manifest/signed-manifest.ts"
 import type { RunnerConfig } from "./messages.ts"
 import { Binaries, isSameFile, openRoot } from "./binaries.ts"
 import { Cgroups, removeStaleGroups } from "./cgroup.ts"
-import { Conversation, type Incoming } from "./conversation.ts"
+import { Conversation, type Caller, type Incoming } from "./conversation.ts"
 import { planOf } from "./plan.ts"
 import { findBwrap } from "./find-programs.ts"
 import { Keeper } from "./keeper.ts"
 import { probe } from "./probe.ts"
 import { Ready } from "./ready.ts"
+import { Requests } from "./requests.ts"
 import { Records, newRunId } from "./records.ts"
-import { Run, refusal, type Outcome } from "./run.ts"
+import { refusal, type Told } from "./outcome.ts"
+import { Run, type Outcome, type RunRequest } from "./run.ts"
+import { socketName } from "./wire.ts"
 import { compile } from "./seccomp.ts"
 import { toolList } from "./seccomp-list.ts"
 import { memoryFile } from "./sandbox.ts"
@@ -38,11 +41,6 @@ const HELLO_MS = 10_000
 const SIGNED = ["specs", "tools"] as const
 /** Clients that have not yet said what they want; another one waits in the kernel's queue. */
 const MOST_UNHEARD = 128
-
-/** The socket of the mount whose files have this device number (stat(2)). */
-export function socketName(device: number): string {
-  return `clawfs-tools/${device}`
-}
 
 export class Runner implements AsyncDisposable {
   readonly #places: ToolPlaces
@@ -58,7 +56,9 @@ export class Runner implements AsyncDisposable {
   readonly #runs = new Set<Run>()
   readonly #pending = new Set<Promise<void>>()
   #controls: readonly Control[] = []
+  #landlock = 0
   #monitor: Monitor | undefined
+  #requests: Requests | undefined
   #unheard = 0
 
   private constructor({ mountpoint, vault }: RunnerConfig, log: Log, onDeath: () => void) {
@@ -84,7 +84,7 @@ export class Runner implements AsyncDisposable {
     runner.#records.complete()
     runner.#records.trim()
     const starting = Monitor.start(monitorOptions(config, runner.#places, runner.#cgroups, log), log)
-    runner.#controls = await probe({
+    const probed = await probe({
       keeper: runner.#keeper,
       cgroups: runner.#cgroups,
       seccomp:
@@ -93,8 +93,11 @@ export class Runner implements AsyncDisposable {
           : (runner.#filters as { reason: string }),
       mountpoint,
     })
+    runner.#controls = probed.controls
+    runner.#landlock = probed.landlock
     runner.#watch(await starting)
     runner.#ready?.fill()
+    runner.#requests = runner.#takeRequests()
     // Callers that came earlier are trying again.
     runner.#listener = new UnixListener(socketName(statSync(mountpoint).dev), (fd) => runner.#accept(fd))
     return runner
@@ -107,6 +110,18 @@ export class Runner implements AsyncDisposable {
       this.#controls = this.#controls.map((each) =>
         each.name === "ebpf" ? { name: "ebpf", state: "absent", detail, ...more } : each,
       )
+    }
+  }
+
+  /** Whoever could put a file there could have executed the tool. A store that is read-only has none. */
+  #takeRequests(): Requests | undefined {
+    const serve = (caller: Caller, request: RunRequest): Promise<void> =>
+      this.#serve(caller, request, () => undefined)
+    try {
+      return new Requests(this.#places, serve, this.#log)
+    } catch (thrown) {
+      this.#log.error("requests for tools can't be taken", { reason: describe(thrown) })
+      return undefined
     }
   }
 
@@ -159,39 +174,40 @@ export class Runner implements AsyncDisposable {
       const conversation = new Conversation(new Socket({ fd }), first, HELLO_MS)
       using incoming = await conversation.incoming
       heard()
-      await this.#serve(conversation, incoming, socket.peer)
+      const request = Object.assign(incoming, { peer: socket.peer })
+      await this.#serve(conversation, request, () => this.#requireProof(incoming))
     } finally {
       heard()
     }
   }
 
-  async #serve(conversation: Conversation, incoming: Incoming, peer: Peer): Promise<void> {
-    const { name } = incoming.words
+  /** `requireMay` throws when this caller may not run the tool. */
+  async #serve(caller: Caller, request: RunRequest, requireMay: () => void): Promise<void> {
+    const { name } = request.words
+    let run: Run | undefined
     try {
       const entry = entryOf(readRegistry(this.#places), name)
-      this.#requireProof(incoming, entry)
-      await this.#run(conversation, incoming, peer, entry)
+      if (!entry.enabled) throw new Fault("denied", "it is disabled", { hint: `clawfs tool enable ${name}` })
+      requireMay()
+      await this.#run(caller, request, entry, (begun) => (run = begun))
     } catch (thrown) {
       if (!(thrown instanceof Fault))
         this.#log.error("a tool can't be run", { name, reason: describe(thrown) })
-      const { status, message } = refusal(thrown)
-      await conversation.answer(status, `clawfs: ${name}: ${message}\n`)
+      await tell(caller, name, refusal(thrown, run?.id))
     }
   }
 
   /** Who hands over the file that runs the tool has been able to reach it; the socket alone anybody could. */
-  #requireProof({ words, proof }: Incoming, entry: RegistryEntry): void {
-    if (!entry.enabled)
-      throw new Fault("denied", "it is disabled", { hint: `clawfs tool enable ${words.name}` })
+  #requireProof({ words, proof }: Incoming): void {
     if (!isSameFile(proof, this.#places.command(words.name)))
       throw new Fault("denied", "it was not called by its file in tools/bin", { hint: "install it again" })
   }
 
   async #run(
-    conversation: Conversation,
-    incoming: Incoming,
-    peer: Peer,
+    caller: Caller,
+    request: RunRequest,
     entry: RegistryEntry,
+    onBegun: (run: Run) => void,
   ): Promise<void> {
     const policy = readPolicy(this.#places)
     const lacking = this.#lacking(policy.required)
@@ -206,18 +222,18 @@ export class Runner implements AsyncDisposable {
     for (const kind of SIGNED) requireAsSigned(this.#vault, kind, join(this.#places.mountpoint, kind))
     if (this.#runs.size >= policy.total.runs)
       throw new Fault("busy", `${this.#runs.size} tools are running already`, { hint: "try again later" })
-    const { words } = incoming
+    const { words } = request
     const definition = readDefinition(this.#places, words.name, entry)
     const plan = planOf(definition, policy, words.env)
-    const run = new Run(newRunId(), definition, plan, Object.assign(incoming, { peer }))
+    const run = new Run(newRunId(), definition, plan, request)
+    onBegun(run)
     this.#runs.add(run)
     try {
-      conversation.listen({
+      caller.listen({
         signal: (signal, isForGroup) => run.signal(signal, isForGroup),
         gone: () => run.cancel("CANCELLED"),
       })
-      const { status, detail } = await this.#recorded(run, definition)
-      await conversation.answer(status, detail === "" ? "" : `clawfs: ${words.name}: ${detail}\n`)
+      await tell(caller, words.name, run.told(await this.#recorded(run, definition)))
     } finally {
       // Not earlier: the tool needs the processors.
       this.#ready?.fill()
@@ -238,6 +254,8 @@ export class Runner implements AsyncDisposable {
           hierarchy: this.#cgroups.hierarchy,
           mountpoint: this.#places.mountpoint,
           seccomp: (maySpawn: boolean) => this.#openFilter(maySpawn),
+          landlock: this.#landlock,
+          vault: this.#vault,
           monitor: this.#monitor,
         }
         return await this.#executed(run, run.execute(means, root, tool))
@@ -267,11 +285,16 @@ export class Runner implements AsyncDisposable {
     this.#listener?.[Symbol.dispose]()
     for (const run of this.#runs) run.cancel("CANCELLED")
     await Promise.all(this.#pending)
+    await this.#requests?.[Symbol.asyncDispose]()
     await this.#monitor?.[Symbol.asyncDispose]()
     await this.#ready?.[Symbol.asyncDispose]()
     await this.#keeper?.[Symbol.asyncDispose]()
     await this.#cgroups[Symbol.asyncDispose]()
   }
+}
+
+function tell(caller: Caller, name: string, told: Told): Promise<void> {
+  return caller.answer(told, told.message === "" ? "" : `clawfs: ${name}: ${told.message}\n`)
 }
 
 /** A policy that can't be understood keeps tools from running one by one, with its reason. */

@@ -14,8 +14,10 @@ import { watchReadable } from "../sys/watch.ts"
 import { ProcessHandle, Resource, childrenOf, limitResource } from "../sys/processes.ts"
 import { bwrapOptions, type Place } from "./bwrap.ts"
 import type { Slot } from "./keeper.ts"
+import { STARTER } from "./find-programs.ts"
 import { hostsFile } from "./network.ts"
 import type { SandboxPlan } from "./plan.ts"
+import { starterWords } from "./starter.ts"
 
 const SIGKILL = 9
 const MFD_CLOEXEC = 1
@@ -35,6 +37,8 @@ export interface SandboxFiles {
   readonly grants: readonly number[]
   /** The filter's program. */
   readonly seccomp: number
+  /** Pipes, in the order of the plan's. */
+  readonly secrets: readonly number[]
 }
 
 export interface Ended {
@@ -52,6 +56,8 @@ export interface SandboxOptions {
   /** Program and arguments, as the sandbox has them. */
   readonly command: readonly string[]
   readonly files: SandboxFiles
+  /** The version of Landlock that is used; 0 for none. */
+  readonly landlock: number
   /** Called with its first process, in all namespaces already, before the program begins, which waits for it; it may reject. */
   readonly onRegistered?: (pid: number) => Promise<void>
   /** What no group limits, and setrlimit(2) has to. */
@@ -227,11 +233,17 @@ function isKernelAtLeast(wantedMajor: number, wantedMinor: number, version = rel
   return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)
 }
 
-function launch({ slot, plan, place, command, files }: SandboxOptions, status: number, block: number): void {
+function launch(options: SandboxOptions, status: number, block: number): void {
+  const { slot, plan, place, files, landlock } = options
   const { stdio, tool, script, grants, seccomp } = files
   const bound = [tool, ...(script === undefined ? [] : [script]), ...grants]
   const isRoot = process.getuid?.() === 0
-  const paths = bound.map((_, at) => (isRoot ? `/given/${at}` : `/proc/self/fd/${Fd.NEXT + at}`))
+  const texts = settingsFor(plan)
+  // bubblewrap takes the texts; the starter is executed by its number, and closes what is not a secret's.
+  const starterFd = Fd.NEXT + texts.length
+  const secrets = files.secrets.map((_, at) => starterFd + 1 + at)
+  const firstBound = starterFd + 1 + secrets.length
+  const paths = bound.map((_, at) => (isRoot ? `/given/${at}` : `/proc/self/fd/${firstBound + at}`))
   const [toolPath = "", ...others] = paths
   const sources = {
     tool: toolPath,
@@ -239,22 +251,23 @@ function launch({ slot, plan, place, command, files }: SandboxOptions, status: n
     grants: script === undefined ? others : others.slice(1),
     base: isRoot && isKernelAtLeast(5, 12) ? "/base" : undefined,
   }
-  const own: number[] = []
-  const keep = (fd: number): number => (own.push(fd), fd)
+  const opened: number[] = []
+  const keep = (fd: number): number => (opened.push(fd), fd)
   try {
-    const words = keep(wordsFile("command", command))
-    // Only root can grant any network, so nothing is bound by number then.
-    const texts = settingsFor(plan)
+    const starter = [`/proc/self/fd/${starterFd}`, ...starterWords(plan, place, { landlock, secrets })]
+    const words = keep(wordsFile("command", [...starter, ...options.command]))
     const settings = Object.fromEntries(texts.map(([name], at) => [name, Fd.NEXT + at]))
     const fds = { status: Fd.STATUS, block: Fd.BLOCK, seccomp: Fd.SECCOMP, settings }
-    const options = keep(wordsFile("bwrap", bwrapOptions(plan, place, fds, sources)))
+    const own = keep(wordsFile("bwrap", bwrapOptions(plan, place, fds, sources)))
     const contents = texts.map(([name, text]) => keep(memoryFile(name, Buffer.from(text))))
     // The keeper's child is in another mount namespace, and could not make them.
     const mounts = isRoot ? bound.map((fd) => keep(detachedMount(fd))) : bound
-    const numbered = NUMBERED + contents.length + (isRoot ? 0 : bound.length)
-    slot.launch([...stdio, words, options, status, block, seccomp, ...contents, ...mounts], numbered)
+    const starterFile = keep(openSync(STARTER, "r"))
+    const others = [...contents, starterFile, ...files.secrets]
+    const numbered = NUMBERED + others.length + (isRoot ? 0 : bound.length)
+    slot.launch([...stdio, words, own, status, block, seccomp, ...others, ...mounts], numbered)
   } finally {
-    closeAll(own)
+    closeAll(opened)
   }
 }
 

@@ -34,7 +34,7 @@ const ALLOWED: Readonly<Record<Exclude<Category, "tokio_runtime">, string>> = {
     futex_waitv set_robust_list get_robust_list set_tid_address sched_yield sched_getaffinity sched_setaffinity
     sched_getparam sched_getscheduler sched_setscheduler sched_get_priority_max sched_get_priority_min rseq arch_prctl prctl
     pidfd_open pidfd_send_signal`,
-  misc: "getrandom uname sysinfo getcpu",
+  misc: "getrandom uname sysinfo getcpu landlock_create_ruleset landlock_add_rule landlock_restrict_self",
 }
 
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET */

@@ -47,8 +47,19 @@ function comparisonOf({ arg_index: argument, operator, value, mask }: Filter): C
   return { argument, operator: Compare[operator], a: BigInt(value), b: 0n }
 }
 
-/** Calls without which no program gets as far as its first line, and those that undo a sandbox. */
-const NEEDED = ["execve", "read", "write", "mmap", "mprotect", "munmap", "brk", "exit_group", "rt_sigaction"]
+/** Calls without which no program gets as far as its first line. */
+export const NEEDED = [
+  "execve",
+  "read",
+  "write",
+  "mmap",
+  "mprotect",
+  "munmap",
+  "brk",
+  "exit_group",
+  "rt_sigaction",
+]
+/** Those that undo a sandbox. */
 const DANGEROUS = [
   ...[
     "io_uring_setup",

@@ -10,6 +10,7 @@ import type { ProcessHandle } from "../sys/processes.ts"
 import type { ToolPlaces } from "../tools/places.ts"
 import { readPolicy } from "../tools/policy.ts"
 import type { Cgroup, Cgroups } from "./cgroup.ts"
+import { STARTER } from "./find-programs.ts"
 import type { RunnerConfig } from "./messages.ts"
 import type { SandboxPlan } from "./plan.ts"
 import { toolList } from "./seccomp-list.ts"
@@ -59,7 +60,7 @@ export class Watch {
           pids: plan.limits.pids_limit,
         },
         usage: () => this.#usage(),
-        ownPrograms: interpreter === undefined ? [tool] : [tool, interpreter],
+        ownPrograms: [tool, STARTER, ...(interpreter === undefined ? [] : [interpreter])],
       },
       first.fd,
       this.#cgroup?.inode,

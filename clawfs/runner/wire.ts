@@ -8,6 +8,10 @@ import { Reader } from "../core/bytes.ts"
 const MAGIC = 0x5457_4c43
 export const WIRE_VERSION = 1
 export const HEADER_BYTES = 32
+/** Of the answer, before its text. */
+export const HEAD_BYTES = 8
+/** In the header's seventh word. */
+const WANTS_OUTCOME = 1
 /** As much as execve(2) takes, about. */
 const MOST_TEXT = 4 * 1024 * 1024
 const MOST_WORDS = 65_536
@@ -18,6 +22,8 @@ export interface Header {
   readonly envc: number
   /** Place of the script among the arguments that the tool is the interpreter of; its descriptor is the last one. */
   readonly script: number | undefined
+  /** The answer's text is a `ToolOutcome`, not a line for stderr. */
+  readonly wantsOutcome: boolean
 }
 
 export interface Words {
@@ -39,9 +45,10 @@ export function readHeader(bytes: Buffer): Header {
       hint: "install the tool again",
     })
   const [textBytes, argc, envc, script] = [reader.u32(), reader.u32(), reader.u32(), reader.u32()]
+  const wantsOutcome = (reader.u32() & WANTS_OUTCOME) !== 0
   if (textBytes > MOST_TEXT || argc > MOST_WORDS || envc > MOST_WORDS || script > argc)
     throw new Fault("invalid", "arguments and environment are too long")
-  return { textBytes, argc, envc, script: script === 0 ? undefined : script - 1 }
+  return { textBytes, argc, envc, script: script === 0 ? undefined : script - 1, wantsOutcome }
 }
 
 export function readWords(text: Buffer, { argc, envc }: Header): Words {
@@ -53,10 +60,24 @@ export function readWords(text: Buffer, { argc, envc }: Header): Words {
   return { name, directory, args: rest.slice(0, argc), env: rest.slice(argc) }
 }
 
+/** The socket of the mount whose files have this device number (stat(2)). */
+export function socketName(device: number): string {
+  return `clawfs-tools/${device}`
+}
+
+/** A request as a launcher sends it, without a script, that wants an outcome. */
+export function requestOf({ name, directory, args, env }: Words): { header: Buffer; text: Buffer } {
+  const text = Buffer.from([name, directory, ...args, ...env].map((word) => `${word}\0`).join(""))
+  const header = Buffer.alloc(HEADER_BYTES)
+  const words = [MAGIC, WIRE_VERSION, text.length, args.length, env.length, 0, WANTS_OUTCOME]
+  words.forEach((word, at) => header.writeUInt32LE(word, 4 * at))
+  return { header, text }
+}
+
 /** The one answer: the exit status, and what to print. */
 export function answerOf(status: number, message: string): Buffer {
   const text = Buffer.from(message)
-  const head = Buffer.alloc(8)
+  const head = Buffer.alloc(HEAD_BYTES)
   head.writeUInt32LE(status, 0)
   head.writeUInt32LE(text.length, 4)
   return Buffer.concat([head, text])

@@ -5,7 +5,7 @@
 import { closeSync } from "node:fs"
 import { addressOf, checked, lastErrno, pollReadable, sysFault, type PollHandle } from "./ffi.ts"
 import { watchReadable } from "./watch.ts"
-import { accept4, bindSocket, getsockopt, listen, recvmsg, socket } from "./libc.ts"
+import { accept4, bindSocket, connect, getsockopt, listen, recvmsg, socket } from "./libc.ts"
 
 const AF_UNIX = 1
 const SOCK_STREAM = 1
@@ -66,6 +66,15 @@ export class UnixListener implements Disposable {
     this.#handle.close()
     closeSync(this.#fd)
   }
+}
+
+/** A stream to who listens on the abstract name; undefined when nobody does. */
+export function connectAbstract(name: string): number | undefined {
+  const fd = checked("socket", socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0))
+  const address = Buffer.concat([Buffer.from([AF_UNIX, 0, 0]), Buffer.from(name)])
+  if (connect(fd, address, address.length) === 0) return fd
+  closeSync(fd)
+  return undefined
 }
 
 /** Who was at the other end when it connected. */

@@ -12,6 +12,8 @@ export type Capability =
   | { readonly kind: "process" }
   /** TCP connections to it; there are no others. */
   | ({ readonly kind: "network" } & NetworkGrant)
+  /** It gets the value of this secret, if the vault grants it that. */
+  | { readonly kind: "secret"; readonly name: string }
 
 const ROOT = "/clawfs"
 const PATH_MAX = 4096
@@ -21,15 +23,25 @@ const MOST_NETWORK = 32
 export function parseCapability(text: string): Capability {
   if (text === "process:spawn") return { kind: "process" }
   const [family = "", action = "", ...rest] = text.split(":")
-  if (family === "secret")
-    throw new Fault("unsupported", `"${text}": this version can't grant ${family} capabilities`)
+  if (family === "secret") return { kind: "secret", name: secretName(text, action, rest.join(":")) }
   if (family === "network" && action === "outbound")
     return { kind: "network", ...parseNetworkGrant(text, rest.join(":")) }
   if (family !== "filesystem" || (action !== "read" && action !== "write"))
     throw new Fault("invalid", `"${text}" is no capability`, {
-      hint: "there are filesystem:read:PATH, filesystem:write:PATH, network:outbound:HOST:PORT and process:spawn",
+      hint: "there are filesystem:read:PATH, filesystem:write:PATH, network:outbound:HOST:PORT, secret:exec:NAME and process:spawn",
     })
   return { kind: "filesystem", access: action, path: checkedPath(text, rest.join(":")) }
+}
+
+const MOST_SECRET_NAME = 255
+
+/** Other verbs of the vault are no business of a program that has the value. */
+function secretName(text: string, verb: string, name: string): string {
+  if (verb !== "exec")
+    throw new Fault("unsupported", `"${text}": of secrets a tool can get secret:exec:NAME, nothing else`)
+  const isPlain = name !== "" && name.length <= MOST_SECRET_NAME && !/[\u0000-\u001f\u007f]/.test(name)
+  if (isPlain) return name
+  throw new Fault("invalid", `"${text}" names no secret`)
 }
 
 /** One place in ClawFS, named in one way. */
@@ -59,6 +71,9 @@ export function parseCapabilities(texts: readonly string[]): Capability[] {
   const places = all.flatMap((each) => (each.kind === "network" ? [`${each.host}:${each.port}`] : []))
   const twice = places.find((place, at) => places.indexOf(place) !== at)
   if (twice !== undefined) throw new Fault("invalid", `${twice} is granted twice`)
+  const secrets = all.flatMap((each) => (each.kind === "secret" ? [each.name] : []))
+  const again = secrets.find((name, at) => secrets.indexOf(name) !== at)
+  if (again !== undefined) throw new Fault("invalid", `the secret ${again} is granted twice`)
   if (places.length > MOST_NETWORK)
     throw new Fault("invalid", `more than ${MOST_NETWORK} hosts and ports are granted`)
   return all

@@ -11,6 +11,7 @@ import { setImmutable } from "./immutable.ts"
 import { binaryName, type ToolPlaces } from "./places.ts"
 import { interpreterOf, requireNative } from "./program.ts"
 import { changeTools, readDefinition, readRegistry, sha256, writeRegistry } from "./registry.ts"
+import { requireSecrets } from "./secrets.ts"
 import type { Source } from "./source.ts"
 
 export interface Installed {
@@ -53,6 +54,7 @@ function definitionOf(
   else interpreterOf(bytes, file, manifest.interpreter)
   const capabilities = parseCapabilities(manifest.capabilities)
   requireGrantable(capabilities)
+  requireSecrets(manifest, capabilities)
   requireWithin(manifest, policy)
   const broad = broadOnes(capabilities)
   if (broad.length > 0 && !isAgreed)

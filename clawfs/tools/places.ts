@@ -36,6 +36,10 @@ export class ToolPlaces {
   binary(name: string, version: string): string {
     return join(this.binaries, binaryName(name, version))
   }
+  /** Where requests for a tool are put as files; not for all (`hasOwnDirectory`). */
+  invoke(name: string): string {
+    return join(this.tools, name, "invoke")
+  }
   command(name: string): string {
     return join(this.bin, name)
   }
@@ -46,6 +50,11 @@ export class ToolPlaces {
   get runs(): string {
     return join(this.mountpoint, "system", "runs")
   }
+}
+
+/** The name of a tool may be that of another directory beside the registry. */
+export function hasOwnDirectory(name: string): boolean {
+  return name !== "bin" && name !== "binaries" && name !== "definitions"
 }
 
 export function binaryName(name: string, version: string): string {

@@ -1,9 +1,10 @@
 /** Taking tools away, and switching them on and off. */
-import { existsSync, rmSync } from "node:fs"
+import { existsSync, readdirSync, rmSync, rmdirSync } from "node:fs"
+import { dirname, join } from "node:path"
 import type { RegistryEntry } from "../../schema/tool.ts"
 import { showCurrent } from "./install.ts"
 import { setImmutable } from "./immutable.ts"
-import type { ToolPlaces } from "./places.ts"
+import { hasOwnDirectory, type ToolPlaces } from "./places.ts"
 import { changeTools, entryOf, readDefinition, readRegistry, writeRegistry } from "./registry.ts"
 
 /** All versions. What runs at the moment goes on to its end. */
@@ -15,8 +16,29 @@ export async function remove(places: ToolPlaces, name: string): Promise<void> {
     writeRegistry(places, others)
     rmSync(places.command(name), { force: true })
     rmSync(places.definition(name), { force: true })
+    if (hasOwnDirectory(name)) removeRequests(places.invoke(name))
     for (const { version } of versions) removeVersion(places, name, version)
   })
+}
+
+/** Where anybody may put what he likes: nothing is removed by a path that leads on from there. What has something in it stays. */
+function removeRequests(directory: string): void {
+  if (!existsSync(directory)) return
+  for (const each of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, each.name)
+    if (each.isDirectory()) rmdirIfEmpty(path)
+    else rmSync(path, { force: true })
+  }
+  rmdirIfEmpty(directory)
+  rmdirIfEmpty(dirname(directory))
+}
+
+function rmdirIfEmpty(path: string): void {
+  try {
+    rmdirSync(path)
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== "ENOTEMPTY") throw thrown
+  }
 }
 
 export function removeVersion(places: ToolPlaces, name: string, version: string): void {

@@ -5,9 +5,12 @@ import type { ToolRegistry } from "../../schema/tool.ts"
 import { describe } from "../core/fault.ts"
 import { UNFINISHED } from "./files.ts"
 import { LAUNCHER } from "./install.ts"
-import { binaryName, type ToolPlaces } from "./places.ts"
+import { binaryName, hasOwnDirectory, type ToolPlaces } from "./places.ts"
 import { changeTools, readDefinition, readRegistry, sha256, writeRegistry } from "./registry.ts"
 import { removeBinary, removeVersion } from "./remove.ts"
+
+/** By then who has asked has read it. */
+const ANSWER_MS = 24 * 3600 * 1000
 
 /** A sentence for everything that is wrong with tools, of `only` or of all. Reads every byte. */
 export function verify(places: ToolPlaces, only?: string): string[] {
@@ -86,7 +89,17 @@ function removeStrays(places: ToolPlaces, tools: ToolRegistry["tools"]): string[
     else rmSync(path)
     removed.push(path)
   }
-  return removed
+  return [...removed, ...removeOldAnswers(places, Object.keys(tools))]
+}
+
+/** To requests that were files (docs/TOOLS.md). */
+function removeOldAnswers(places: ToolPlaces, names: readonly string[]): string[] {
+  const old = names
+    .filter((name) => hasOwnDirectory(name) && existsSync(places.invoke(name)))
+    .flatMap((name) => readdirSync(places.invoke(name)).map((file) => join(places.invoke(name), file)))
+    .filter((path) => path.endsWith(".answer.json") && lstatSync(path).mtimeMs < Date.now() - ANSWER_MS)
+  for (const path of old) rmSync(path, { force: true })
+  return old
 }
 
 /** The files that belong to tools: all of three directories, and what was left beside the registry. */

@@ -69,7 +69,15 @@ test.each([
   ],
   ["the whole network", { capabilities: ["network:outbound:*:443"] }, 65, "one host and one port"],
   ["a network", { capabilities: ["network:outbound:10.1.2.3:443"] }, 77, "wants a lot"],
-  ["a secret", { capabilities: ["secret:exec:key"] }, 69, "can't grant secret"],
+  ["a verb of secrets", { capabilities: ["secret:inject:key"] }, 69, "secret:exec:NAME, nothing else"],
+  ["a secret without a variable", { capabilities: ["secret:exec:key"] }, 65, "says no variable"],
+  ["a secret without its capability", { secrets: { KEY: { name: "key" } } }, 65, "is no capability"],
+  [
+    "a secret where code is loaded from",
+    { capabilities: ["secret:exec:key"], secrets: { LD_PRELOAD: { name: "key" } } },
+    65,
+    "LD_PRELOAD can't have a secret",
+  ],
 ] as const)("install refuses %s, and changes nothing", async (_what, manifest, code, words) => {
   const before = contents(join(scene.mnt, "tools"))
   const finished = await tool("install", source(manifest))

@@ -8,7 +8,7 @@ import { exec, run, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { cli, skipIf } from "../helpers/requirements.ts"
 import { repository } from "../helpers/programs.ts"
-import { ebpfControl, eventsOf, lastEvents } from "../tools/events.ts"
+import { controlOf, ebpfControl, eventsOf, lastEvents } from "../tools/events.ts"
 import { installTool, lastRecord, records, requireTools, runTool, runnerOf } from "../tools/tools.ts"
 
 let mount: Mount
@@ -16,6 +16,7 @@ let own: string
 let missing: string | undefined
 /** Opens and connections are seen by LSM hooks: before their outcome, with whole paths. */
 let hasLsm = false
+let hasLandlock = false
 
 const specified = (path: string): string => path.replace(mount.mountpoint, "/clawfs")
 
@@ -40,6 +41,7 @@ beforeAll(async () => {
   const { state, detail } = await ebpfControl(mount)
   if (state === "absent") missing = `no monitor here: ${detail}`
   hasLsm = state === "enforced"
+  hasLandlock = (await controlOf(mount, "landlock")).state === "enforced"
 })
 afterAll(async () => {
   if (requireTools() === undefined) await mount[Symbol.asyncDispose]()
@@ -64,7 +66,9 @@ test("a program's events are what it did, in that order", async () => {
   const begin = events.findIndex(({ file }) => file?.path === "/run/tool/golden")
   const main = events[begin]?.pid
   const whole = hasLsm ? `${own}/` : ""
-  const refused = (text: string): string => (hasLsm ? `${text} bpf-lsm EPERM` : `${text} network ENETUNREACH`)
+  const lsm = (text: string): string => (hasLsm ? `${text} bpf-lsm EPERM` : `${text} network ENETUNREACH`)
+  // Landlock is asked before there is any way to be looked for.
+  const tcp = (text: string): string => (hasLandlock && !hasLsm ? `${text} permissions EACCES` : lsm(text))
   const unix = hasLsm ? "FILE_ACCESS WRITE @golden" : "FILE_ACCESS WRITE @golden ECONNREFUSED"
   const mine = events.filter(({ pid, anomaly }, at) => pid === main && at >= begin && anomaly === undefined)
   expect(mine.map(brief)).toEqual([
@@ -78,9 +82,9 @@ test("a program's events are what it did, in that order", async () => {
     "FILE_ACCESS DELETE golden.d",
     "FILE_ACCESS READ /no/such/golden ENOENT",
     "POLICY_VIOLATION WRITE /usr/golden mounts EROFS",
-    refused("POLICY_VIOLATION OUTBOUND 192.0.2.1 80"),
+    tcp("POLICY_VIOLATION OUTBOUND 192.0.2.1 80"),
     "NETWORK_ACCESS INBOUND :: 4711",
-    refused("POLICY_VIOLATION OUTBOUND 192.0.2.1 53"),
+    lsm("POLICY_VIOLATION OUTBOUND 192.0.2.1 53"),
     unix,
     "POLICY_VIOLATION ptrace seccomp EPERM",
     "POLICY_VIOLATION mount seccomp EPERM",

@@ -205,6 +205,44 @@ async function settled(): Promise<Holdings> {
   return await holdings(mount)
 }
 
+test("profile: a list of what a tool calls, made in its sandbox, under which it could run", async (context) => {
+  skipIf(context, requirePrograms("strace"))
+  await script("profiled", 'echo to-stderr; cat "$1" /dev/null; mkdir /tmp/x; exit 3')
+  const file = join(mount.scratch, "list.json")
+  const words = [
+    "seccomp",
+    "profile",
+    "-o",
+    file,
+    "--mount",
+    mount.mountpoint,
+    "profiled",
+    "/etc/ld.so.cache",
+  ]
+  const { code, stdout, stderr } = await mount.clawfsAnyway(words)
+  expect([code, stdout]).toEqual([0, ""])
+  expect(stderr).toContain("to-stderr\n")
+  expect(stderr).toMatch(/profiled ended with status 3, and used \d+ of the calls/)
+  const { syscalls } = JSON.parse(readFileSync(file, "utf8")) as { syscalls: { name: string }[] }
+  const names = syscalls.map(({ name }) => name)
+  expect(names).toEqual(
+    expect.arrayContaining(["execve", "openat", "mkdir", "wait4", "landlock_restrict_self"]),
+  )
+  expect(names).not.toContain("socket")
+  expect(names).not.toContain("ptrace")
+  expect((await mount.clawfs(["seccomp", "check", file])).code).toBe(0)
+  const missing = await mount.clawfsAnyway([
+    "seccomp",
+    "profile",
+    "-o",
+    file,
+    "--mount",
+    mount.mountpoint,
+    "nothing",
+  ])
+  expect([missing.code, missing.stderr]).toEqual([66, expect.stringContaining('no tool "nothing"')])
+})
+
 test("another user runs a tool that he can reach, and the record says who", async () => {
   const as = ["--reuid=12345", "--regid=12345", "--clear-groups", toolPath(mount, "hostile"), "identity"]
   // The test's directory is root's alone: a user gets there through a mount of his own elsewhere.

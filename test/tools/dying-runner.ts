@@ -45,13 +45,17 @@ const program = compile(toolList(true)).program
 function begin(): void {
   new Sandbox({
     slot: ready.take(limits).slot,
-    plan: { grants: [], network: [], maySpawn: true, environment: {}, limits, tmpBytes: 1024 * 1024 },
+    plan: {
+      ...{ grants: [], network: [], secrets: [], maySpawn: true },
+      ...{ environment: {}, limits, tmpBytes: 1024 * 1024 },
+    },
     place: { mountpoint: "/clawfs", toolName: "t", scriptName: undefined, directory: "/tmp" },
     command: ["/run/tool/t", "-c", "sleep 1000", word],
     files: {
       ...{ stdio: [nothing, nothing, 2], tool, script: undefined, grants: [] },
-      seccomp: memoryFile("seccomp", program),
+      ...{ seccomp: memoryFile("seccomp", program), secrets: [] },
     },
+    landlock: 0,
     ungrouped: { memory: false, pids: false },
   })
 }

@@ -1,5 +1,5 @@
 /** Events of tools, as a user gets them. */
-import type { Control, SandboxStatus } from "../../schema/sandbox.ts"
+import type { Control, ControlName, SandboxStatus } from "../../schema/sandbox.ts"
 import type { ToolEvent } from "../../schema/tool-event.ts"
 import type { Mount } from "../helpers/mount.ts"
 import { lastRecord } from "./tools.ts"
@@ -19,9 +19,14 @@ export function lastEvents(mount: Mount, ...options: string[]): Promise<ToolEven
 }
 
 /** What watches tools here. */
-export async function ebpfControl(mount: Mount): Promise<Control> {
+export function ebpfControl(mount: Mount): Promise<Control> {
+  return controlOf(mount, "ebpf")
+}
+
+/** One control of `clawfs sandbox status`. */
+export async function controlOf(mount: Mount, control: ControlName): Promise<Control> {
   const { stdout } = await mount.clawfsAnyway(["sandbox", "status", "--json", mount.mountpoint])
-  const found = (JSON.parse(stdout) as SandboxStatus).controls.find(({ name }) => name === "ebpf")
-  if (found === undefined) throw new Error("there is no control ebpf")
+  const found = (JSON.parse(stdout) as SandboxStatus).controls.find(({ name }) => name === control)
+  if (found === undefined) throw new Error(`there is no control ${control}`)
   return found
 }

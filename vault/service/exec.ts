@@ -3,16 +3,16 @@
  * it becomes the program, so that no value is an argument or a string of this process. Its output passes the leak filter.
  */
 import { spawn, type ChildProcess } from "node:child_process"
-import { closeSync, write, writeSync } from "node:fs"
+import { closeSync, writeSync } from "node:fs"
 import { Socket } from "node:net"
 import type { Readable } from "node:stream"
-import { promisify } from "node:util"
 import { Fault } from "../../clawfs/core/fault.ts"
 import { checked } from "../../clawfs/sys/ffi.ts"
 import { pipe2 } from "../../clawfs/sys/libc.ts"
 import { MOST_EXPANSION } from "../encodings.ts"
 import { LeakFilter, LeakScanner } from "../leaks.ts"
 import type { Vault } from "../vault.ts"
+import { pass } from "./passing.ts"
 
 const O_CLOEXEC = 0o2000000
 const FIRST_FD = 3
@@ -22,6 +22,8 @@ export const MOST_SECRETS = 6
 const KEPT_VARIABLES = ["HOME", "LANG", "LC_ALL", "LOGNAME", "TERM", "TZ", "USER"]
 const SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 const END_MS = 3000
+/** What it has written is passed on when it is ended early, too. */
+const NEVER = new AbortController().signal
 
 export interface SecretUse {
   readonly name: string
@@ -58,13 +60,17 @@ export interface Executed {
 /** Runs `work` with the value of a secret: `Vault.use`. */
 export type WithValue = (name: string, work: (value: Buffer) => void) => void
 
+export interface Decoys {
+  addCanaries(scanner: LeakScanner): void
+}
+
 export class Runner {
   readonly #vault: Vault
-  readonly #decoys: { addCanaries(scanner: LeakScanner): void }
+  readonly #decoys: Decoys
   readonly #children = new Set<ChildProcess>()
 
   /** `decoys` teaches a scanner what shall be noticed besides the values that a program gets. */
-  constructor(vault: Vault, decoys: { addCanaries(scanner: LeakScanner): void }) {
+  constructor(vault: Vault, decoys: Decoys) {
     this.#vault = vault
     this.#decoys = decoys
   }
@@ -119,8 +125,8 @@ export class Runner {
     const filters = [new LeakFilter(scanner), new LeakFilter(scanner)] as const
     try {
       const [, , [code, signal]] = await Promise.all([
-        pass(sources[0], filters[0], plan.stdout),
-        pass(sources[1], filters[1], plan.stderr),
+        pass(sources[0], filters[0], plan.stdout, NEVER),
+        pass(sources[1], filters[1], plan.stderr, NEVER),
         ended,
       ])
       const leaked = [...new Set(filters.flatMap(({ names }) => names))].sort()
@@ -192,24 +198,6 @@ function environmentOf({ environment, uses }: Execution): Record<string, string>
     as === "fd" ? [[variable, `/dev/fd/${FIRST_FD + at}`]] : [],
   )
   return { ...Object.fromEntries(kept), PATH: SAFE_PATH, ...Object.fromEntries(paths) }
-}
-
-const writeTo = promisify(write)
-
-async function pass(from: Readable, filter: LeakFilter, to: number): Promise<void> {
-  for await (const chunk of from as AsyncIterable<Buffer>) await writeAll(to, filter.push(chunk))
-  await writeAll(to, filter.end())
-}
-
-/** A reader that has gone is no error: the program's output is read on, as by `head`. */
-async function writeAll(fd: number, bytes: Buffer): Promise<void> {
-  try {
-    for (let at = 0; at < bytes.length;) at += (await writeTo(fd, bytes, at)).bytesWritten
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== "EPIPE") throw thrown
-  } finally {
-    bytes.fill(0)
-  }
 }
 
 function stopGroup({ pid }: ChildProcess): void {

@@ -3,7 +3,6 @@
  * who may use it, needs a proof that a person is there; everybody else needs a grant.
  */
 import { randomFillSync } from "node:crypto"
-import { closeSync } from "node:fs"
 import { Fault } from "../../clawfs/core/fault.ts"
 import { ProtectorKind } from "../../keyring/protector.ts"
 import { KEY_BYTES } from "../../keyring/secret.ts"
@@ -14,12 +13,12 @@ import { Grants, asksInFull, type Verb } from "../grants.ts"
 import { dueAt } from "../metadata.ts"
 import { readState } from "../state.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
-import { concealed, concealing, descriptorOf, exported, shown } from "./answers.ts"
+import { concealing, descriptorOf, exported, shown } from "./answers.ts"
 import { exportSecrets, importSecrets } from "./bundle.ts"
 import type { Call, Handlers } from "./call.ts"
 import { readAllInto, writeAllFrom } from "./descriptors.ts"
 import { importValues } from "./incoming.ts"
-import { Runner, type Executed, type WithValue } from "./exec.ts"
+import { Executions } from "./executions.ts"
 import { Injector, checkEndpoint } from "./inject.ts"
 import { ProxyMethods } from "./proxy-methods.ts"
 import { listAudit, listGrants, listSecrets } from "./listing.ts"
@@ -27,7 +26,6 @@ import { LeakGuard } from "./leak-guard.ts"
 import { requireFreeName, signManifest } from "./manifest-key.ts"
 import { MountedVault } from "./mounted.ts"
 import { Mounts, type MountsOptions } from "./mounts.ts"
-import { sealedCopy } from "./program.ts"
 import { Signer } from "./sign.ts"
 import { Proofs, withPerson } from "./proofs.ts"
 
@@ -35,9 +33,6 @@ import { Proofs, withPerson } from "./proofs.ts"
 export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>([
   ...["status", "get", "exec", "sign", "public-key", "proxy.token"],
 ] as VaultMethod[])
-
-/** Variables that say what code is loaded, or how the shell reads its script. */
-const RESERVED = /^(LD_.*|PATH|IFS|ENV|BASH_.*|SHELLOPTS|PS4|NODE_OPTIONS|PYTHON.*|PERL.*|RUBY.*|GCONV_PATH)$/
 
 const EMPTY = Buffer.alloc(0)
 
@@ -47,7 +42,7 @@ export class Methods {
   readonly #grants: Grants
   readonly #proofs: Proofs
   readonly #leaks: LeakGuard
-  readonly #runner: Runner
+  readonly #executions: Executions
   readonly #signer: Signer
   readonly #proxy: ProxyMethods
   readonly #stop: () => void
@@ -63,7 +58,12 @@ export class Methods {
     this.#grants = new Grants(db)
     this.#proofs = new Proofs(db, vault)
     this.#leaks = new LeakGuard(vault)
-    this.#runner = new Runner(vault, this.#leaks)
+    this.#executions = new Executions(vault, this.#grants, {
+      log: place.log,
+      leaks: this.#leaks,
+      guard: (names, subject) => this.#guard(names, subject),
+      asksInFull: () => this.#asksInFull(),
+    })
     this.#signer = new Signer(vault, this.#grants)
     this.#proxy = new ProxyMethods({
       ...{ vault, directory: place.source, asksInFull: () => this.#asksInFull() },
@@ -131,6 +131,8 @@ export class Methods {
     grant: ({ params: { proof, name, ...grant }, fds, subject }) => {
       if ((grant.verb === "inject") !== (grant.endpoint !== undefined))
         throw new Fault("invalid", "an endpoint belongs to a grant to inject, and only there")
+      if (grant.tool !== undefined && (grant.verb !== "exec" || grant.caller !== undefined))
+        throw new Fault("invalid", "a tool belongs to a grant to exec, and has no caller's program")
       if (grant.endpoint !== undefined) checkEndpoint(grant.endpoint)
       this.#prove(proof, fds)
       return this.#vault.audited("grant", subject(), (about) => {
@@ -159,7 +161,8 @@ export class Methods {
       importValues(this.#vault, subject(), { preview, from: descriptorOf(fds, from) }),
     scan: ({ params: { from, out, ...how }, fds, subject }) =>
       this.#leaks.scan(subject(), how, { from: descriptorOf(fds, from), out: descriptorOf(fds, out) }),
-    exec: (call) => this.#exec(call),
+    exec: (call) => this.#executions.exec(call),
+    "tool.exec": (call) => this.#executions.execTool(call),
     generate: ({ params, subject }) => this.#signer.generate(params, subject()),
     sign: ({ params, fds, isOwner, subject }) =>
       concealing(isOwner, () => {
@@ -281,62 +284,9 @@ export class Methods {
   }
 
   /** Runs a program with secrets. The grant may name the program by its hash: then a sealed copy of it runs. */
-  async #exec(call: Call<VaultParams<"exec">>): Promise<Executed> {
-    const { params, fds, isOwner, subject, gid, whenGone } = call
-    const { program, args, uses, environment, directory, stdin, stdout, stderr } = params
-    const asking = subject({ inFull: this.#asksInFull() })
-    const names = new Set(uses.map(({ variable }) => variable))
-    const misused = [...names].find((variable) => RESERVED.test(variable))
-    if (misused !== undefined) throw new Fault("invalid", `${misused} is no variable for a secret`)
-    if (names.size !== uses.length) throw new Fault("invalid", "two secrets want the same variable")
-    this.#guard(
-      uses.map(({ name }) => name),
-      asking,
-    )
-    const sealed = this.#namesProgram(
-      uses.map(({ name }) => name),
-      asking.uid,
-    )
-      ? sealedCopy(program)
-      : undefined
-    try {
-      const plan = {
-        ...{ program, args, uses, environment, directory, uid: asking.uid, gid, sealed: sealed?.fd },
-        stdin: descriptorOf(fds, stdin),
-        stdout: descriptorOf(fds, stdout),
-        stderr: descriptorOf(fds, stderr),
-      }
-      const withValue: WithValue = (name, work) =>
-        this.#vault.use(asking, "exec", { name }, work, ({ id }) =>
-          this.take(id, "exec", asking, sealed?.hash, args),
-        )
-      const result = await this.#runner.start(plan, withValue, whenGone)
-      if (result.leaks > 0)
-        this.#leaks.note(asking, {
-          ...{ channel: "exec", action: "redact", program, count: result.leaks, names: result.leaked },
-        })
-      return result
-    } catch (thrown) {
-      throw isOwner ? thrown : concealed(thrown)
-    } finally {
-      if (sealed !== undefined) closeSync(sealed.fd)
-    }
-  }
-
-  /** Whether a grant for one of the secrets, to this user, says which program: only then is it copied. */
-  #namesProgram(names: readonly string[], asker: number): boolean {
-    const ids = names.map((name) => this.#vault.find(name)?.id.toString("hex"))
-    return this.#grants
-      .all(this.#vault.keys)
-      .some(
-        ({ secret, program, uid }) =>
-          program !== undefined && ids.includes(secret) && (uid === undefined || uid === asker),
-      )
-  }
-
   /** Programs that run with secrets end with the vault. */
   async stopPrograms(): Promise<void> {
-    this.#runner.stop()
+    this.#executions.stop()
     await this.#proxy.stop()
   }
 

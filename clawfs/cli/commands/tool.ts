@@ -12,7 +12,10 @@ const options = {
   yes: { type: "boolean", short: "y", help: "install: grant what reaches far, too" },
   use: { type: "string", value: "VERSION", help: "enable: run this version from now on" },
   keep: { type: "string", value: "N", help: "gc: keep so many versions besides the current one; default 2" },
-  json: { type: "boolean", help: "list, show, verify: print JSON" },
+  json: {
+    type: "boolean",
+    help: "list, show, verify: print JSON; run: what comes of it, as JSON",
+  },
 } as const
 
 export type ToolInvocation = Invocation<typeof options>
@@ -56,6 +59,9 @@ clawfs tool verify`,
       text: `
 Its exit status is the tool's own, 128 and the signal's number when it was killed, 124 when its time
 was over, 125 when the daemon failed, 126 when it may not run, 127 when there is no such tool.
+With --json before NAME, one JSON object has stdout and stderr, up to 1 MiB each, the exit status, the
+run's number and a code: 0 it ran, 1 try later, 2 the daemon is gone, 3 no such tool, 4 not allowed,
+5 it was asked wrongly, 6 its time was over, 7 it could not be started.
 Every execution leaves a record, MOUNTPOINT/system/runs/ID.json.`,
     },
   ],

@@ -86,6 +86,7 @@ const options = {
     help: "grant: to processes in this control group or below it, such as /system.slice/agent.service",
   },
   program: { type: "string", value: "PROGRAM", help: "grant exec: for running this program" },
+  tool: { type: "string", value: "NAME", help: "grant exec: for this tool of ClawFS, and nothing else" },
   args: { type: "string", value: "WORDS", help: "grant exec: if its arguments begin with these" },
   as: {
     type: "string",

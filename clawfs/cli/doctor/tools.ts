@@ -1,7 +1,7 @@
 /** What tools are run with. */
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
-import { KEEPER, LAUNCHER, findBwrap, isExecutable } from "../../runner/find-programs.ts"
+import { KEEPER, LAUNCHER, STARTER, findBwrap, isExecutable } from "../../runner/find-programs.ts"
 import { bad, ok, type Check } from "./check.ts"
 
 export function toolChecks(): Check[] {
@@ -13,7 +13,7 @@ export function toolChecks(): Check[] {
         hint: "apt-get install bubblewrap",
       }),
     ]
-  if (![LAUNCHER, KEEPER].every(isExecutable))
+  if (![LAUNCHER, KEEPER, STARTER].every(isExecutable))
     return [
       bad("warn", "tools", {
         message: "the small programs that tools need were not built: no tool can be run",

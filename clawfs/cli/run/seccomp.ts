@@ -2,22 +2,28 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { SeccompList } from "../../../schema/seccomp.ts"
 import { Fault } from "../../core/fault.ts"
+import { Log } from "../../core/log.ts"
+import { profileTool } from "../../runner/profile.ts"
 import { compile, examine } from "../../runner/seccomp.ts"
 import { toolList } from "../../runner/seccomp-list.ts"
+import { ToolPlaces } from "../../tools/places.ts"
 import { unknownAction } from "../action.ts"
 import { UsageError } from "../command.ts"
 import { ACTIONS, type SeccompInvocation } from "../commands/seccomp.ts"
 import { ExitCode } from "../exit-code.ts"
+import { mountHere } from "../mount-here.ts"
+import { vaultDirectory } from "../vault/place.ts"
 
 const STDOUT = 1
 const LISTS = { tool: false, "tool-spawn": true } as const
 
-// eslint-disable-next-line @typescript-eslint/require-await -- commands are asynchronous, this one has nothing to wait for
 export async function runSeccomp(invocation: SeccompInvocation): Promise<ExitCode> {
   const { operands, values } = invocation
   const [action = "", list = ""] = operands
-  if (action !== "compile" && values.output !== undefined)
-    throw new UsageError("seccomp: --output is for compile")
+  if (action !== "profile" && values.mount !== undefined)
+    throw new UsageError("seccomp: --mount is for profile")
+  if (action !== "compile" && action !== "profile" && values.output !== undefined)
+    throw new UsageError("seccomp: --output is for compile and profile")
   if (action !== "check" && values.json !== undefined) throw new UsageError("seccomp: --json is for check")
   switch (action) {
     case "check":
@@ -26,6 +32,8 @@ export async function runSeccomp(invocation: SeccompInvocation): Promise<ExitCod
       return compileTo(invocation, readList(list))
     case "print":
       return print(invocation, list)
+    case "profile":
+      return await profile(invocation, list)
     default:
       throw unknownAction("seccomp", action, ACTIONS)
   }
@@ -63,6 +71,35 @@ function compileTo({ values, terminal }: SeccompInvocation, list: SeccompList): 
   terminal.note(`${instructions} instructions, ${program.length} bytes`)
   if (unknown.length > 0)
     terminal.note(`left out, as this architecture does not have them: ${unknown.join(", ")}`)
+  return ExitCode.OK
+}
+
+/** What the tool writes goes to stderr, all of it: stdout may be the list's. */
+const STDIO = [0, 2, 2] as const
+
+async function profile({ values, operands, terminal }: SeccompInvocation, name: string): Promise<ExitCode> {
+  const { output } = values
+  if (output === undefined) throw new UsageError("seccomp: profile needs --output FILE")
+  const { mountpoint } = mountHere(values.mount)
+  const env = Object.entries(process.env).map(([variable, value]) => `${variable}=${value ?? ""}`)
+  const { list, outcome, refused } = await profileTool({
+    ...{ places: new ToolPlaces(mountpoint), vault: vaultDirectory(undefined), name },
+    log: new Log("profile"),
+    request: {
+      words: { name, directory: process.cwd(), args: operands.slice(2), env },
+      peer: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, pid: process.pid },
+      ...{ stdio: STDIO, script: undefined, [Symbol.dispose]: () => undefined },
+    },
+  })
+  writeFileSync(output === "-" ? STDOUT : output, `${JSON.stringify(list, undefined, 2)}\n`)
+  const seen = list.syscalls.filter(({ verified_by_strace }) => verified_by_strace === true)
+  const used = new Set(seen.map((each) => each.name)).size
+  terminal.note(
+    `${name} ended with status ${outcome.status}, and used ${used} of the calls that tools may make`,
+  )
+  if (outcome.detail !== "") terminal.note(outcome.detail)
+  for (const [call, count] of refused)
+    terminal.note(`refused ${count} ${count === 1 ? "time" : "times"}: ${call}`)
   return ExitCode.OK
 }
 

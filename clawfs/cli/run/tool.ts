@@ -3,9 +3,13 @@ import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { constants } from "node:os"
 import type { RegistryEntry, ToolDefinition } from "../../../schema/tool.ts"
+import type { Output, ToolAnswer } from "../../../schema/tool-answer.ts"
 import { call } from "../../api/client.ts"
 import { Fault, describe } from "../../core/fault.ts"
+import { Capture } from "../../runner/capture.ts"
+import { Calling, type CalledTool } from "../../runner/client.ts"
 import { LAUNCHER } from "../../runner/find-programs.ts"
+import { refusal } from "../../runner/outcome.ts"
 import { install } from "../../tools/install.ts"
 import { ToolPlaces } from "../../tools/places.ts"
 import { readPolicy } from "../../tools/policy.ts"
@@ -21,6 +25,7 @@ import type { Inside } from "../inside.ts"
 import { mountHere } from "../mount-here.ts"
 import { count } from "../numbers.ts"
 
+const STDIN = 0
 const DEFAULT_KEEP = 2
 /** As a shell says of a command that it does not find. */
 const NO_SUCH_TOOL = 127
@@ -42,7 +47,12 @@ export async function runTool(invocation: ToolInvocation): Promise<ExitCode | Pa
     case "show":
       return show(invocation, places, named(name))
     case "run":
-      return await execute(invocation, places, named(name), operands.slice(2))
+      return await (values.json === true ? executeForPrograms : execute)(
+        invocation,
+        places,
+        named(name),
+        operands.slice(2),
+      )
     case "enable":
       return await switchOn(invocation, places, named(name))
     case "disable":
@@ -65,7 +75,7 @@ const BELONGS: Readonly<Record<"yes" | "use" | "keep" | "json", readonly Action[
   yes: ["install"],
   use: ["enable"],
   keep: ["gc"],
-  json: ["list", "show", "verify"],
+  json: ["list", "show", "run", "verify"],
 }
 
 function requireFitting(action: Action, { values, operands }: ToolInvocation): void {
@@ -177,7 +187,7 @@ async function execute(
   args: readonly string[],
 ): Promise<PassedOn> {
   const path = places.command(name)
-  if (!/^[a-z0-9]/.test(name) || name.includes("/") || !existsSync(path)) {
+  if (!isThere(places, name)) {
     terminal.fail(`there is no tool "${name}"`, "clawfs tool list shows them")
     return NO_SUCH_TOOL as PassedOn
   }
@@ -190,6 +200,60 @@ async function execute(
       resolve((code ?? 128 + constants.signals[signal ?? "SIGKILL"]) as PassedOn),
     )
   })
+}
+
+function isThere(places: ToolPlaces, name: string): boolean {
+  return /^[a-z0-9]/.test(name) && !name.includes("/") && existsSync(places.command(name))
+}
+
+/** The same, with what it has written and how it went as one JSON object (`ToolAnswer`). */
+async function executeForPrograms(
+  { terminal }: ToolInvocation,
+  places: ToolPlaces,
+  name: string,
+  args: readonly string[],
+): Promise<PassedOn> {
+  const { called, stdout, stderr } = await calledTool(places, name, args)
+  const answer: ToolAnswer = { ...called.outcome, stdout, stderr }
+  terminal.out(JSON.stringify(answer, undefined, 2))
+  return called.status as PassedOn
+}
+
+interface Called {
+  readonly called: CalledTool
+  readonly stdout: Output
+  readonly stderr: Output
+}
+
+async function calledTool(places: ToolPlaces, name: string, args: readonly string[]): Promise<Called> {
+  using out = new Capture()
+  using err = new Capture()
+  const called = await outcomeOf(async () => {
+    if (!isThere(places, name))
+      throw new Fault("not-found", `there is no tool "${name}"`, { hint: "clawfs tool list shows them" })
+    const env = Object.entries(process.env).map(([variable, value]) => `${variable}=${value ?? ""}`)
+    const calling = new Calling({
+      words: { name, directory: process.cwd(), args, env },
+      file: places.command(name),
+      stdio: [STDIN, out.fd, err.fd],
+    })
+    for (const signal of [...FROM_TERMINAL, ...FORWARDED])
+      process.on(signal, () => calling.signal(constants.signals[signal]))
+    out.handedOver()
+    err.handedOver()
+    return await calling.ended
+  })
+  return { called, stdout: await out.output(), stderr: await err.output() }
+}
+
+/** What fails on the way to the daemon is an answer too. */
+async function outcomeOf(work: () => Promise<CalledTool>): Promise<CalledTool> {
+  try {
+    return await work()
+  } catch (thrown) {
+    const { status, outcome } = refusal(thrown)
+    return { status, outcome }
+  }
 }
 
 async function switchOn(

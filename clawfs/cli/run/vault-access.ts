@@ -175,13 +175,15 @@ function programHash(option: string, path: string): string {
 }
 
 export function grant({ directory, values, operands, terminal }: VaultAction): ExitCode {
-  const { verb, uid, caller, cgroup, program, args, uses, until, endpoint } = values
+  const { verb, uid, caller, cgroup, program, tool, args, uses, until, endpoint } = values
   if (verb !== "reveal" && verb !== "exec" && verb !== "sign" && verb !== "inject")
     throw new UsageError("vault grant: --verb takes exec, inject, sign or reveal")
   if ((verb === "inject") !== (endpoint !== undefined))
     throw new UsageError("vault grant: --verb inject needs --endpoint, and nothing else takes it")
-  if (verb !== "exec" && (program ?? args) !== undefined)
-    throw new UsageError("vault grant: --program and --args are for --verb exec")
+  if (verb !== "exec" && (program ?? args ?? tool) !== undefined)
+    throw new UsageError("vault grant: --program, --tool and --args are for --verb exec")
+  if (tool !== undefined && caller !== undefined)
+    throw new UsageError("vault grant: --caller says nothing of a tool's callers")
   const sign = signLimits(values)
   if (verb !== "sign" && sign !== undefined)
     throw new UsageError("vault grant: --as, --scope, --audience and --lifetime are for --verb sign")
@@ -190,6 +192,7 @@ export function grant({ directory, values, operands, terminal }: VaultAction): E
     ...(caller === undefined ? {} : { caller: programHash("--caller", caller) }),
     ...(cgroup === undefined ? {} : { cgroup: groupPath(cgroup) }),
     ...(program === undefined ? {} : { program: programHash("--program", program) }),
+    ...(tool === undefined ? {} : { tool }),
     ...(args === undefined ? {} : { args: args.split(" ").filter((word) => word !== "") }),
     ...(sign === undefined ? {} : { sign }),
     ...(endpoint === undefined ? {} : { endpoint: readEndpoint(endpoint) }),
@@ -239,6 +242,7 @@ interface ShownGrant {
   readonly caller?: string
   readonly cgroup?: string
   readonly program?: string
+  readonly tool?: string
   readonly args?: readonly string[]
   readonly sign?: SignLimits
   readonly endpoint?: { readonly provider_id: string; readonly base_url: string }
@@ -262,6 +266,7 @@ function grantLine({
   caller,
   cgroup,
   program,
+  tool,
   args,
   sign,
   endpoint,
@@ -273,6 +278,7 @@ function grantLine({
     ...(caller === undefined ? [] : [`caller ${caller.slice(0, 12)}`]),
     ...(cgroup === undefined ? [] : [`cgroup ${cgroup}`]),
     ...(program === undefined ? [] : [`program ${program.slice(0, 12)}`]),
+    ...(tool === undefined ? [] : [`tool ${tool}`]),
     ...(args === undefined ? [] : [`arguments ${args.join(" ")} ...`]),
     ...(sign === undefined ? [] : shownLimits(sign)),
     ...(endpoint === undefined ? [] : [`as ${endpoint.provider_id} to ${endpoint.base_url}`]),

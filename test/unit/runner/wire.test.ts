@@ -1,6 +1,6 @@
 /** The launcher's bytes: others are refused, and none crash. */
 import { expect, test } from "vitest"
-import { HEADER_BYTES, answerOf, readHeader, readWords } from "../../../clawfs/runner/wire.ts"
+import { HEADER_BYTES, answerOf, readHeader, readWords, requestOf } from "../../../clawfs/runner/wire.ts"
 import { Fault } from "../../../clawfs/core/fault.ts"
 import { fc } from "../support/fast-check.ts"
 
@@ -13,13 +13,21 @@ const MAGIC = 0x54574c43
 
 test("a request is read as the launcher writes it", () => {
   const head = readHeader(header(MAGIC, 1, 0, 2, 1, 2))
-  expect(head).toEqual({ textBytes: 0, argc: 2, envc: 1, script: 1 })
+  expect(head).toEqual({ textBytes: 0, argc: 2, envc: 1, script: 1, wantsOutcome: false })
   expect(readWords(Buffer.from("name\0/dir\0one\0\0LANG=C\0"), head)).toEqual({
     name: "name",
     directory: "/dir",
     args: ["one", ""],
     env: ["LANG=C"],
   })
+})
+
+test("a request for programs is read as it is made", () => {
+  const words = { name: "t", directory: "/d", args: ["a", "ü"], env: ["LANG=C"] }
+  const { header: bytes, text } = requestOf(words)
+  const head = readHeader(bytes)
+  expect(head).toMatchObject({ textBytes: text.length, script: undefined, wantsOutcome: true })
+  expect(readWords(text, head)).toEqual(words)
 })
 
 test("what is no launcher, of another version, or too much is refused", () => {

@@ -6,6 +6,7 @@ import {
   parseCapability,
   requireGrantable,
 } from "../../../clawfs/tools/capability.ts"
+import { requireSecrets } from "../../../clawfs/tools/secrets.ts"
 import { fc } from "../support/fast-check.ts"
 
 test("the colon form, path and all", () => {
@@ -15,6 +16,35 @@ test("the colon form, path and all", () => {
     access: "write",
     path: "/clawfs/workspaces/a b/ü:x",
   })
+})
+
+test("of secrets only their use by a program, whatever their names", () => {
+  expect(parseCapability("secret:exec:a:b c")).toEqual({ kind: "secret", name: "a:b c" })
+  for (const text of ["secret:inject:a", "secret:reveal:a", "secret:", "secret"])
+    expect(() => parseCapability(text)).toThrow(expect.objectContaining({ kind: "unsupported" }))
+  for (const text of ["secret:exec:", "secret:exec:a\nb", `secret:exec:${"x".repeat(256)}`])
+    expect(() => parseCapability(text)).toThrow(expect.objectContaining({ kind: "invalid" }))
+  expect(() => parseCapabilities(["secret:exec:a", "secret:exec:a"])).toThrow("granted twice")
+})
+
+test("each secret has a capability and a variable that may have one", () => {
+  const check =
+    (names: string[], secrets: object, environment: Record<string, string> = {}) =>
+    () =>
+      requireSecrets(
+        { secrets, environment } as Parameters<typeof requireSecrets>[0],
+        parseCapabilities(names.map((name) => `secret:exec:${name}`)),
+      )
+  const key = { name: "key", as: "env" }
+  expect(check(["key"], { KEY: key })).not.toThrow()
+  expect(check([], { KEY: key })).toThrow("secret:exec:key is no capability")
+  expect(check(["key", "other"], { KEY: key })).toThrow("no variable for secret:exec:other")
+  expect(check(["key"], { PATH: key })).toThrow("can't have a secret")
+  expect(check(["key"], { KEY: key }, { KEY: "x" })).toThrow("can't have a secret")
+  expect(check(["key"], { A: key, B: key })).toThrow("used twice")
+  const many = Array.from({ length: 7 }, (_, n) => `k${n}`)
+  const all = Object.fromEntries(many.map((name) => [name, { name, as: "fd" }]))
+  expect(check(many, all)).toThrow("more than 6")
 })
 
 test.each([
