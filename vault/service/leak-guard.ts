@@ -13,11 +13,14 @@ import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
 import { requireMemory } from "./descriptors.ts"
 
 export interface Seen {
-  /** Where it was: "exec", "mcp". */
+  /** Where it was: "exec", "tool", "mcp". */
   readonly channel: string
   readonly action: string
   /** exec: whose output it was. */
   readonly program?: string
+  /** tool: whose output it was, and the process that ran it. */
+  readonly tool?: string
+  readonly runner?: number
   readonly count: number
   readonly names: readonly string[]
 }
