@@ -60,17 +60,13 @@ export interface Executed {
 /** Runs `work` with the value of a secret: `Vault.use`. */
 export type WithValue = (name: string, work: (value: Buffer) => void) => void
 
-export interface Decoys {
-  addCanaries(scanner: LeakScanner): void
-}
-
 export class Runner {
   readonly #vault: Vault
-  readonly #decoys: Decoys
+  readonly #decoys: { addCanaries(scanner: LeakScanner): void }
   readonly #children = new Set<ChildProcess>()
 
   /** `decoys` teaches a scanner what shall be noticed besides the values that a program gets. */
-  constructor(vault: Vault, decoys: Decoys) {
+  constructor(vault: Vault, decoys: { addCanaries(scanner: LeakScanner): void }) {
     this.#vault = vault
     this.#decoys = decoys
   }

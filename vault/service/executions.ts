@@ -8,8 +8,8 @@ import type { Grants, Use } from "../grants.ts"
 import type { Vault } from "../vault.ts"
 import { concealed, descriptorOf } from "./answers.ts"
 import type { Call } from "./call.ts"
-import type { LeakGuard } from "./leak-guard.ts"
 import { Runner, type Executed, type WithValue } from "./exec.ts"
+import type { LeakGuard } from "./leak-guard.ts"
 import { sealedCopy } from "./program.ts"
 import { ToolSecrets } from "./tool-secrets.ts"
 
@@ -17,7 +17,7 @@ export interface ExecutionsOptions {
   readonly log: Log
   /** Looks for canaries among the names. */
   readonly guard: (names: readonly string[], subject: Subject) => void
-  /** Whether a grant names the program that asks, or its control group. */
+  /** Whether a grant looks at more of who asks than his user. */
   readonly asksInFull: () => boolean
   readonly leaks: LeakGuard
 }
@@ -34,9 +34,10 @@ export class Executions {
     this.#grants = grants
     this.#options = options
     this.#runner = new Runner(vault, options.leaks)
-    this.#toolSecrets = new ToolSecrets(vault, options.leaks, options.log)
+    this.#toolSecrets = new ToolSecrets(vault, options)
   }
 
+  /** Runs a program with secrets. The grant may name the program by its hash: then a sealed copy of it runs. */
   async exec(call: Call<VaultParams<"exec">>): Promise<Executed> {
     const { params, fds, isOwner, subject, gid, whenGone } = call
     const { program, args, uses, environment, directory, stdin, stdout, stderr } = params
@@ -99,7 +100,7 @@ export class Executions {
     try {
       this.#toolSecrets.give(params, fds, withValue, whenGone, ({ leaks, leaked }) =>
         this.#options.leaks.note(asking, {
-          ...{ channel: "tool", action: "redact", ...detail, count: leaks, names: leaked },
+          ...{ channel: "tool", action: "redact", tool, count: leaks, names: leaked },
         }),
       )
     } catch (thrown) {

@@ -18,9 +18,8 @@ export interface Seen {
   readonly action: string
   /** exec: whose output it was. */
   readonly program?: string
-  /** tool: whose output it was, and the process that ran it. */
+  /** tool: whose. */
   readonly tool?: string
-  readonly runner?: number
   readonly count: number
   readonly names: readonly string[]
 }

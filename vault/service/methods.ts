@@ -59,8 +59,7 @@ export class Methods {
     this.#proofs = new Proofs(db, vault)
     this.#leaks = new LeakGuard(vault)
     this.#executions = new Executions(vault, this.#grants, {
-      log: place.log,
-      leaks: this.#leaks,
+      ...{ log: place.log, leaks: this.#leaks },
       guard: (names, subject) => this.#guard(names, subject),
       asksInFull: () => this.#asksInFull(),
     })
@@ -131,7 +130,7 @@ export class Methods {
     grant: ({ params: { proof, name, ...grant }, fds, subject }) => {
       if ((grant.verb === "inject") !== (grant.endpoint !== undefined))
         throw new Fault("invalid", "an endpoint belongs to a grant to inject, and only there")
-      if (grant.tool !== undefined && (grant.verb !== "exec" || grant.caller !== undefined))
+      if (grant.tool !== undefined && (grant.verb !== "exec" || asksInFull(grant)))
         throw new Fault("invalid", "a tool belongs to a grant to exec, and has no caller's program")
       if (grant.endpoint !== undefined) checkEndpoint(grant.endpoint)
       this.#prove(proof, fds)
@@ -283,7 +282,6 @@ export class Methods {
     )
   }
 
-  /** Runs a program with secrets. The grant may name the program by its hash: then a sealed copy of it runs. */
   /** Programs that run with secrets end with the vault. */
   async stopPrograms(): Promise<void> {
     this.#executions.stop()

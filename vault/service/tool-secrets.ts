@@ -15,7 +15,8 @@ import { LeakFilter, LeakScanner } from "../leaks.ts"
 import type { Vault } from "../vault.ts"
 import { descriptorOf } from "./answers.ts"
 import { writeAllFrom } from "./descriptors.ts"
-import type { Decoys, WithValue } from "./exec.ts"
+import type { WithValue } from "./exec.ts"
+import type { LeakGuard } from "./leak-guard.ts"
 import { pass } from "./passing.ts"
 
 const F_DUPFD_CLOEXEC = 1030
@@ -28,15 +29,15 @@ interface Stream {
 
 export class ToolSecrets {
   readonly #vault: Vault
-  readonly #decoys: Decoys
   readonly #log: Log
+  readonly #leaks: LeakGuard
   readonly #running = new Set<AbortController>()
 
-  /** `decoys` teaches a scanner what shall be noticed besides the values that a tool gets. */
-  constructor(vault: Vault, decoys: Decoys, log: Log) {
+  /** `leaks` teaches a scanner what shall be noticed besides the values that a tool gets. */
+  constructor(vault: Vault, { log, leaks }: { readonly log: Log; readonly leaks: LeakGuard }) {
     this.#vault = vault
-    this.#decoys = decoys
     this.#log = log
+    this.#leaks = leaks
   }
 
   /**
@@ -57,7 +58,7 @@ export class ToolSecrets {
         this.#vault.values.borrow(MOST_EXPANSION * value.length, (room) => scanner.add(name, value, room))
         writeAllFrom(pipes[at] ?? -1, value, "the value")
       })
-    this.#decoys.addCanaries(scanner)
+    this.#leaks.addCanaries(scanner)
     const own: number[] = []
     const streams: Stream[] = []
     try {
