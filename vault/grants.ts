@@ -194,7 +194,7 @@ function isWithin(group: string | undefined, top: string): boolean {
 }
 
 /** Whether a grant looks at more of who asks than his user: the program, or its control group. */
-export function asksInFull({ caller, cgroup }: Grant): boolean {
+export function asksInFull({ caller, cgroup }: Pick<Grant, "caller" | "cgroup">): boolean {
   return caller !== undefined || cgroup !== undefined
 }
 

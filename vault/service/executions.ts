@@ -37,6 +37,7 @@ export class Executions {
     this.#toolSecrets = new ToolSecrets(vault, options.leaks, options.log)
   }
 
+  /** Runs a program with secrets. The grant may name the program by its hash: then a sealed copy of it runs. */
   async exec(call: Call<VaultParams<"exec">>): Promise<Executed> {
     const { params, fds, isOwner, subject, gid, whenGone } = call
     const { program, args, uses, environment, directory, stdin, stdout, stderr } = params

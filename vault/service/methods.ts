@@ -131,8 +131,11 @@ export class Methods {
     grant: ({ params: { proof, name, ...grant }, fds, subject }) => {
       if ((grant.verb === "inject") !== (grant.endpoint !== undefined))
         throw new Fault("invalid", "an endpoint belongs to a grant to inject, and only there")
-      if (grant.tool !== undefined && (grant.verb !== "exec" || grant.caller !== undefined))
-        throw new Fault("invalid", "a tool belongs to a grant to exec, and has no caller's program")
+      if (grant.tool !== undefined && (grant.verb !== "exec" || asksInFull(grant)))
+        throw new Fault(
+          "invalid",
+          "a tool belongs to a grant to exec, without a caller's program or control group",
+        )
       if (grant.endpoint !== undefined) checkEndpoint(grant.endpoint)
       this.#prove(proof, fds)
       return this.#vault.audited("grant", subject(), (about) => {
@@ -283,7 +286,6 @@ export class Methods {
     )
   }
 
-  /** Runs a program with secrets. The grant may name the program by its hash: then a sealed copy of it runs. */
   /** Programs that run with secrets end with the vault. */
   async stopPrograms(): Promise<void> {
     this.#executions.stop()
