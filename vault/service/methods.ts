@@ -59,7 +59,8 @@ export class Methods {
     this.#proofs = new Proofs(db, vault)
     this.#leaks = new LeakGuard(vault)
     this.#executions = new Executions(vault, this.#grants, {
-      ...{ log: place.log, leaks: this.#leaks },
+      log: place.log,
+      leaks: this.#leaks,
       guard: (names, subject) => this.#guard(names, subject),
       asksInFull: () => this.#asksInFull(),
     })
@@ -131,7 +132,10 @@ export class Methods {
       if ((grant.verb === "inject") !== (grant.endpoint !== undefined))
         throw new Fault("invalid", "an endpoint belongs to a grant to inject, and only there")
       if (grant.tool !== undefined && (grant.verb !== "exec" || asksInFull(grant)))
-        throw new Fault("invalid", "a tool belongs to a grant to exec, and has no caller's program")
+        throw new Fault(
+          "invalid",
+          "a tool belongs to a grant to exec, without a caller's program or control group",
+        )
       if (grant.endpoint !== undefined) checkEndpoint(grant.endpoint)
       this.#prove(proof, fds)
       return this.#vault.audited("grant", subject(), (about) => {
