@@ -56,10 +56,11 @@ read in one read-only transaction and never changed. Secrets go from IronClaw's 
   rollback RUN       removes what a run made, and nothing that was edited since
   status [RUN]       the runs, or what one has made
 
-URL is postgresql://USER@HOST:PORT/DATABASE, with libpq's parameters (sslmode, sslrootcert, host). FILE is
-a dump of pg_dump's: plain, gzip, or its other formats where pg_restore is installed. It is read into
-memory, without a server, and nothing of it is run. The password comes from PGPASSWORD, ~/.pgpass or --password-file. The master key comes from
---master-key-file, SECRETS_MASTER_KEY or --ironclaw-home. Neither is ever an argument.
+URL is postgresql://USER@HOST:PORT/DATABASE, with libpq's parameters (sslmode, sslrootcert, host).
+FILE is a dump of pg_dump's: plain, gzip, or its other formats where pg_restore is installed. It is read
+into memory, without a server, and nothing of it is run. The password comes from PGPASSWORD, ~/.pgpass or
+--password-file, the master key from --master-key-file, SECRETS_MASTER_KEY or --ironclaw-home. Neither is
+ever an argument.
 
 With --follow it looks for changes every few seconds until SIGINT or SIGTERM, then migrates once more and
 verifies: stop IronClaw, then send the signal.
