@@ -2,7 +2,7 @@
  * Power cuts, in the manner of ALICE and CrashMonkey: a store is recorded at work with strace, files are rebuilt as a disk
  * may hold them that lost what was not synced, and every such store must open, be whole, and hold what was promised.
  *
- *   CLAWFS_TEST_CRASH_STATES  how many states are tried (1500); from 20000 on, segments of full size are among them
+ *   CLAWFS_TEST_CRASH_STATES  how many states are tried (1200); from 20000 on, segments of full size are among them
  *   CLAWFS_TEST_SEED          another plan, other moments, other choices
  *   CLAWFS_TEST_CRASH_KEEP    a directory to leave broken stores in, with their recordings
  */
@@ -15,7 +15,7 @@ import { Place, requireStrace, type Recorded } from "./record.ts"
 import type { Load, Phase } from "./session.ts"
 import { FAULTS, INTERRUPTED, SMALL, TREE_FAULTS, variant, type Patch } from "./variants.ts"
 
-const STATES = Number(process.env["CLAWFS_TEST_CRASH_STATES"] ?? 1500)
+const STATES = Number(process.env["CLAWFS_TEST_CRASH_STATES"] ?? 1200)
 const LARGEST = 300_000
 const END = 1_000_000
 /** The indexer would take out of the change feed what it has read. */
