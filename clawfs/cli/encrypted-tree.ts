@@ -7,8 +7,7 @@ import { KeyList, type Pipe, type Slot } from "../../schema/encryption.ts"
 import { call } from "../api/client.ts"
 import { Fault } from "../core/fault.ts"
 import { filesystemOf, isClawfs } from "../sys/clawfs-mounts.ts"
-import { checked } from "../sys/ffi.ts"
-import { pipe2 } from "../sys/libc.ts"
+import { pipe } from "../sys/pipes.ts"
 
 export interface Target {
   readonly path: string
@@ -86,9 +85,7 @@ export async function callWithKeys(
   params: Record<string, unknown>,
   ...keys: readonly TreeKey[]
 ): Promise<void> {
-  const pair = Buffer.alloc(8)
-  checked("pipe2", pipe2(pair, O_CLOEXEC))
-  const [reading, writing] = [pair.readInt32LE(0), pair.readInt32LE(4)]
+  const [reading, writing] = pipe()
   try {
     for (const key of keys) {
       const bytes = key.expose()
@@ -102,5 +99,3 @@ export async function callWithKeys(
     closeSync(writing)
   }
 }
-
-const O_CLOEXEC = 0o2000000

@@ -11,13 +11,11 @@ import { identityOf } from "../store/identity.ts"
 import { Keys } from "../store/keys.ts"
 import { META } from "../store/store.ts"
 import type { KeyName } from "../supervisor/supervisor.ts"
-import { checked } from "../sys/ffi.ts"
-import { pipe2 } from "../sys/libc.ts"
+import { pipe } from "../sys/pipes.ts"
 import type { TreeState } from "./encrypted-tree.ts"
 import { presentSecret, type SecretValues } from "./secret-options.ts"
 import { openByVault, wantsVault } from "./vault-slots.ts"
 
-const O_CLOEXEC = 0o2000000
 /** A pipe holds twice as many. */
 const MOST = 1024
 
@@ -80,9 +78,7 @@ function opened(trees: readonly Tree[], open: (tree: Tree) => TreeKey): TreeKey[
 }
 
 function inPipe(keys: readonly TreeKey[]): GivenKeys {
-  const pair = Buffer.alloc(8)
-  checked("pipe2", pipe2(pair, O_CLOEXEC))
-  const [fd, writing] = [pair.readInt32LE(0), pair.readInt32LE(4)]
+  const [fd, writing] = pipe()
   for (const key of keys) {
     const bytes = key.expose()
     writeSync(writing, bytes)

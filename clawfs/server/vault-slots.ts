@@ -5,10 +5,7 @@ import type { VaultLink } from "../api/vault-link.ts"
 import { newSalt } from "../../keyring/kdf.ts"
 import { KEY_BYTES, newSecret, wipe } from "../../keyring/secret.ts"
 import { SourceKind, vaultNameOf, type KeySource } from "../../keyring/slots.ts"
-import { checked } from "../sys/ffi.ts"
-import { pipe2 } from "../sys/libc.ts"
-
-const O_CLOEXEC = 0o2000000
+import { pipe } from "../sys/pipes.ts"
 
 type Asked = Pick<VaultLink, "request">
 
@@ -29,9 +26,7 @@ export function newSource(vault: Asked, description: string): KeySource & { read
 }
 
 function sourceOf(vault: Asked, method: string, params: object, salt: Buffer): KeySource {
-  const pair = Buffer.alloc(8)
-  checked("pipe2", pipe2(pair, O_CLOEXEC))
-  const [reading, writing] = [pair.readInt32LE(0), pair.readInt32LE(4)]
+  const [reading, writing] = pipe()
   try {
     vault.request(method, { ...params, fd: 0 }, [writing])
     const secret = newSecret(KEY_BYTES)

@@ -4,8 +4,7 @@ import { lookup } from "node:dns/promises"
 import { join } from "node:path"
 import { describe, Fault, kindOfThrown, type FaultKind } from "../../clawfs/core/fault.ts"
 import { Log } from "../../clawfs/core/log.ts"
-import { checked } from "../../clawfs/sys/ffi.ts"
-import { pipe2 } from "../../clawfs/sys/libc.ts"
+import { pipe } from "../../clawfs/sys/pipes.ts"
 import { forbidDumps } from "../../clawfs/sys/no-dumps.ts"
 import { connectTo, receiveMessage, sendMessage, throughShortPath } from "../../clawfs/sys/seqpacket.ts"
 import { newSecret } from "../../keyring/secret.ts"
@@ -19,7 +18,6 @@ const REPORT_FD = 4
 const TIMEOUT_SECONDS = 30
 const MOST_VALUE_BYTES = 64 * 1024
 const LOOK_MS = 2000
-const O_CLOEXEC = 0o2000000
 const O_PATH = 0o10000000
 const PROXY_SOCKET = "proxy.sock"
 
@@ -64,9 +62,7 @@ function linkTo(directory: string): VaultLink {
     },
     plan: (wanted) => vault.ask("inject.plan", wanted) as Plan,
     use: (wanted, grant, address) => {
-      const pair = Buffer.alloc(8)
-      checked("pipe2", pipe2(pair, O_CLOEXEC))
-      const [reading, writing] = [pair.readInt32LE(0), pair.readInt32LE(4)]
+      const [reading, writing] = pipe()
       try {
         const { bytes, version } = vault.ask("inject", { ...wanted, grant, address, fd: 0 }, [writing]) as {
           bytes: number

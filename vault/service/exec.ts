@@ -7,14 +7,12 @@ import { closeSync, writeSync } from "node:fs"
 import { Socket } from "node:net"
 import type { Readable } from "node:stream"
 import { Fault } from "../../clawfs/core/fault.ts"
-import { checked } from "../../clawfs/sys/ffi.ts"
-import { pipe2 } from "../../clawfs/sys/libc.ts"
+import { pipe } from "../../clawfs/sys/pipes.ts"
 import { MOST_EXPANSION } from "../encodings.ts"
 import { LeakFilter, LeakScanner } from "../leaks.ts"
 import type { Vault } from "../vault.ts"
 import { pass } from "./passing.ts"
 
-const O_CLOEXEC = 0o2000000
 const FIRST_FD = 3
 /** A POSIX shell redirects descriptors of one digit. */
 export const MOST_SECRETS = 6
@@ -136,12 +134,6 @@ export class Runner {
   stop(): void {
     for (const child of this.#children) stopGroup(child)
   }
-}
-
-function pipe(): [reading: number, writing: number] {
-  const pair = Buffer.alloc(8)
-  checked("pipe2", pipe2(pair, O_CLOEXEC))
-  return [pair.readInt32LE(0), pair.readInt32LE(4)]
 }
 
 /**

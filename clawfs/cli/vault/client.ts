@@ -6,12 +6,12 @@ import type { PersonSecret } from "../../../keyring/secret-protector.ts"
 import { VaultLink } from "../../api/vault-link.ts"
 import { Fault } from "../../core/fault.ts"
 import { checked } from "../../sys/ffi.ts"
-import { fcntl, memfdCreate, pipe2 } from "../../sys/libc.ts"
+import { fcntl, memfdCreate } from "../../sys/libc.ts"
+import { pipe } from "../../sys/pipes.ts"
 
 const DATABASE = "vault.db"
 /** argon2id, a TPM, a rotation of many secrets: the vault answers one after the other. */
 const TIMEOUT_SECONDS = 120
-const O_CLOEXEC = 0o2000000
 const MFD_CLOEXEC_ALLOW_SEALING = 3
 const F_ADD_SEALS = 1033
 const F_SETPIPE_SZ = 1031
@@ -63,12 +63,6 @@ export class Attachments implements Disposable {
   [Symbol.dispose](): void {
     for (const fd of this.#own.splice(0)) closeSync(fd)
   }
-}
-
-function pipe(): [reading: number, writing: number] {
-  const pair = Buffer.alloc(8)
-  checked("pipe2", pipe2(pair, O_CLOEXEC))
-  return [pair.readInt32LE(0), pair.readInt32LE(4)]
 }
 
 /** Up to `most` bytes that the vault wrote; the caller wipes them. */
