@@ -4,6 +4,8 @@ import { loadVerified, vectorsAfter } from "./hnsw-build.ts"
 import { snapshotOf } from "./hnsw-files.ts"
 import { IndexReader } from "./reader.ts"
 
+/** Among thousands of texts that are nearly the same, a narrower search misses the nearest. */
+const LEAST_EF = 256
 /** How long a query may have to wait for additions. */
 const SLICE_MS = 20
 
@@ -20,8 +22,8 @@ export class OpenGraph {
     this.#embedder = embedder
     const snapshot = snapshotOf(this.#reader, embedder)
     if (snapshot === undefined || snapshot.ef === 0) throw new Error("there is no graph to search")
-    this.ef = snapshot.ef
-    this.#graph = loadVerified(directory, snapshot, snapshot.ef)
+    this.ef = Math.max(snapshot.ef, LEAST_EF)
+    this.#graph = loadVerified(directory, snapshot, this.ef)
     this.#sequence = snapshot.maxSequence
   }
 

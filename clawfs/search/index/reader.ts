@@ -236,6 +236,11 @@ export class IndexReader implements Disposable {
     return this.#all<R>(sql, ...parameters)
   }
 
+  /** Changes a temporary table of this connection; the index itself is read-only. */
+  change(sql: string, ...parameters: Value[]): void {
+    this.#prepared(sql).run(...parameters)
+  }
+
   [Symbol.dispose](): void {
     this.db[Symbol.dispose]()
   }
@@ -244,15 +249,19 @@ export class IndexReader implements Disposable {
     return statSync(join(this.directory, DATABASE_NAME), { throwIfNoEntry: false })?.ino ?? 0
   }
 
-  /** Statements are kept: preparing one takes as long as a small query. */
   #all<R extends Value[]>(sql: string, ...parameters: Value[]): R[] {
+    return this.#prepared(sql).all(...parameters) as R[]
+  }
+
+  /** Statements are kept: preparing one takes as long as a small query. */
+  #prepared(sql: string): Query<Value[], Value[]> {
     let query = this.#queries.get(sql)
     if (query === undefined) {
       if (this.#queries.size >= MAX_STATEMENTS) this.#queries.clear()
       query = this.db.query<Value[], Value[]>(sql)
       this.#queries.set(sql, query)
     }
-    return query.all(...parameters) as R[]
+    return query
   }
 }
 

@@ -111,9 +111,24 @@ export class VectorSearch {
   ): Promise<FoundChunk[] | undefined> {
     const there = await this.#proposed(embedder, query, count, within)
     if (there === undefined) return undefined
-    const marks = JSON.stringify([...there.keys()])
-    const scores = this.#scores(embedder, query, "SELECT value FROM json_each(?)", [marks])
-    return scores.slice(0, count)
+    return this.#exact(embedder, query, there).slice(0, count)
+  }
+
+  /** Exact cosines of chunks with their inodes, best first. */
+  #exact({ n }: EmbedderRow, query: Float32Array, there: ReadonlyMap<number, number>): FoundChunk[] {
+    const chunks = JSON.stringify([...there.keys()])
+    const from = `FROM vector_${n} WHERE chunk IN (SELECT value FROM json_each(?)) AND vector IS NOT NULL`
+    const scores: (readonly [chunk: number, score: number])[] = this.#hasDistance
+      ? this.#reader.rows<[number, number]>(
+          `SELECT chunk, 1 - vec_distance_cosine(vector, ?) ${from}`,
+          ...[bytesOf(query), chunks],
+        )
+      : this.#reader
+          .rows<[number, Buffer]>(`SELECT chunk, vector ${from}`, chunks)
+          .map(([chunk, vector]) => [chunk, product(floatsOf(vector), 0, query)])
+    return scores
+      .map(([chunk, score]) => ({ chunk, ino: there.get(chunk) ?? 0, score }))
+      .sort((a, b) => b.score - a.score || a.chunk - b.chunk)
   }
 
   /** Chunks that the graph proposes, and that are there; undefined as above. */
@@ -150,15 +165,14 @@ export class VectorSearch {
     query: Float32Array,
     chunks: string,
     parameters: SelectionSql["parameters"],
-    count = -1,
+    count: number,
   ): FoundChunk[] {
     const from = `FROM chunk c JOIN vector_${n} v ON v.chunk = c.id WHERE c.id IN (${chunks}) AND v.vector IS NOT NULL`
     if (this.#hasDistance === true) {
-      const bytes = Buffer.from(query.buffer, query.byteOffset, query.byteLength)
       return this.#reader
         .rows<[number, number, number]>(
           `SELECT c.id, c.ino, 1 - vec_distance_cosine(v.vector, ?) AS score ${from} ORDER BY score DESC, c.id LIMIT ?`,
-          ...[bytes, ...parameters, count],
+          ...[bytesOf(query), ...parameters, count],
         )
         .map(([chunk, ino, score]) => ({ chunk, ino, score }))
     }
@@ -183,8 +197,11 @@ export class VectorSearch {
       if (rows.length < ROWS_A_TIME) break
     }
     found.sort((a, b) => b.score - a.score || a.chunk - b.chunk)
-    return count < 0 ? found : found.slice(0, count)
+    return found.slice(0, count)
   }
 }
 
 const ROWS_A_TIME = 1000
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength)

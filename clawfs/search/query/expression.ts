@@ -8,12 +8,15 @@ const oneOf = (parts: readonly string[]): string => `(${parts.join(" OR ")})`
 
 /** In a chunk: phrases must occur, and any of the words or none when there are phrases. */
 export function chunkQuery({ words, compounds, phrases }: ParsedQuery): WordQuery {
-  const optional = [...words.map((word) => phrase([word])), ...compounds.map(phrase)]
+  const parts = [
+    ...words.map((word) => ({ expression: phrase([word]), word })),
+    ...compounds.map((compound) => ({ expression: phrase(compound), word: undefined })),
+  ]
+  if (phrases.length === 0) return { kind: "any", parts }
   const required = `(${phrases.map(phrase).join(" AND ")})`
-  if (phrases.length === 0) return { expression: oneOf(optional), alternatives: optional }
-  const expression =
-    optional.length === 0 ? required : `((${required} AND ${oneOf(optional)}) OR ${required})`
-  return { expression, alternatives: [] }
+  const optional = oneOf(parts.map(({ expression }) => expression))
+  const expression = parts.length === 0 ? required : `((${required} AND ${optional}) OR ${required})`
+  return { kind: "expression", expression }
 }
 
 /** The query's selection with what must, and must not, occur in a file. */

@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises"
 import { Fault } from "../../core/fault.ts"
 import type { ChunkRow, DocumentRow, FoundChunk, IndexReader } from "../index/reader.ts"
 import { selectionSql, type SelectionSql } from "../index/selection.ts"
-import { bestChunks } from "../index/word-search.ts"
+import { WordSearch } from "../index/word-search.ts"
 import type { Applied } from "../index/writer.ts"
 import { chunkQuery, nameExpression, selectionOf } from "./expression.ts"
 import { fuse, type Fusion, type Leg } from "./fuse.ts"
@@ -73,9 +73,11 @@ export interface SearchAnswer {
   readonly milliseconds: number
 }
 
-const CANDIDATES = 200
+/** Chunks a leg: so many, or so many for each wanted file when that is more. */
+const CANDIDATES = 100
+const CANDIDATES_A_FILE = 2
 /** When the caller may see few of the candidates, more are fetched, up to this many a leg. */
-const MOST_CANDIDATES = CANDIDATES * 4 ** 4
+const MOST_CANDIDATES = 51_200
 const MOST_RESULTS = 1000
 const DEFAULT_RESULTS = 10
 
@@ -87,10 +89,12 @@ interface Legs {
 
 export class Searcher {
   readonly #reader: IndexReader
+  readonly #words: WordSearch
   readonly #meaning: MeaningLeg | undefined
 
   constructor(reader: IndexReader, meaning: MeaningLeg | undefined) {
     this.#reader = reader
+    this.#words = new WordSearch(reader)
     this.#meaning = meaning
   }
 
@@ -103,7 +107,7 @@ export class Searcher {
     const parsed = parseQuery(query, options.now ?? Date.now() / 1000)
     this.#checkTypes(parsed)
     const within = selectionSql(withBelow(parsed, options.below))
-    for (let count = CANDIDATES; ; count *= 4) {
+    for (let count = Math.max(CANDIDATES, limit * CANDIDATES_A_FILE); ; count *= 4) {
       const legs = await this.#legs(parsed, mode, count, within, options)
       // From here on everything is of one moment.
       const answer = this.#reader.snapshot(() => this.#rank(parsed, legs, within, options))
@@ -126,7 +130,8 @@ export class Searcher {
   ): Promise<Legs> {
     const leg = (hits: readonly FoundChunk[], isComplete = hits.length < count): Leg => ({ hits, isComplete })
     const wordsLeg = (): Leg => {
-      const { hits, isComplete } = bestChunks(this.#reader, chunkQuery(parsed), within, count)
+      const query = chunkQuery(parsed)
+      const { hits, isComplete } = this.#reader.snapshot(() => this.#words.best(query, within, count))
       return leg(hits, isComplete)
     }
     if (mode === "words" || (mode === "hybrid" && parsed.isLiteral))

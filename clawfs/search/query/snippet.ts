@@ -15,67 +15,87 @@ const MOST_LENGTH = 300
 
 /** `firstLine`: the line that the chunk's text begins with. */
 export function snippetOf(text: string, words: readonly string[], firstLine: number): Snippet {
-  const wanted = new Set(words.map(stem))
-  const lines = text.split("\n")
-  const rootOf = remembered((word) => wordsOf(word).map(stem).join(""))
-  const matches = (of: string): Match[] => matchesIn(of, wanted, rootOf)
-  const found = lines.map((line) => new Set(matches(line).map(({ root }) => root)))
-  let best = 0
-  let bestScore = -1
-  for (let i = 0; i < lines.length; i++) {
-    const inWindow = new Set(found.slice(i, i + MOST_LINES).flatMap((each) => [...each]))
-    // On a tie the earlier wins, and a window that begins with a hit.
-    const score = inWindow.size * 2 + (found[i]?.size === 0 ? 0 : 1)
-    if (score > bestScore && (lines[i]?.trim() ?? "") !== "") {
-      best = i
-      bestScore = score
-    }
-  }
-  const whole = lines
-    .slice(best, best + MOST_LINES)
-    .join("\n")
-    .trimEnd()
-  const from = shownFrom(whole, matches)
-  // Never half of a surrogate pair.
-  const shown = whole.slice(from, from + MOST_LENGTH).replace(/^[\udc00-\udfff]|[\ud800-\udbff]$/g, "")
-  const highlights = matches(shown).map(({ start, end }) => [start, end] as const)
+  const matches = matchesIn(text, new Set(words.map(stem)))
+  const lines = linesOf(text)
+  const best = bestLine(text, lines, matches)
+  const first = lines[best] ?? { start: 0, end: 0 }
+  const last = lines[Math.min(best + MOST_LINES, lines.length) - 1] ?? first
+  const end = first.start + text.slice(first.start, last.end).trimEnd().length
+  const start = shownFrom(text, { start: first.start, end }, matches)
+  const shown = text.slice(start, Math.min(end, start + MOST_LENGTH)).replace(HALF_PAIR_AT_END, "")
   return {
     text: shown,
-    highlights,
-    firstLine: firstLine + best + whole.slice(0, from).split("\n").length - 1,
+    highlights: matches
+      .filter((match) => match.start >= start && match.end <= start + shown.length)
+      .map((match) => [match.start - start, match.end - start]),
+    firstLine: firstLine + lines.findLastIndex((line) => line.start <= start),
   }
 }
 
-interface Match {
+/** Of the text, without the newline. */
+interface Range {
   readonly start: number
   readonly end: number
+}
+
+interface Match extends Range {
   readonly root: string
 }
 
-function matchesIn(text: string, wanted: ReadonlySet<string>, rootOf: (word: string) => string): Match[] {
-  return [...text.matchAll(/[\p{L}\p{N}\p{M}]+/gu)].flatMap(({ 0: word, index }) => {
-    const root = rootOf(word)
-    return wanted.has(root) ? [{ start: index, end: index + word.length, root }] : []
-  })
+const ASCII = /^[\x00-\x7f]*$/
+const ASCII_WORD = /[A-Za-z0-9]+/g
+const WORD = /[\p{L}\p{N}\p{M}]+/gu
+const LOW_SURROGATE = /[\udc00-\udfff]/
+const HALF_PAIR_AT_END = /[\ud800-\udbff]$/
+
+function matchesIn(text: string, wanted: ReadonlySet<string>): Match[] {
+  // Few words of a chunk begin as one of the query does, and a stem of a–z begins as its word: the others need no stemming.
+  const initials = new Set([...wanted].map((root) => root[0]))
+  const isAscii = ASCII.test(text)
+  const matches: Match[] = []
+  for (const { 0: word, index } of text.matchAll(isAscii ? ASCII_WORD : WORD)) {
+    if (isAscii && !initials.has(word[0]?.toLowerCase())) continue
+    const root = wordsOf(word).map(stem).join("")
+    if (wanted.has(root)) matches.push({ start: index, end: index + word.length, root })
+  }
+  return matches
 }
 
-/** A chunk has most of its words more than once, and its lines are gone through twice. */
-function remembered(find: (word: string) => string): (word: string) => string {
-  const known = new Map<string, string>()
-  return (word) => {
-    let found = known.get(word)
-    if (found === undefined) {
-      found = find(word)
-      known.set(word, found)
-    }
-    return found
+function linesOf(text: string): Range[] {
+  const lines: Range[] = []
+  for (let start = 0; start <= text.length;) {
+    const newline = text.indexOf("\n", start)
+    const end = newline === -1 ? text.length : newline
+    lines.push({ start, end })
+    start = end + 1
   }
+  return lines
+}
+
+/** Where the lines begin that have most words of the query among them. */
+function bestLine(text: string, lines: readonly Range[], matches: readonly Match[]): number {
+  let best = 0
+  let bestScore = -1
+  for (const [i, line] of lines.entries()) {
+    const last = lines[Math.min(i + MOST_LINES, lines.length) - 1] ?? line
+    const inWindow = matches.filter(({ start, end }) => start >= line.start && end <= last.end)
+    // On a tie the earlier wins, and a window that begins with a hit.
+    const begins = inWindow.some(({ end }) => end <= line.end)
+    const score = new Set(inWindow.map(({ root }) => root)).size * 2 + (begins ? 1 : 0)
+    if (score <= bestScore || text.slice(line.start, line.end).trim() === "") continue
+    best = i
+    bestScore = score
+  }
+  return best
 }
 
 /** A long line is shown around its first hit, from its beginning when that is near. */
-function shownFrom(text: string, matches: (of: string) => Match[]): number {
-  const [first] = text.length <= MOST_LENGTH ? [] : matches(text)
-  if (first === undefined || first.end < MOST_LENGTH) return 0
+function shownFrom(text: string, { start, end }: Range, matches: readonly Match[]): number {
+  if (end - start <= MOST_LENGTH) return start
+  const first = matches.find((match) => match.start >= start && match.end <= end)
+  if (first === undefined || first.end - start < MOST_LENGTH) return start
   const lineStart = text.lastIndexOf("\n", first.start) + 1
-  return Math.max(lineStart, first.start - MOST_LENGTH / 4)
+  const from = Math.max(lineStart, first.start - MOST_LENGTH / 4)
+  // Never half of a surrogate pair.
+  return LOW_SURROGATE.test(text[from] ?? "") ? from + 1 : from
 }
