@@ -1,8 +1,8 @@
 /** A migration: secrets first, then every file, in an order that is always the same. Killed anywhere, the next one goes on. */
 import type { Run } from "./run.ts"
-import { place, type Options } from "./place.ts"
+import { place, type Options, type Placing } from "./place.ts"
 import { transfer, type Loss, type Secrets, type SecretStore } from "./secrets/transfer.ts"
-import type { Source, TableReport } from "./source.ts"
+import type { Item, Source, TableReport } from "./source.ts"
 
 export interface Applied {
   readonly files: { made: number; updated: number; unchanged: number; conflict: number }
@@ -16,21 +16,29 @@ export interface Applied {
 
 export interface Work extends Options {
   readonly source: Source
+  /** Those of the source, if they are known already. */
+  readonly tables?: readonly TableReport[]
   readonly run: Run
   readonly secrets: Secrets
   /** Undefined when there are no secrets. */
   readonly store: SecretStore | undefined
   readonly masterKey: Buffer | undefined
+  /** A moment of the server that this process has migrated already; undefined: everything is compared. */
+  readonly since?: string | undefined
   readonly onProgress: (what: string, done: number, total: number) => void
+  readonly onPlaced?: (item: Item, placed: Placing) => void
 }
 
 const REPORT = "report.json"
 const MOST_LOSSES = 1000
 
 export async function apply(work: Work): Promise<Applied> {
-  const { source, run, secrets, store, onProgress } = work
-  const tables = await source.tables()
+  const { source, run, secrets, store, since, onProgress } = work
+  const tables = work.tables ?? (await source.tables())
   await run.begin(source.identity, source.description)
+  // A run that has once ended knows most of its files.
+  const isLean = run.target.stat([...run.path, REPORT]) !== undefined
+  const pass = { isLean, isTracked: true, since }
   const losses = new Losses(secrets.losses)
   const transferred =
     store === undefined
@@ -40,8 +48,9 @@ export async function apply(work: Work): Promise<Applied> {
   const total = tables.reduce((sum, { rows }) => sum + rows, 0)
   const files = { made: 0, updated: 0, unchanged: 0, conflict: 0 }
   let [done, bytes] = [0, 0]
-  for await (const item of source.items()) {
+  for await (const item of source.items(pass)) {
     const placed = await place(run, item, work)
+    work.onPlaced?.(item, placed)
     files[placed.outcome] += 1
     bytes += placed.bytes
     done += item.rows

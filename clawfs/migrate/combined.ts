@@ -1,5 +1,13 @@
 /** Several sources as one: a database of both generations, or a database and IronClaw's own directory. */
-import type { FoundSecret, Hazard, Item, Source, TableReport } from "./source.ts"
+import {
+  WHOLE,
+  type FoundSecret,
+  type Hazard,
+  type Item,
+  type Ranking,
+  type Source,
+  type TableReport,
+} from "./source.ts"
 
 export class Combined implements Source {
   readonly identity: string
@@ -18,11 +26,14 @@ export class Combined implements Source {
     for (const source of this.#sources) all.push(...(await source.tables()))
     return all
   }
-  async *items(): AsyncGenerator<Item> {
-    for (const source of this.#sources) yield* source.items()
+  async *items(pass = WHOLE): AsyncGenerator<Item> {
+    for (const source of this.#sources) yield* source.items(pass)
   }
   async *hazards(): AsyncGenerator<Hazard> {
     for (const source of this.#sources) yield* source.hazards()
+  }
+  async *rankings(most: number): AsyncGenerator<Ranking> {
+    for (const source of this.#sources) yield* source.rankings(most)
   }
   async *secrets(): AsyncGenerator<FoundSecret> {
     for (const source of this.#sources) yield* source.secrets()

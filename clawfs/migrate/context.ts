@@ -1,8 +1,10 @@
 /** What the parts of a source share. */
 import type { Catalog, Table } from "./postgres/catalog.ts"
+import type { Changes } from "./postgres/changes.ts"
 import { MOST_PATH_BYTES, encodePath, shortHash } from "./names.ts"
 import type { Session } from "./postgres/session.ts"
-import type { Disposition, TableReport } from "./source.ts"
+import type { Reading, Row } from "./postgres/table-rows.ts"
+import { WHOLE, type Disposition, type Pass, type TableReport } from "./source.ts"
 
 export interface Context {
   readonly session: Session
@@ -11,6 +13,17 @@ export interface Context {
   readonly run: string
   /** IronClaw's master key, as text; undefined: it was not found. */
   readonly masterKey: Buffer | undefined
+  readonly pass?: Pass
+  /** Of the vectors, as the user says. */
+  readonly embeddingModel?: string | undefined
+}
+
+/** How rows are read that a file each is made of: `long`, the column with most of it, stays on the server in a lean pass. */
+export function trackedReading({ pass = WHOLE }: Context, long: string): Reading {
+  return {
+    ...(pass.isTracked ? { tracked: { since: pass.since } } : {}),
+    ...(pass.isLean ? { leave: [long] } : {}),
+  }
 }
 
 /** The table, if it is there with these columns. */
@@ -18,6 +31,16 @@ export function tableWith({ catalog }: Context, name: string, needs: readonly st
   const table = catalog.tables.get(name)
   const has = (column: string): boolean => table?.columns.some((each) => each.name === column) === true
   return needs.every(has) ? table : undefined
+}
+
+/** What an item says of its row's changes. */
+export function changesOf({ fingerprint, isSettled }: Row): Changes {
+  return { fingerprint, isSettled }
+}
+
+/** IronClaw 0.29's chunks of documents. */
+export function chunksTable(context: Context): Table | undefined {
+  return tableWith(context, "memory_chunks", ["id", "document_id", "chunk_index"])
 }
 
 export function hasColumn(table: Table, name: string): boolean {

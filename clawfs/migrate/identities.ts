@@ -7,7 +7,16 @@ import { Fault } from "../core/fault.ts"
 import type { IdentityDraft } from "../identity/identity.ts"
 import { newIdentityFiles } from "../identity/identity-file.ts"
 import { collected } from "./rows.ts"
-import type { FoundSecret, Hazard, Item, Source, TableReport } from "./source.ts"
+import {
+  WHOLE,
+  type FoundSecret,
+  type Hazard,
+  type Item,
+  type Ranking,
+  type Source,
+  type TableReport,
+} from "./source.ts"
+import { once } from "./once.ts"
 
 const TABLE = "identities"
 const MODE = 0o640
@@ -25,6 +34,11 @@ interface Agent {
   imported: Readonly<Record<string, unknown>>
 }
 
+/** The agent that a path is of, if its name can't be one of an identity. */
+export function agentWithoutIdentity([top, name = "", ...rest]: readonly string[]): string | undefined {
+  return top === AGENTS && rest.length > 0 && !AGENT_NAME.test(name) ? name : undefined
+}
+
 export class WithIdentities implements Source {
   readonly identity: string
   readonly description: string
@@ -36,9 +50,9 @@ export class WithIdentities implements Source {
     this.description = source.description
   }
 
-  async *items(): AsyncGenerator<Item> {
+  async *items(pass = WHOLE): AsyncGenerator<Item> {
     const agents = new Map<string, Agent>()
-    for await (const item of this.#source.items()) {
+    for await (const item of this.#source.items(pass)) {
       yield item
       const [top, name = "", ...rest] = item.path
       if (top === AGENTS && rest.length > 0 && AGENT_NAME.test(name)) await note(agents, name, item)
@@ -54,6 +68,9 @@ export class WithIdentities implements Source {
   }
   secrets(): AsyncIterable<FoundSecret> {
     return this.#source.secrets()
+  }
+  rankings(most: number): AsyncIterable<Ranking> {
+    return this.#source.rankings(most)
   }
 }
 
@@ -107,9 +124,4 @@ function filesOf(draft: IdentityDraft): ReturnType<typeof newIdentityFiles> | un
     if (thrown instanceof Fault && thrown.kind === "invalid") return undefined
     throw thrown
   }
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a stream of one piece
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }

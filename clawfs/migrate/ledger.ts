@@ -11,9 +11,9 @@ import type { Descriptor } from "./descriptor.ts"
 
 /**
  * made: the run wrote it. same: it was there before, with these bytes. replaced: something else was there, and lies in the
- * run's `replaced` now. conflict: something else is there, and stays.
+ * run's `replaced` now. conflict: something else is there, and stays. removed: a rollback took it away.
  */
-export type FileState = "made" | "same" | "replaced" | "conflict"
+export type FileState = "made" | "same" | "replaced" | "conflict" | "removed"
 
 export interface FileLine {
   readonly key: string
@@ -21,7 +21,14 @@ export interface FileLine {
   readonly state: FileState
   readonly sha256: string
   readonly bytes: number
+  /** The item's fingerprint when it was placed, or seen in its place. */
+  readonly source?: string
 }
+/** Whether the run has a file of it now. */
+export function isPlaced(line: FileLine | undefined): line is FileLine {
+  return line !== undefined && line.state !== "conflict" && line.state !== "removed"
+}
+
 export interface SecretLine {
   readonly secret: string
   readonly name: string
@@ -35,12 +42,14 @@ export type Line = FileLine | SecretLine | DirectoryLine
 const LOCK_EX_NB = 6
 const CHUNK = 256 * 1024
 const MOST_LINE_BYTES = 64 * 1024
+const USUAL_LINE_BYTES = 1024
 const NEWLINE = 0x0a
 
 export class Ledger implements Disposable {
   readonly #file: Descriptor
   readonly #offsets = new Map<number, number>()
   #end = 0
+  readonly #line = Buffer.alloc(MOST_LINE_BYTES)
 
   /** Takes the descriptor over. Throws `Fault("busy")` while another process has it. */
   constructor(file: Descriptor) {
@@ -52,10 +61,6 @@ export class Ledger implements Disposable {
     this.#end = this.#load()
     // A line that a kill cut off.
     if (fstatSync(file.fd).size > this.#end) ftruncateSync(file.fd, this.#end)
-  }
-
-  get isEmpty(): boolean {
-    return this.#end === 0
   }
 
   /** What is known of an item. */
@@ -90,10 +95,13 @@ export class Ledger implements Disposable {
   #newest(id: string): Line | undefined {
     const offset = this.#offsets.get(numberOf(id))
     if (offset === undefined) return undefined
-    const bytes = Buffer.alloc(Math.min(MOST_LINE_BYTES, this.#end - offset))
-    const length = readSync(this.#file.fd, bytes, 0, bytes.length, offset)
-    const end = bytes.subarray(0, length).indexOf(NEWLINE)
-    return end < 0 ? undefined : parsed(bytes.toString("utf8", 0, end))
+    for (const most of [USUAL_LINE_BYTES, MOST_LINE_BYTES]) {
+      const bytes = this.#line.subarray(0, Math.min(most, this.#end - offset))
+      const length = readSync(this.#file.fd, bytes, 0, bytes.length, offset)
+      const end = bytes.subarray(0, length).indexOf(NEWLINE)
+      if (end >= 0) return parsed(bytes.toString("utf8", 0, end))
+    }
+    return undefined
   }
 
   #load(): number {

@@ -31,6 +31,8 @@ export interface Wanted {
   readonly masterKey: Buffer | undefined
   /** IronClaw's own directory; undefined: the database alone. */
   readonly home?: string | undefined
+  /** What made the vectors, where the user says it. */
+  readonly embeddingModel?: string | undefined
 }
 
 export interface OpenSource extends AsyncDisposable {
@@ -42,7 +44,7 @@ export interface OpenSource extends AsyncDisposable {
 
 /** Throws a `Fault` for what can't be read, and for a database that is none of IronClaw's. */
 export async function openSource(wanted: Wanted): Promise<OpenSource> {
-  const { schema, run: runOf, masterKey, home } = wanted
+  const { schema, run: runOf, masterKey, home, embeddingModel } = wanted
   const { session, origin, shown } = await reach(wanted.origin)
   try {
     const catalog = await readCatalog(session, schema)
@@ -55,7 +57,7 @@ export async function openSource(wanted: Wanted): Promise<OpenSource> {
     const [first, ...more] = generations
     const part = (generation: Generation): Source => {
       const tables = tablesOf(generation, generations, catalog)
-      const context = { session, catalog: { ...catalog, tables }, run, masterKey }
+      const context = { session, catalog: { ...catalog, tables }, run, masterKey, embeddingModel }
       return new SOURCES[generation](context, identity, description)
     }
     const others = home === undefined ? [] : [new IronclawHome(home, run)]

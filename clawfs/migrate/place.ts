@@ -1,5 +1,5 @@
 /** Brings one item to its place: makes, updates or leaves it, and never takes away what somebody else wrote. */
-import type { FileLine } from "./ledger.ts"
+import { isPlaced, type FileLine } from "./ledger.ts"
 import { marked, shortHash } from "./names.ts"
 import type { Run } from "./run.ts"
 import type { Item } from "./source.ts"
@@ -21,12 +21,13 @@ export interface Options {
 }
 
 const MOST_NAMES = 4
+const MODE_BITS = 0o7777
 
 export async function place(run: Run, item: Item, options: Options): Promise<Placing> {
   const known = run.ledger.file(item.key)
   try {
     if (item.isSeed === true && isSown(run, item, known)) return unchanged(item)
-    if (known !== undefined && known.state !== "conflict") return await again(run, item, known, options)
+    if (isPlaced(known)) return await again(run, item, known, options)
     return await first(run, item, options)
   } catch (thrown) {
     if (!(thrown instanceof Diverted)) throw thrown
@@ -36,7 +37,7 @@ export async function place(run: Run, item: Item, options: Options): Promise<Pla
 
 /** Whether a seed is where it belongs, or was once, or somebody else's is there; one that is not in the ledger yet goes on. */
 function isSown(run: Run, item: Item, known: FileLine | undefined): boolean {
-  if (known !== undefined) return known.state !== "conflict"
+  if (known !== undefined && known.state !== "removed") return known.state !== "conflict"
   const digest = run.target.digest(item.path)
   if (digest === undefined || ownerOf(run, item.path) === item.key) return false
   run.ledger.add({ key: item.key, path: item.path.join("/"), state: "same", ...digest })
@@ -50,10 +51,17 @@ function unchanged(item: Item): Placing {
 /** An item that was placed before. */
 async function again(run: Run, item: Item, known: FileLine, options: Options): Promise<Placing> {
   const path = known.path.split("/")
+  const isKnown =
+    item.isSettled === true || (item.fingerprint !== undefined && item.fingerprint === known.source)
+  if (isKnown && isUntouched(run, item, known, path))
+    return { outcome: "unchanged", path: known.path, bytes: known.bytes }
   const [wanted, there] = [await digestOf(item.content()), run.target.digest(path)]
   const { bytes } = wanted
   if (there?.sha256 === wanted.sha256) {
-    run.ledger.add({ ...known, ...wanted })
+    // The same text with another time, or other metadata.
+    if (hasChanged(item, known) && !(await isDressed(run, item, path)))
+      return { ...(await write(run, item, path, "made")), outcome: "updated" }
+    run.ledger.add({ ...known, ...wanted, ...sourceOf(item) })
     return { outcome: "unchanged", path: known.path, bytes }
   }
   if (there?.sha256 === known.sha256) return { ...(await write(run, item, path, "made")), outcome: "updated" }
@@ -65,6 +73,32 @@ async function again(run: Run, item: Item, known: FileLine, options: Options): P
     why: there === undefined ? "it was removed" : "it was edited",
   }
 }
+
+/** Whether the file is as the run left it, as far as that shows from its time, or from its bytes where it has none of its own. */
+function isUntouched(run: Run, item: Item, { bytes, sha256 }: FileLine, path: readonly string[]): boolean {
+  if (run.target.hasTime(path, bytes, item.modified)) return true
+  return run.target.digest(path)?.sha256 === sha256
+}
+
+function hasChanged({ fingerprint }: Item, { source, state }: FileLine): boolean {
+  return state === "made" && fingerprint !== undefined && source !== undefined && fingerprint !== source
+}
+
+/** Whether a file has the time and the attributes of its item. */
+async function isDressed(run: Run, item: Item, path: readonly string[]): Promise<boolean> {
+  const { mode, attributes } = (await item.details?.()) ?? item
+  const stat = run.target.stat(path)
+  const hasTime = item.modified === undefined || run.target.hasTime(path, stat?.size ?? 0, item.modified)
+  const hasMode = stat !== undefined && (stat.mode & MODE_BITS) === mode
+  return (
+    hasTime &&
+    hasMode &&
+    Object.entries(attributes).every(([name, value]) => run.target.attribute(path, name) === value)
+  )
+}
+
+const sourceOf = ({ fingerprint }: Item): Pick<FileLine, "source"> =>
+  fingerprint === undefined ? {} : { source: fingerprint }
 
 async function first(run: Run, item: Item, options: Options): Promise<Placing> {
   let path = item.path
@@ -109,7 +143,7 @@ function ownerOf(run: Run, path: readonly string[]): string | undefined {
 async function foreign(run: Run, item: Item, path: readonly string[], options: Options): Promise<Placing> {
   const [wanted, there] = [await digestOf(item.content()), run.target.digest(path)]
   if (there?.sha256 === wanted.sha256) {
-    run.ledger.add({ key: item.key, path: path.join("/"), state: "same", ...wanted })
+    run.ledger.add({ key: item.key, path: path.join("/"), state: "same", ...wanted, ...sourceOf(item) })
     return { outcome: "unchanged", path: path.join("/"), bytes: wanted.bytes }
   }
   if (options.theirs && there !== undefined) return await replace(run, item, path, "made")
@@ -144,14 +178,15 @@ async function write(
 ): Promise<Placing> {
   const [, table = "", id = ""] = /^([^/]*)\/(.*)$/s.exec(item.key) ?? []
   const { original } = item
+  const details = (await item.details?.()) ?? item
   const attributes = {
-    ...item.attributes,
+    ...details.attributes,
     ...{ "src.run": run.name, "src.table": table, "src.pk": id },
     ...(original === undefined ? {} : { "src.path": original }),
   }
-  const file = { path, mode: item.mode, modified: item.modified, attributes }
+  const file = { path, mode: details.mode, modified: item.modified, attributes }
   const digest: Digest = await run.target.write(file, item.content(), () => true)
-  run.ledger.add({ key: item.key, path: path.join("/"), state, ...digest })
+  run.ledger.add({ key: item.key, path: path.join("/"), state, ...digest, ...sourceOf(item) })
   return { outcome: "made", path: path.join("/"), bytes: digest.bytes }
 }
 

@@ -1,6 +1,7 @@
 /** What a migration would do: read whole, nothing changed. */
+import { agentWithoutIdentity } from "./identities.ts"
 import type { Secrets } from "./secrets/transfer.ts"
-import type { Hazard, HazardCode, Source, TableReport } from "./source.ts"
+import { WHOLE, type Hazard, type HazardCode, type Source, type TableReport } from "./source.ts"
 
 export interface Plan {
   readonly source: string
@@ -37,9 +38,15 @@ export async function plan(source: Source, secrets: Secrets, now: number): Promi
       detail: `expired on ${new Date(expires).toISOString()}; it goes over with that`,
     })
   const items = { files: 0, rows: 0 }
-  for await (const { rows } of source.items()) {
+  const nameless = new Set<string>()
+  for await (const { rows, path } of source.items({ ...WHOLE, isLean: true })) {
     items.files += 1
     items.rows += rows
+    const agent = agentWithoutIdentity(path)
+    if (agent === undefined || nameless.has(agent)) continue
+    nameless.add(agent)
+    const detail = "no identity can have this name: what is the agent's goes over, without an identity.json"
+    add({ code: "no-identity", table: "identities", id: agent, detail })
   }
   const lost = secrets.losses.map(({ id, why }) => ({ id, why }))
   return {

@@ -37,6 +37,8 @@ export function rollback(run: Run, store: SecretStore | undefined): RolledBack {
         continue
       }
       if (isOurs && target.remove(path)) removed += 1
+      // What stays of the run goes on from here.
+      ledger.add({ ...line, state: "removed", sha256: "", bytes: 0 })
       if (line.state === "replaced" && target.stat(before) !== undefined) {
         target.move(before, path)
         restored += 1

@@ -2,6 +2,7 @@
 import { archivePath, type Context } from "./context.ts"
 import { encodeId } from "./names.ts"
 import type { Table } from "./postgres/catalog.ts"
+import { groupChanges, groupColumns, rowHash } from "./postgres/changes.ts"
 import { TableRows, type Reading, type Row } from "./postgres/table-rows.ts"
 import type { Item } from "./source.ts"
 
@@ -36,8 +37,12 @@ export async function* lines(context: Context, table: Table, reading: Reading): 
 
 /** A table as it is: JSON lines, for its owner alone, as nobody knows what is in it. */
 export async function archiveItem(context: Context, table: Table): Promise<Item> {
-  const [[count] = []] = await context.session.query(`SELECT count(*)::text FROM ${table.sql} t`)
-  const order = orderOf(context, table) ?? "t.ctid"
+  const hash = rowHash(table.columns)
+  const [[count, ...changes] = []] = await context.session.query(
+    `SELECT count(*)::text, ${groupColumns(hash, context.pass)} FROM ${table.sql} t`,
+  )
+  // Where rows lie says nothing: it changes without them.
+  const order = orderOf(context, table) ?? `${hash} COLLATE "C"`
   return {
     ...{
       key: `${table.name}/archive`,
@@ -47,6 +52,7 @@ export async function archiveItem(context: Context, table: Table): Promise<Item>
       attributes: {},
     },
     path: archivePath(context, `${encodeId(table.name)}.jsonl`),
+    ...groupChanges(changes),
     content: () => lines(context, table, { order }),
   }
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import { Fault } from "../core/fault.ts"
 import { Ledger } from "./ledger.ts"
 import { Target } from "./target.ts"
+import { once } from "./once.ts"
 
 export const RUNS = ["system", "migrations"]
 const FORMAT = 1
@@ -89,11 +90,6 @@ export class Run implements Disposable {
     this.#ledger?.[Symbol.dispose]()
     this.target[Symbol.dispose]()
   }
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a stream of one piece
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }
 
 function parsedHeader(bytes: Buffer): Header | undefined {

@@ -16,11 +16,30 @@ export interface Item {
   readonly mode: number
   /** Becomes attributes `user.clawfs.NAME`. */
   readonly attributes: Readonly<Record<string, string>>
+  /** Changes when anything does that the file is made of; undefined: that is known only by reading it. */
+  readonly fingerprint?: string | undefined
+  /** No transaction has written any of its rows since the moment that the pass asks about. */
+  readonly isSettled?: boolean
+  /** What takes long to find out of the file, when it is written: in place of `mode` and `attributes`. */
+  readonly details?: () => Promise<Pick<Item, "mode" | "attributes">>
   /** Made where there is nothing, and left alone from then on, as its owner changes it: no row of the source is in it. */
   readonly isSeed?: boolean
   /** The bytes; can be asked for again. */
   content(): AsyncIterable<Buffer>
 }
+
+/** How a source is gone through. */
+export interface Pass {
+  /** Most of it is known: long contents stay on the server until they are asked for. */
+  readonly isLean: boolean
+  /** Items get fingerprints. */
+  readonly isTracked: boolean
+  /** A moment of the server (`Opened.moment`): what was written later is told from what was not. */
+  readonly since?: string | undefined
+}
+
+/** Everything is read. */
+export const WHOLE: Pass = { isLean: false, isTracked: false }
 
 export type Disposition = "files" | "lines" | "vault" | "archive" | "unknown"
 
@@ -42,6 +61,8 @@ export type HazardCode =
   | "unknown-role"
   | "mixed-dimensions"
   | "odd-vector"
+  | "unknown-model"
+  | "no-identity"
   | "wrong-hash"
   | "not-enabled"
   | "undecryptable"
@@ -50,7 +71,6 @@ export type HazardCode =
   | "leaked-credential"
   | "unknown-table"
   | "missing-columns"
-  | "wrong-nul"
 
 /** What does not go over as it is, or deserves a look. */
 export interface Hazard {
@@ -80,13 +100,26 @@ export interface FoundSecret {
   readonly about: Readonly<Record<string, string | number | undefined>>
 }
 
+/** What is nearest to one of the source's vectors, by cosine distance; vectors go by their place in the archive. */
+export interface Ranking {
+  readonly dimensions: number
+  /** How many vectors of the dimension there are. */
+  readonly rows: number
+  readonly row: number
+  /** The nearest first; the vector itself is one of them. */
+  readonly neighbours: readonly number[]
+}
+
 export interface Source {
   /** Says which source it is, so that no ledger of another one is gone on with. */
   readonly identity: string
   /** For people. */
   readonly description: string
   tables(): Promise<readonly TableReport[]>
-  items(): AsyncIterable<Item>
+  /** `pass`: WHOLE unless given. */
+  items(pass?: Pass): AsyncIterable<Item>
   hazards(): AsyncIterable<Hazard>
   secrets(): AsyncIterable<FoundSecret>
+  /** Of up to `most` vectors; none where the source can't rank its vectors. */
+  rankings(most: number): AsyncIterable<Ranking>
 }

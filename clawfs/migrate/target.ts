@@ -24,6 +24,9 @@ import { shortHash } from "./names.ts"
 
 const { O_WRONLY, O_RDONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK, O_APPEND } = constants
 const PREFIX = "user.clawfs."
+/** Copies of what is searched elsewhere: archives and older versions. `off` leaves a directory out of the index (docs/SEARCH.md). */
+const NOT_SEARCHED = /^system\/migrations$|\/\.clawfs\/versions$/
+const INDEX_ATTRIBUTE = `${PREFIX}index`
 const CHUNK = 1024 * 1024
 const PRIVATE = 0o600
 /** What a kill in the middle of a file leaves begins so; the next run replaces it. */
@@ -72,6 +75,19 @@ export class Target implements Disposable {
     return file === undefined ? undefined : attributeOf(file.path, `${PREFIX}${name}`)
   }
 
+  /**
+   * Whether a regular file has this length and time: nobody has written to it since, unless he has made both the same again. False
+   * for a time that no file can have.
+   */
+  hasTime(path: readonly string[], bytes: number, modified: string | undefined): boolean {
+    const wanted = modified === undefined ? undefined : nanosecondsOf(modified)
+    if (wanted === undefined) return false
+    using found = this.#open(path, O_PATH | O_NOFOLLOW)
+    if (found === undefined) return false
+    const stat = fstatSync(found.fd, { bigint: true })
+    return stat.isFile() && Number(stat.size) === bytes && stat.mtimeNs === wanted
+  }
+
   /** Of a regular file; undefined for anything else. */
   digest(path: readonly string[]): Digest | undefined {
     using file = this.#openFile(path)
@@ -86,18 +102,38 @@ export class Target implements Disposable {
     }
   }
 
+  /** Of a regular file, from one byte on; undefined for anything else. Fewer bytes where it ends. */
+  readAt(path: readonly string[], position: number, length: number): Buffer | undefined {
+    using file = this.#openFile(path)
+    if (file === undefined) return undefined
+    const bytes = Buffer.alloc(length)
+    let read = 0
+    while (read < length) {
+      const count = readSync(file.fd, bytes, read, length - read, position + read)
+      if (count === 0) break
+      read += count
+    }
+    return bytes.subarray(0, read)
+  }
+
+  /** All bytes of a regular file, one piece after the other, each valid until the next; nothing for anything else. */
+  *pieces(path: readonly string[]): Generator<Buffer> {
+    using file = this.#openFile(path)
+    if (file === undefined) return
+    const chunk = Buffer.alloc(CHUNK)
+    for (let position = 0; ;) {
+      const count = readSync(file.fd, chunk, 0, CHUNK, position)
+      if (count === 0) return
+      yield chunk.subarray(0, count)
+      position += count
+    }
+  }
+
   /** A whole file that may be read at once; undefined for nothing or no regular file. */
   read(path: readonly string[]): Buffer | undefined {
     using file = this.#openFile(path)
     if (file === undefined) return undefined
-    const bytes = Buffer.alloc(fstatSync(file.fd).size)
-    let length = 0
-    while (length < bytes.length) {
-      const count = readSync(file.fd, bytes, length, bytes.length - length, length)
-      if (count === 0) break
-      length += count
-    }
-    return bytes.subarray(0, length)
+    return this.readAt(path, 0, fstatSync(file.fd).size)
   }
 
   /**
@@ -114,9 +150,7 @@ export class Target implements Disposable {
     removeQuietly(directory, temporary)
     let digest: Digest
     {
-      using open = new Descriptor(
-        openBeneath(directory.fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, PRIVATE),
-      )
+      using open = new Descriptor(created(directory, temporary, file.path))
       try {
         digest = await filled(open, content)
         for (const [name, value] of Object.entries({ ...file.attributes, "src.sha256": digest.sha256 }))
@@ -189,7 +223,7 @@ export class Target implements Disposable {
       // A link where a file would be: no regular file.
       if (thrown instanceof SysFault && thrown.errno === E.ELOOP && (flags & O_DIRECTORY) === 0)
         return undefined
-      throw thrown
+      throw unlessLocked(thrown, path)
     }
   }
 
@@ -223,6 +257,8 @@ export class Target implements Disposable {
         this.#onMake(here.join("/"))
         makeDirectoryAt(parent.fd, Buffer.from(name))
         next = this.#opened(here)
+        if (next !== undefined && NOT_SEARCHED.test(here.join("/")))
+          setAttribute(next.path, INDEX_ATTRIBUTE, "off")
       }
       above = next
     }
@@ -251,8 +287,26 @@ export class Displaced extends Error {}
 /** The way leads through a link or into another mount, and is not gone. */
 export class Diverted extends Error {}
 
+/** Of a tree whose key is not there, where it is and what to do. */
+function unlessLocked(thrown: unknown, path: readonly string[]): unknown {
+  if (!(thrown instanceof SysFault && thrown.errno === E.ENOKEY)) return thrown
+  return new Fault("locked", `${path.join("/")} lies in an encrypted tree that is locked`, {
+    cause: thrown,
+    hint: "clawfs unlock opens the tree; then run the same command again: it goes on",
+  })
+}
+
+function created(directory: Descriptor, name: Buffer, path: readonly string[]): number {
+  try {
+    return openBeneath(directory.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, PRIVATE)
+  } catch (thrown) {
+    throw unlessLocked(thrown, path)
+  }
+}
+
 function explained(thrown: unknown, path: readonly string[]): unknown {
   if (!(thrown instanceof SysFault)) return thrown
+  if (thrown.errno === E.ENOKEY) return unlessLocked(thrown, path)
   if (thrown.errno === E.ENOTDIR || thrown.errno === E.ENAMETOOLONG)
     return new Displaced(`${path.join("/")} is no directory`)
   if (thrown.errno === E.ELOOP || thrown.errno === E.EXDEV)
@@ -260,15 +314,25 @@ function explained(thrown: unknown, path: readonly string[]): unknown {
   return thrown
 }
 
-/** To the nanosecond; a time that is none, such as infinity, is left at now. */
-function setTime(file: Descriptor, iso: string): void {
+const NANOSECONDS = 1_000_000_000n
+
+/** Since 1970; undefined for a time that is none, such as infinity. */
+function nanosecondsOf(iso: string): bigint | undefined {
   const seconds = Math.floor(Date.parse(iso) / 1000)
-  if (Number.isNaN(seconds)) return
+  if (Number.isNaN(seconds)) return undefined
   const [, fraction = ""] = /\.(\d+)Z$/.exec(iso) ?? []
+  return BigInt(seconds) * NANOSECONDS + BigInt(fraction.slice(0, 9).padEnd(9, "0"))
+}
+
+/** A time that is none is left at now. */
+function setTime(file: Descriptor, iso: string): void {
+  const time = nanosecondsOf(iso)
+  if (time === undefined) return
+  const fraction = ((time % NANOSECONDS) + NANOSECONDS) % NANOSECONDS
   const times = Buffer.alloc(32)
   for (const at of [0, 16]) {
-    times.writeBigInt64LE(BigInt(seconds), at)
-    times.writeBigInt64LE(BigInt(fraction.slice(0, 9).padEnd(9, "0")), at + 8)
+    times.writeBigInt64LE((time - fraction) / NANOSECONDS, at)
+    times.writeBigInt64LE(fraction, at + 8)
   }
   checked("futimens", futimens(file.fd, times))
 }

@@ -1,6 +1,7 @@
 /** A PostgreSQL, a vault and mounts for tests of `clawfs migrate`. */
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Finished } from "../helpers/exec.ts"
@@ -58,6 +59,70 @@ export class Surroundings implements AsyncDisposable {
   }
 }
 
+/** A way to a server that can be shut. */
+export class Gate implements AsyncDisposable {
+  isShut = false
+  /** Connections that were not let through. */
+  refused = 0
+  readonly #sockets = new Set<Socket>()
+  readonly #server: Server
+
+  private constructor(to: number) {
+    this.#server = createServer((from) => {
+      if (this.isShut) {
+        this.refused += 1
+        from.destroy()
+        return
+      }
+      const on = connect(to, "127.0.0.1")
+      for (const [one, other] of [
+        [from, on],
+        [on, from],
+      ] as const) {
+        this.#sockets.add(one)
+        one.on("error", () => other.destroy()).on("close", () => other.destroy())
+        one.pipe(other)
+      }
+    })
+  }
+
+  static async open(to: number): Promise<Gate> {
+    const gate = new Gate(to)
+    gate.#server.listen(0, "127.0.0.1")
+    await once(gate.#server, "listening")
+    return gate
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  shut(): void {
+    this.isShut = true
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.shut()
+    this.#server.close()
+    await once(this.#server, "close")
+  }
+}
+
+export interface Started {
+  readonly child: ChildProcess
+  /** What it has printed. */
+  readonly output: () => string
+  /** The exit status. */
+  readonly ended: Promise<number | null>
+}
+
+/** What `--json` has printed, an event a line. */
+export function eventsIn(output: string): ({ event: string } & Record<string, unknown>)[] {
+  const lines = output.split("\n").filter((line) => line !== "")
+  return lines.map((line) => JSON.parse(line) as { event: string })
+}
+
 export class Setting implements AsyncDisposable {
   readonly scene: Scene
   readonly database: string
@@ -69,8 +134,13 @@ export class Setting implements AsyncDisposable {
     this.database = database
   }
 
+  /** Where the server is reached; undefined: where it is. */
+  port: number | undefined
+
   get url(): string {
-    return this.#around.server.url(this.database)
+    const { server } = this.#around
+    const url = server.url(this.database)
+    return this.port === undefined ? url : url.replace(`:${server.port}/`, `:${this.port}/`)
   }
 
   #words(action: string, args: readonly string[]): string[] {
@@ -86,11 +156,18 @@ export class Setting implements AsyncDisposable {
     return clawfs(this.#words(action, args), { env: { SECRETS_MASTER_KEY: MASTER_KEY, ...env } })
   }
 
-  /** Migrates in the background; `ended` is the exit status. */
-  start(args: readonly string[]): { readonly child: ChildProcess; readonly ended: Promise<number | null> } {
+  /** Migrates in the background. */
+  start(args: readonly string[]): Started {
     const env = { ...process.env, SECRETS_MASTER_KEY: MASTER_KEY }
-    const child = spawn(process.execPath, [bin, ...this.#words("postgres", args)], { env, stdio: "ignore" })
-    return { child, ended: once(child, "exit").then(([code]) => code as number | null) }
+    const words = [bin, ...this.#words("postgres", args)]
+    const child = spawn(process.execPath, words, { env, stdio: ["ignore", "pipe", "ignore"] })
+    let output = ""
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text))
+    return {
+      child,
+      output: () => output,
+      ended: once(child, "close").then(([code]) => code as number | null),
+    }
   }
 
   /** Migrates, and kills the command as soon as `isTime`; returns whether that ended it. */
@@ -106,7 +183,7 @@ export class Setting implements AsyncDisposable {
   }
 
   async sql(text: string): Promise<void> {
-    await using client = await connectTo(this.url)
+    await using client = await connectTo(this.#around.server.url(this.database))
     await client.query(text)
   }
 

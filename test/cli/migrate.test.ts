@@ -1,17 +1,17 @@
 /** `clawfs migrate` on a real PostgreSQL, a real mount and a real vault. */
 import { createHash } from "node:crypto"
-import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { AGENT, ALICE, SMALL, documentsOf, secretsOf, strangeSecret } from "../helpers/ironclaw/fixture.ts"
 import { MASTER_KEY } from "../helpers/ironclaw/crypto.ts"
-import { connectTo, insert } from "../helpers/ironclaw/load.ts"
+import { connectTo, insert, load } from "../helpers/ironclaw/load.ts"
 import { run, waitUntil } from "../helpers/exec.ts"
 import { requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
 import { skipIf } from "../helpers/requirements.ts"
 import { clawfs, contents, requireMounts, said } from "./harness.ts"
 import { killAtRandom } from "./migrate-kills.ts"
-import { Surroundings } from "./migrate-setting.ts"
+import { Gate, Surroundings, eventsIn } from "./migrate-setting.ts"
 
 let around: Surroundings
 const reason = requirePostgres() ?? requireMounts()
@@ -76,9 +76,13 @@ describe("a database of IronClaw 0.29", () => {
 
     const again = await setting.run("postgres", ["--json"])
     expect(again.code).toBe(0)
-    expect(JSON.parse(again.stdout)).toMatchObject({
-      files: { made: 0, updated: 0, conflict: 0 },
-      secrets: { made: 0 },
+    // Nothing to do: what it would do, how far it is, and that it is done.
+    const events = eventsIn(again.stdout)
+    expect([...new Set(events.map(({ event }) => event))].sort()).toEqual(["done", "plan", "progress"])
+    expect(events[0]).toMatchObject({ run: plan.run, secrets: SMALL.secrets + 4 })
+    expect(events.at(-1)).toMatchObject({
+      ...{ ok: true, run: plan.run },
+      ...{ files: { made: 0, updated: 0, conflict: 0 }, secrets: { made: 0 } },
     })
 
     for (const { user, name, value } of secretsOf(SMALL).slice(2)) {
@@ -120,17 +124,31 @@ describe("a database of IronClaw 0.29", () => {
 
 test("--follow brings changes over until it is told to stop, then compares", async () => {
   await using setting = await around.setting({ hazards: false, documents: 3, secrets: 0 })
-  const following = setting.start(["--follow", "--every", "0.2"])
+  await using gate = await Gate.open(around.server.port)
+  setting.port = gate.port
+  const following = setting.start(["--follow", "--every", "0.2", "--json"])
   const memory = setting.path("workspaces", ALICE, "MEMORY.md")
   const isThere = (text: string) => (): boolean =>
     existsSync(memory) && readFileSync(memory, "utf8").endsWith(text)
   expect(await waitUntil(isThere("\n"), 20_000)).toBe(true)
   await setting.sql("UPDATE memory_documents SET content = content || 'and more'")
   expect(await waitUntil(isThere("and more"), 20_000)).toBe(true)
+  // A server that goes away is waited for.
+  gate.shut()
+  expect(await waitUntil(() => gate.refused > 1, 20_000)).toBe(true)
+  gate.isShut = false
   await setting.sql("UPDATE memory_documents SET content = content || ' to the end'")
   following.child.kill("SIGTERM")
   expect(await following.ended).toBe(0)
   expect(isThere(" to the end")()).toBe(true)
+  const events = eventsIn(following.output()).filter(({ event }) => event !== "progress")
+  const path = `workspaces/${ALICE}/MEMORY.md`
+  expect(events.filter((each) => each["path"] === path).map((each) => [each.event, each["outcome"]])).toEqual(
+    [["item", "made"], ...[1, 2].map(() => ["item", "updated"])],
+  )
+  expect(events.at(0)).toMatchObject({ event: "plan", rows: expect.any(Number) as number })
+  expect(events.at(-2)).toMatchObject({ event: "done", ok: true })
+  expect(events.at(-1)).toMatchObject({ event: "verified", ok: true, losses: [] })
 })
 
 test("a full disk stops it, nothing is half there, and with room it goes on", async () => {
@@ -179,7 +197,11 @@ describe("what a user did on the mount", () => {
     await setting.sql("UPDATE memory_documents SET content = content || 'more'")
     const { code, stdout } = await setting.run("postgres", ["--json"])
     expect(code).toBe(1)
-    expect(JSON.parse(stdout)).toMatchObject({ files: { updated: 2, conflict: 1 } })
+    const events = eventsIn(stdout)
+    expect(events.at(-1)).toMatchObject({ event: "done", ok: false, files: { updated: 2, conflict: 1 } })
+    expect(events.filter(({ event }) => event === "conflict")).toEqual([
+      expect.objectContaining({ path: `workspaces/${ALICE}/MEMORY.md`, why: "it was edited" }),
+    ])
     expect(readFileSync(memory, "utf8")).toBe("my own words")
     expect(readFileSync(daily, "utf8")).toMatch(/more$/)
     expect((await setting.run("verify")).code).toBe(1)
@@ -259,5 +281,50 @@ describe("bad input", () => {
     expect(said(await clawfs(["migrate", "postgres", setting.url, "--mount", setting.scene.path]))).toMatch(
       /^exit 66/,
     )
+    await setting.sql("CREATE ROLE keyed LOGIN PASSWORD 'right'; GRANT pg_read_all_data TO keyed")
+    const rules = join(around.server.directory, "data", "pg_hba.conf")
+    const before = readFileSync(rules, "utf8")
+    writeFileSync(rules, `host all keyed 127.0.0.1/32 scram-sha-256\n${before}`)
+    await setting.sql("SELECT pg_reload_conf()")
+    const keyed = around.server.url(setting.database, "keyed")
+    const withPassword = async (PGPASSWORD: string): Promise<string> =>
+      said(await clawfs(["migrate", "plan", keyed], { env: { PGPASSWORD } }))
+    await expect
+      .poll(() => withPassword("wrong"), { timeout: 60_000 })
+      .toMatch(
+        /^exit 77\nclawfs: the server does not let keyed in: .*\nhint: put the password into PGPASSWORD/,
+      )
+    expect(await withPassword("right")).toMatch(/^exit 0\n/)
+  })
+
+  test("a run of another source, a vault and a tree that are locked: nothing is written", async () => {
+    await using setting = await around.setting({ hazards: false, documents: 2 })
+    const other = around.server.url(await around.server.database())
+    await load(other, { ...SMALL, documents: 1, secrets: 0, hazards: false })
+    expect((await setting.run("postgres", ["--run", "moving"])).code).toBe(0)
+    const words = ["--mount", setting.scene.mnt, "--vault", around.vault.directory]
+    const made = contents(setting.scene.mnt)
+    expect(said(await clawfs(["migrate", "postgres", other, "--run", "moving", ...words]))).toMatch(
+      /^exit 73\nclawfs: the run moving is of another source: .*\nhint: --run NAME begins another one/,
+    )
+    await around.vault.run(["lock"])
+    const locked = await setting.run("postgres", ["--run", "moving"])
+    await around.vault.unlock()
+    expect(said(locked)).toMatch(/^exit 77\nclawfs: [^\n]*locked/)
+    expect(contents(setting.scene.mnt)).toEqual(made)
+    expect((await setting.run("rollback", ["moving"])).code).toBe(0)
+    // A tree whose key is not there.
+    const key = join(setting.scene.path, "key")
+    writeFileSync(key, `${"ab".repeat(32)}\n`, { mode: 0o600 })
+    const tree = setting.path("workspaces", ALICE)
+    mkdirSync(tree)
+    expect(said(await clawfs(["encrypt", "--key-file", key, tree]))).toMatch(/^exit 0/)
+    expect(said(await clawfs(["lock", tree]))).toMatch(/^exit 0/)
+    const shut = await setting.run("postgres", ["--run", "moving"])
+    expect(said(shut)).toMatch(/^exit 77\nclawfs: [^\n]*locked[^\n]*(\nhint: [^\n]*)?$/)
+    expect(said(await clawfs(["unlock", "--key-file", key, tree]))).toMatch(/^exit 0/)
+    expect(said(await setting.run("postgres", ["--run", "moving"]))).toMatch(/^exit 0/)
+    expect(said(await setting.run("verify", ["--run", "moving"]))).toMatch(/^exit 0/)
+    expect((await setting.run("rollback", ["moving"])).code).toBe(0)
   })
 })

@@ -5,12 +5,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
-import { run } from "../helpers/exec.ts"
+import { dumpText } from "../../clawfs/migrate/dump/open-file.ts"
+import { collected } from "../../clawfs/migrate/rows.ts"
+import { exec, run } from "../helpers/exec.ts"
 import { SMALL } from "../helpers/ironclaw/fixture.ts"
 import { compare, migrate } from "../helpers/ironclaw/in-process.ts"
 import { connectTo, load } from "../helpers/ironclaw/load.ts"
 import { PostgresServer, requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
-import { skipIf } from "../helpers/requirements.ts"
+import { cli, skipIf } from "../helpers/requirements.ts"
 
 const place = mkdtempSync(join(tmpdir(), "clawfs-dump-"))
 afterAll(() => rmSync(place, { recursive: true, force: true }))
@@ -60,6 +62,29 @@ describe("of PostgreSQL", () => {
       await run("pg_dump", [...options, `--file=${join(place, name)}`, url])
       expect(await migrated(join(place, name), `of-${name}`), name).toEqual(wanted)
     }
+  })
+
+  test("tar and directories say the same, and without pg_restore a sentence says what is missing", async () => {
+    const url = server.url(await server.database())
+    await load(url, { ...SMALL, documents: 2, hazards: false })
+    // Comments name the time of the dump; \restrict has a key of its own each time.
+    const textOf = async (path: string, searchPath = process.env["PATH"] ?? ""): Promise<string> =>
+      (await collected(dumpText(path, searchPath))).toString().replace(/^(?:--|\\\w*restrict).*\n/gm, "")
+    const texts: string[] = []
+    for (const format of ["custom", "tar", "directory"]) {
+      const path = join(place, `kind-${format}`)
+      await run("pg_dump", [`--format=${format}`, `--file=${path}`, url])
+      texts.push(await textOf(path))
+      await expect(textOf(path, place)).rejects.toMatchObject({
+        kind: "unsupported",
+        message: expect.stringMatching(/is not in plain text, and pg_restore is not installed$/) as string,
+      })
+    }
+    expect(texts[0]).toContain("COPY public.memory_documents")
+    expect(texts.map((text) => text === texts[0])).toEqual([true, true, true])
+    const words = ["migrate", "plan", join(place, "kind-tar")]
+    const { code, stderr } = await exec("/usr/bin/env", [`PATH=${place}`, process.execPath, cli, ...words])
+    expect([code, stderr]).toEqual([69, expect.stringContaining("apt-get install postgresql-client")])
   })
 })
 

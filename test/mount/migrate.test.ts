@@ -1,7 +1,14 @@
 /** Sources of migrations: every level of IronClaw's schema, vectors, hostile databases. On real servers, into plain directories. */
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from "node:fs"
-import { tmpdir } from "node:os"
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
@@ -24,26 +31,9 @@ import { MemoryStore, compare, migrate, planOf } from "../helpers/ironclaw/in-pr
 import { connectTo, load } from "../helpers/ironclaw/load.ts"
 import { PgliteServer } from "../helpers/ironclaw/pglite-server.ts"
 import { PostgresServer, requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
+import { picture, place } from "../helpers/ironclaw/places.ts"
 import { NEWEST_V1 } from "../helpers/ironclaw/schema.ts"
 import { requirePrograms, skipIf } from "../helpers/requirements.ts"
-
-/** A directory that goes with its scope. */
-function place(): { path: string } & Disposable {
-  const path = mkdtempSync(join(tmpdir(), "clawfs-migrate-"))
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
-}
-
-/** Every file and directory below, with its content. */
-function picture(directory: string): Record<string, string> {
-  const found: Record<string, string> = {}
-  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name)
-    found[path.slice(directory.length)] = entry.isFile()
-      ? createHash("sha256").update(readFileSync(path)).digest("hex")
-      : "other"
-  }
-  return found
-}
 
 describe("on PostgreSQL", () => {
   const reason = requirePostgres()
@@ -345,14 +335,21 @@ describe("on PGlite with pgvector", () => {
     const store = new MemoryStore()
     const migration = { url: server.url, directory: target.path, store }
     const plan = await planOf(migration)
-    expect(plan.hazards).toMatchObject({ "mixed-dimensions": 1, "odd-vector": 1 })
+    // The fixture's setting names a model whose vectors have 1536 dimensions.
+    expect(plan.hazards).toMatchObject({ "mixed-dimensions": 1, "odd-vector": 1, "unknown-model": 2 })
     expect((await migrate(migration)).losses).toEqual([])
-    expect((await compare(migration)).losses).toEqual([])
+    expect(await compare(migration)).toMatchObject({ losses: [], rankings: { compared: 50, equal: 50 } })
+    expect(await migrate(migration)).toMatchObject({ files: { made: 0, updated: 0, conflict: 0 } })
     const archive = join(target.path, "system/migrations/test/archive")
     const lines = readFileSync(join(archive, "chunks.jsonl"), "utf8").trimEnd().split("\n")
     expect(lines).toHaveLength(documentsOf(size).length * 2)
     const chunks = lines.map(
-      (line) => JSON.parse(line) as { id: string; vector: { dimensions: number; row: number } | null },
+      (line) =>
+        JSON.parse(line) as {
+          id: string
+          content: string
+          vector: { dimensions: number; row: number } | null
+        },
     )
     await using client = await connectTo(server.url)
     for (const { id, vector } of chunks.slice(0, 40)) {
@@ -371,5 +368,25 @@ describe("on PGlite with pgvector", () => {
       const numbers = Array.from({ length: dimensions }, (_, at) => bytes.readFloatLE(at * 4))
       expect(numbers).toEqual((JSON.parse(wanted) as number[]).map(Math.fround))
     }
+    const { sets } = JSON.parse(readFileSync(join(archive, "vectors.json"), "utf8")) as {
+      sets: { dimensions: number; rows: number; model: null; texts: string }[]
+    }
+    for (const { dimensions, rows, model, texts } of sets) {
+      expect(model).toBeNull()
+      expect(statSync(join(archive, `vectors-${dimensions}.f32`)).size).toBe(rows * dimensions * 4)
+      const hashes = readFileSync(join(archive, texts))
+      for (const { content, vector } of chunks.filter((chunk) => chunk.vector?.dimensions === dimensions))
+        expect(hashes.subarray((vector?.row ?? 0) * 32).subarray(0, 32)).toEqual(
+          createHash("sha256").update(content.trim()).digest(),
+        )
+    }
+    // A vector that is not what it was: files and rankings tell.
+    const file = join(archive, "vectors-64.f32")
+    const bytes = readFileSync(file)
+    bytes.reverse()
+    writeFileSync(file, bytes)
+    const { rankings, losses } = await compare(migration)
+    expect(rankings.equal).toBeLessThan(rankings.compared)
+    expect(losses.map(({ id }) => id).sort()).toEqual(["memory_chunks/vectors-64.f32", "rankings"])
   })
 })

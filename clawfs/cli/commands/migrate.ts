@@ -33,7 +33,12 @@ const options = {
     help: "postgres --follow: look for changes so often; default 5",
   },
   strict: { type: "boolean", help: "a table that nobody knows counts as a loss" },
-  json: { type: "boolean", help: "print one JSON object" },
+  "embedding-model": {
+    type: "string",
+    value: "MODEL",
+    help: "what made the vectors, where no setting of IronClaw's says so",
+  },
+  json: { type: "boolean", help: "print JSON: one object; postgres: one a line, as things happen" },
 } as const
 
 export type MigrateInvocation = Invocation<typeof options>
@@ -63,7 +68,8 @@ into memory, without a server, and nothing of it is run. The password comes from
 ever an argument.
 
 With --follow it looks for changes every few seconds until SIGINT or SIGTERM, then migrates once more and
-verifies: stop IronClaw, then send the signal.
+verifies: stop IronClaw, then send the signal. With --json, postgres prints events, an object a line:
+plan, progress, item, conflict and done; --follow prints them for each pass, and verified at the end.
 
 What a user wrote or edited on the mount is never overwritten unless --theirs says so. docs/MIGRATE.md
 tells where everything goes.`,

@@ -37,24 +37,12 @@ export function showPlan(plan: Plan, run: string, terminal: Terminal, asJson: bo
 
 export function showApplied(
   applied: Applied,
-  { run, seconds, strange }: { run: string; seconds: number; strange: readonly string[] },
+  { run, seconds, unknownTables }: { run: string; seconds: number; unknownTables: readonly string[] },
   terminal: Terminal,
-  asJson: boolean,
 ): void {
   const { files, bytes, secrets, losses, moreLosses } = applied
-  if (asJson) {
-    const ok = losses.length === 0
-    terminal.out(
-      JSON.stringify(
-        { ok, run, ...applied, unknownTables: strange, seconds: Number(seconds.toFixed(3)) },
-        undefined,
-        2,
-      ),
-    )
-    return
-  }
   showLosses(losses, moreLosses, terminal)
-  for (const table of strange)
+  for (const table of unknownTables)
     terminal.note(`nobody knows what the table ${table} is for: it is archived as it is`)
   const { made, updated, unchanged, conflict } = files
   terminal.out(
@@ -63,7 +51,7 @@ export function showApplied(
 }
 
 export function showVerified(verified: Verified, run: string, terminal: Terminal, asJson: boolean): void {
-  const { files, bytes, secrets, losses, moreLosses } = verified
+  const { files, bytes, secrets, rankings, losses, moreLosses } = verified
   if (asJson) {
     terminal.out(JSON.stringify({ ok: losses.length === 0, run, ...verified }, undefined, 2))
     return
@@ -71,7 +59,10 @@ export function showVerified(verified: Verified, run: string, terminal: Terminal
   showLosses(losses, moreLosses, terminal)
   const result =
     losses.length === 0 ? "nothing is missing" : `${losses.length + moreLosses} are missing or differ`
-  terminal.out(`${run}: ${files} files (${humanBytes(bytes)}) and ${secrets} secrets compared, ${result}`)
+  const ranked = rankings.compared === 0 ? "" : `, ${rankings.equal} of ${rankings.compared} rankings equal`
+  terminal.out(
+    `${run}: ${files} files (${humanBytes(bytes)}) and ${secrets} secrets compared${ranked}, ${result}`,
+  )
 }
 
 export function showRolledBack(done: RolledBack, run: string, terminal: Terminal, asJson: boolean): void {
@@ -99,7 +90,8 @@ export function showRun(run: Run, header: Header): ShownRun {
   const counts = { files: 0, secrets: 0, conflicts: 0 }
   for (const line of run.ledger.lines())
     if ("secret" in line) counts.secrets += 1
-    else if ("key" in line) counts[line.state === "conflict" ? "conflicts" : "files"] += 1
+    else if ("key" in line && line.state !== "removed")
+      counts[line.state === "conflict" ? "conflicts" : "files"] += 1
   return { run: run.name, source: header.description, ...counts }
 }
 

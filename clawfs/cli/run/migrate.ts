@@ -6,10 +6,11 @@ import { apply } from "../../migrate/apply.ts"
 import { findMasterKey } from "../../migrate/master-key.ts"
 import { openSource, type OpenSource, type Origin } from "../../migrate/open.ts"
 import { plan } from "../../migrate/plan.ts"
+import { ServerAway } from "../../migrate/postgres/server.ts"
 import { hasPassword, readUrl } from "../../migrate/postgres/url.ts"
 import { forget, rollback } from "../../migrate/rollback.ts"
 import { RUNS, Run, checkRunName, runNameOf } from "../../migrate/run.ts"
-import { Secrets } from "../../migrate/secrets/transfer.ts"
+import { Secrets, type SecretStore } from "../../migrate/secrets/transfer.ts"
 import { verify } from "../../migrate/verify.ts"
 import { readOwn } from "../../../keyring/key-file.ts"
 import { wipe } from "../../../keyring/secret.ts"
@@ -23,6 +24,7 @@ import { seconds } from "../numbers.ts"
 import { ProgressLine } from "../progress.ts"
 import { vaultDirectory } from "../vault/place.ts"
 import { vaultStore } from "../vault/secret-store.ts"
+import { Events, type Progress } from "./migrate-events.ts"
 import { showApplied, showPlan, showRolledBack, showRun, showVerified } from "./migrate-show.ts"
 import { listNames } from "./migrate-runs.ts"
 
@@ -55,7 +57,7 @@ export async function runMigrate(invocation: MigrateInvocation): Promise<ExitCod
   try {
     if (values.follow === true) return await follow(invocation, what ?? "", masterKey)
     await using source = await opened(invocation, what ?? "", masterKey)
-    return await withSource(action, invocation, source, masterKey)
+    return await withSource(action, invocation, source, { masterKey })
   } finally {
     if (masterKey !== undefined) wipe(masterKey)
   }
@@ -73,16 +75,33 @@ async function follow(
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort())
   let moment: string | undefined
   while (!stop.signal.aborted) {
-    await using source = await opened(invocation, url, masterKey)
-    if (source.moment !== moment) await withSource("postgres", invocation, source, masterKey)
-    moment = source.moment
+    moment = await followed(invocation, url, { masterKey, since: moment })
     await Promise.race([sleep(every * 1000, undefined, { ref: true }), aborted(stop.signal)])
   }
   invocation.terminal.note("the last pass, then everything is compared")
   await using source = await opened(invocation, url, masterKey)
-  const code = await withSource("postgres", invocation, source, masterKey)
-  const verified = await withSource("verify", invocation, source, masterKey)
+  const code = await withSource("postgres", invocation, source, { masterKey })
+  const verified = await withSource("verify", invocation, source, { masterKey })
   return code === ExitCode.OK ? verified : code
+}
+
+/** One pass; returns the moment up to which all is migrated. A server that goes away after the first pass is waited for. */
+async function followed(
+  invocation: MigrateInvocation,
+  url: string,
+  given: Given,
+): Promise<string | undefined> {
+  const { masterKey, since } = given
+  try {
+    await using source = await opened(invocation, url, masterKey)
+    // What nobody has written since the last pass is not asked for again.
+    if (source.moment !== since) await withSource("postgres", invocation, source, given)
+    return source.moment
+  } catch (thrown) {
+    if (!(thrown instanceof ServerAway) || since === undefined) throw thrown
+    invocation.terminal.note(`${thrown.message}; it is tried again`)
+    return since
+  }
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {
@@ -112,6 +131,7 @@ async function opened(
     schema: values.schema,
     masterKey,
     home: values["ironclaw-home"],
+    embeddingModel: values["embedding-model"],
     run: (identity) => given ?? runNameOf(identity),
   })
 }
@@ -119,60 +139,98 @@ async function opened(
 /** Everything else is the path of a dump. */
 const isUrl = (what: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//i.test(what)
 
+interface Given {
+  readonly masterKey: Buffer | undefined
+  /** The moment of the last pass. */
+  readonly since?: string | undefined
+}
+
 async function withSource(
   action: Action,
   invocation: MigrateInvocation,
   { source, run: name }: OpenSource,
-  masterKey: Buffer | undefined,
+  { masterKey, since }: Given,
 ): Promise<ExitCode> {
   const { values, terminal } = invocation
+  const asJson = values.json === true
   using secrets = await Secrets.collect(source.secrets())
   if (action === "plan") {
     const planned = await plan(source, secrets, Date.now())
-    showPlan(planned, name, terminal, values.json === true)
+    showPlan(planned, name, terminal, asJson)
     return planned.secrets.lost.length === 0 ? ExitCode.OK : ExitCode.NO
   }
-  if (values["skip-undecryptable"] !== true && action === "postgres")
-    secrets.requireAll(masterKey !== undefined)
-  const store = secrets.found.some(({ value }) => value !== undefined)
-    ? vaultStore(vaultDirectory(values.vault))
-    : undefined
-  // A vault that is locked or missing shows before anything is written.
-  store?.list()
+  const store = storeFor(action, invocation, secrets, masterKey)
   using run = new Run(mountHere(values.mount).mountpoint, name)
-  const theirs = values.theirs === true
   const started = performance.now()
-  using progress = new ProgressLine(terminal, action === "verify" ? "verifying" : "migrating")
-  const onProgress = (table: string, done: number, total: number): void =>
-    progress.show(rated(table, done, total, started), done, total)
-  const work = { source, run, secrets, store, masterKey, theirs, onProgress }
-  const strange = (await source.tables()).filter(({ disposition }) => disposition === "unknown")
-  const isStrange = values.strict === true && strange.length > 0
+  using line = new ProgressLine(terminal, action === "verify" ? "verifying" : "migrating")
+  const events = asJson && action === "postgres" ? new Events(terminal) : undefined
+  const onProgress = (table: string, done: number, total: number): void => {
+    const progress = progressOf(table, done, total, started)
+    events?.progress(progress)
+    if (events === undefined) line.show(rated(progress), done, total)
+  }
+  const tables = await source.tables()
+  const work = {
+    source,
+    tables,
+    run,
+    secrets,
+    store,
+    masterKey,
+    theirs: values.theirs === true,
+    since,
+    onProgress,
+  }
+  const unknownTables = tables
+    .filter(({ disposition }) => disposition === "unknown")
+    .map(({ table }) => table)
+  const isStrange = values.strict === true && unknownTables.length > 0
   if (action === "verify") {
     if (run.header() === undefined) throw noRun(name)
     const verified = await verify(work)
-    progress.clear()
-    showVerified(verified, name, terminal, values.json === true)
+    line.clear()
+    if (asJson && values.follow === true) new Events(terminal).verified(name, verified)
+    else showVerified(verified, name, terminal, asJson)
     return verified.losses.length === 0 && !isStrange ? ExitCode.OK : ExitCode.NO
   }
-  const applied = await apply(work)
-  progress.clear()
-  const taken = (performance.now() - started) / 1000
-  showApplied(
-    applied,
-    { run: name, seconds: taken, strange: strange.map(({ table }) => table) },
-    terminal,
-    values.json === true,
-  )
+  events?.plan(name, source, tables, secrets.found.length)
+  const applied = await apply({ ...work, onPlaced: (item, placed) => events?.placed(item, placed) })
+  line.clear()
+  const about = {
+    run: name,
+    unknownTables,
+    seconds: Number(((performance.now() - started) / 1000).toFixed(3)),
+  }
+  if (events === undefined) showApplied(applied, about, terminal)
+  else events.done(applied, about)
   return applied.losses.length === 0 && !isStrange ? ExitCode.OK : ExitCode.NO
 }
 
-/** What is being done, how fast, and how long it still takes. */
-function rated(table: string, done: number, total: number, started: number): string {
+/** The vault, if there is anything for it. Throws while nothing is written yet: for secrets that can't be had, for a locked or missing vault. */
+function storeFor(
+  action: Action,
+  { values }: MigrateInvocation,
+  secrets: Secrets,
+  masterKey: Buffer | undefined,
+): SecretStore | undefined {
+  if (values["skip-undecryptable"] !== true && action === "postgres")
+    secrets.requireAll(masterKey !== undefined)
+  if (secrets.found.every(({ value }) => value === undefined)) return undefined
+  const store = vaultStore(vaultDirectory(values.vault))
+  store.list()
+  return store
+}
+
+function progressOf(table: string, done: number, total: number, started: number): Progress {
   const seconds = (performance.now() - started) / 1000
   const rate = done / Math.max(seconds, 0.001)
-  const left = rate > 0 ? Math.ceil(Math.max(0, total - done) / rate) : 0
-  return `${table}, ${Math.round(rate)} rows/s, ${left} s left`
+  const secondsLeft = rate > 0 ? Math.ceil(Math.max(0, total - done) / rate) : 0
+  return { table, done, total, rowsPerSecond: Math.round(rate), secondsLeft }
+}
+
+/** What is being done, how fast, and how long it still takes. */
+function rated({ table, rowsPerSecond, secondsLeft }: Progress): string {
+  return `${table}, ${rowsPerSecond} rows/s, ${secondsLeft} s left`
 }
 
 function noRun(name: string): Fault {

@@ -9,8 +9,9 @@ import { credentialsIn, referenceTo } from "../secrets/credentials.ts"
 import { replaced } from "../secrets/json-strings.ts"
 import { vaultName } from "../secrets/names.ts"
 import { MOST_VALUE_BYTES, vaultReference } from "../secrets/reference.ts"
-import type { FoundSecret, Hazard, Item, Source, TableReport } from "../source.ts"
+import type { FoundSecret, Hazard, Item, Ranking, Source, TableReport } from "../source.ts"
 import { bytesOf, filesOf, type HomeFile } from "./files.ts"
+import { once } from "../once.ts"
 
 /** The owner of what is in the vault, and of projects. */
 const USER = "home"
@@ -147,6 +148,11 @@ export class IronclawHome implements Source {
         }
   }
 
+  /** No server ranks the vectors that there may be. */
+  async *rankings(): AsyncGenerator<Ranking> {
+    yield* await Promise.resolve([])
+  }
+
   async *secrets(): AsyncGenerator<FoundSecret> {
     for (const file of filesOf(this.#home)) {
       const kind = kindOf(file)
@@ -226,9 +232,4 @@ function sessionOf({ path, stat }: HomeFile): FoundSecret {
 function secretOf(kind: Kind, name: string, original: string, value: string): FoundSecret {
   const common = { key: `${tableOf(kind)}#${original}`, table: tableOf(kind), name, user: USER, original }
   return { ...common, value: Buffer.from(value), isRow: false, expires: 0, about: {} }
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a stream of one piece
-async function* once(text: string): AsyncGenerator<Buffer> {
-  yield Buffer.from(text)
 }

@@ -2,12 +2,20 @@
  * The schema of the older ClawOS documents (P1.4 §6, P3.3): `documents`, `vectors`, `metadata`, `agent_identities`. No release of
  * IronClaw had it, but some may have built it from those documents.
  */
-import { archivePath, tableReports, tableWith, type Context } from "../context.ts"
+import { archivePath, changesOf, tableReports, tableWith, trackedReading, type Context } from "../context.ts"
 import { LINE_END, archiveItem, keyOf, orderOf } from "../rows.ts"
 import { encodeId, encodePath } from "../names.ts"
 import type { Catalog, Table } from "../postgres/catalog.ts"
 import { TableRows, type Row } from "../postgres/table-rows.ts"
-import type { FoundSecret, Hazard, Item, Source, TableReport } from "../source.ts"
+import {
+  WHOLE,
+  type FoundSecret,
+  type Hazard,
+  type Item,
+  type Ranking,
+  type Source,
+  type TableReport,
+} from "../source.ts"
 
 const MODE = 0o644
 const DOCUMENTS = ["id", "workspace_id", "content"]
@@ -43,16 +51,16 @@ export class P14 implements Source {
     })
   }
 
-  async *items(): AsyncGenerator<Item> {
-    const context = this.#context
-    yield* this.#rows("documents", DOCUMENTS, documentPath, "content")
-    yield* this.#rows("metadata", ["key", "value"], (row) => [
+  async *items(pass = WHOLE): AsyncGenerator<Item> {
+    const context = { ...this.#context, pass }
+    yield* rowFiles(context, "documents", DOCUMENTS, documentPath, "content")
+    yield* rowFiles(context, "metadata", ["key", "value"], (row) => [
       "system",
       "settings",
       "p14",
       `${encodeId(row.word("key"))}.json`,
     ])
-    yield* this.#rows("agent_identities", ["agent_id"], (row) => [
+    yield* rowFiles(context, "agent_identities", ["agent_id"], (row) => [
       "agents",
       encodeId(row.word("agent_id")),
       "identity.imported.json",
@@ -66,33 +74,6 @@ export class P14 implements Source {
     return needs !== undefined && tableWith(this.#context, name, needs) !== undefined
   }
 
-  /** A file a row: `content` alone, or the whole row. */
-  async *#rows(
-    name: string,
-    needs: readonly string[],
-    path: (row: Row) => string[],
-    content?: string,
-  ): AsyncGenerator<Item> {
-    const table = tableWith(this.#context, name, needs)
-    if (table === undefined) return
-    const order = orderOf(this.#context, table)
-    let count = 0
-    for await (const row of new TableRows(
-      this.#context.session,
-      table,
-      order === undefined ? {} : { order },
-    ).read()) {
-      const metadata = row.lengthOf("metadata") > MOST_METADATA_BYTES ? undefined : row.text("metadata")
-      yield {
-        ...{ key: keyOf(table, row, count), table: name, rows: 1, mode: MODE, path: path(row) },
-        modified: row.text("updated_at") ?? row.text("created_at"),
-        attributes: content === undefined || metadata === undefined ? {} : { "src.metadata": metadata },
-        content: content === undefined ? () => line(row) : () => row.bytes(content),
-      }
-      count += 1
-    }
-  }
-
   async *hazards(): AsyncGenerator<Hazard> {
     for (const { table, disposition } of await this.tables())
       if (disposition === "unknown")
@@ -104,9 +85,44 @@ export class P14 implements Source {
         }
   }
 
+  /** No server ranks the vectors that there may be. */
+  async *rankings(): AsyncGenerator<Ranking> {
+    yield* await Promise.resolve([])
+  }
+
   /** That schema has none. */
   async *secrets(): AsyncGenerator<FoundSecret> {
     yield* await Promise.resolve([])
+  }
+}
+
+/** A file a row: `content` alone, or the whole row. */
+async function* rowFiles(
+  context: Context,
+  name: string,
+  needs: readonly string[],
+  path: (row: Row) => string[],
+  content?: string,
+): AsyncGenerator<Item> {
+  const table = tableWith(context, name, needs)
+  if (table === undefined) return
+  const order = orderOf(context, table)
+  const tracked = content === undefined ? {} : trackedReading(context, content)
+  const rows = new TableRows(context.session, table, {
+    ...(order === undefined ? {} : { order }),
+    ...tracked,
+  })
+  let count = 0
+  for await (const row of rows.read()) {
+    const metadata = row.lengthOf("metadata") > MOST_METADATA_BYTES ? undefined : row.text("metadata")
+    yield {
+      ...{ key: keyOf(table, row, count), table: name, rows: 1, mode: MODE, path: path(row) },
+      modified: row.text("updated_at") ?? row.text("created_at"),
+      attributes: content === undefined || metadata === undefined ? {} : { "src.metadata": metadata },
+      ...changesOf(row),
+      content: content === undefined ? () => line(row) : () => row.bytes(content),
+    }
+    count += 1
   }
 }
 

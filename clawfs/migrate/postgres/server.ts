@@ -6,6 +6,9 @@ import { Fault } from "../../core/fault.ts"
 import type { Connection, Values } from "./session.ts"
 import type { Server } from "./url.ts"
 
+/** The server is not there, or not any more: it may come back. */
+export class ServerAway extends Fault {}
+
 const CONNECT_MS = 15_000
 /** What the library says of a server that has no TLS. */
 const NO_TLS = "does not support SSL"
@@ -114,8 +117,8 @@ function connectFault(cause: unknown, { host, port, user, database }: Server): F
       hint: "put the password into PGPASSWORD, ~/.pgpass or a file for --password-file",
     })
   if (code === "3D000") return new Fault("not-found", `the server has no database "${database}"`, { cause })
-  if (code === "53300") return new Fault("busy", "the server has no connection left", { cause })
-  if (code === "57P03") return new Fault("busy", "the server is starting or ending", { cause })
+  if (code === "53300") return new ServerAway("busy", "the server has no connection left", { cause })
+  if (code === "57P03") return new ServerAway("busy", "the server is starting or ending", { cause })
   if (message.includes(NO_TLS))
     return new Fault("unsupported", `${message} (${place})`, {
       cause,
@@ -127,7 +130,7 @@ function connectFault(cause: unknown, { host, port, user, database }: Server): F
       cause,
       hint: "sslrootcert=FILE names who signed its certificate",
     })
-  return new Fault("not-found", `no PostgreSQL server answers at ${place}: ${message || code}`, {
+  return new ServerAway("not-found", `no PostgreSQL server answers at ${place}: ${message || code}`, {
     cause,
     hint: "is it running, and does it listen there",
   })
@@ -146,7 +149,7 @@ function faultOf(cause: unknown): Fault {
     return new Fault("invalid", `the database changed or is not what it seems: ${message}`, { cause })
   const isGone = code === "" || code.startsWith("57P") || code.startsWith("08") || code.startsWith("E")
   if (isGone)
-    return new Fault("io", `the connection to the server was lost: ${message}`, {
+    return new ServerAway("io", `the connection to the server was lost: ${message}`, {
       cause,
       hint: "run the same command again: it goes on where this one stopped",
     })

@@ -2,11 +2,12 @@
 import { StringDecoder } from "node:string_decoder"
 import { Fault } from "../../core/fault.ts"
 import type { Column, Table } from "./catalog.ts"
+import { fingerprintOf, rowHash, settledSince } from "./changes.ts"
 import type { Session, Values } from "./session.ts"
 
 /** Longer values are read in pieces. */
 const MOST_INLINE = 64 * 1024
-/** Threes divide it: a piece of base64 is whole. */
+/** Bytes of a piece. Threes divide them: a piece of base64 is whole. */
 const PIECE = 1024 * 1024 - 1
 const PAGE = 100
 
@@ -17,6 +18,10 @@ export interface Reading {
   readonly order?: string
   /** Without these columns. */
   readonly without?: readonly string[]
+  /** These columns' values stay on the server until they are asked for. */
+  readonly leave?: readonly string[]
+  /** Rows get a fingerprint. `since`: a moment; rows that nobody has written later are settled, and get none. */
+  readonly tracked?: { readonly since?: string | undefined }
 }
 
 /** One row. What it gives is valid until the session ends. */
@@ -27,6 +32,16 @@ export class Row {
   constructor(rows: TableRows, values: Values) {
     this.#rows = rows
     this.#values = values
+  }
+
+  /** Of everything in the row; undefined: nobody asked, or it is settled. */
+  get fingerprint(): string | undefined {
+    const value = this.#values[this.#rows.hashAt ?? -1]
+    return typeof value === "string" ? fingerprintOf(value) : undefined
+  }
+
+  get isSettled(): boolean {
+    return this.#rows.hashAt !== undefined && this.fingerprint === undefined
   }
 
   /** The text of a column, NULL as undefined, and so is a column that there is none of. Throws for a long value. */
@@ -103,6 +118,8 @@ interface Place {
 export class TableRows {
   readonly table: Table
   readonly places: readonly Place[]
+  /** Where a row's hash stands. */
+  readonly hashAt: number | undefined
   readonly #session: Session
   readonly #reading: Reading
   readonly #byName: ReadonlyMap<string, Place>
@@ -120,11 +137,19 @@ export class TableRows {
         if (!isWide) return { column, value: expressions.push(expression) - 1, length: undefined }
         const size = lengthOf(column)
         const length = expressions.push(size) - 1
-        const value = expressions.push(`CASE WHEN ${size} <= ${MOST_INLINE} THEN ${expression} END`) - 1
+        const most = reading.leave?.includes(column.name) === true ? 0 : MOST_INLINE
+        const value = expressions.push(`CASE WHEN ${size} <= ${most} THEN ${expression} END`) - 1
         return { column, value, length }
       })
+    this.hashAt =
+      reading.tracked === undefined ? undefined : expressions.push(this.#hash(reading.tracked)) - 1
     this.#byName = new Map(this.places.map((place) => [place.column.name, place]))
     this.#select = expressions.join(", ")
+  }
+
+  #hash({ since }: { readonly since?: string | undefined }): string {
+    const hash = rowHash(this.table.columns)
+    return since === undefined ? hash : `CASE WHEN NOT (${settledSince(since)}) THEN ${hash} END`
   }
 
   at(name: string): Place | undefined {

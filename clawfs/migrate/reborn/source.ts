@@ -1,14 +1,23 @@
 /** IronClaw 1.x in PostgreSQL: a virtual filesystem in `root_filesystem_entries`. */
 import { openedSecret, secretRecord } from "./secrets.ts"
 import { entryOf, type Entry } from "./paths.ts"
-import { archivePath, tableReports, tableWith, type Context } from "../context.ts"
+import { archivePath, changesOf, tableReports, tableWith, trackedReading, type Context } from "../context.ts"
 import { LINE_END, archiveItem, collected, orderOf } from "../rows.ts"
 import { MOST_PATH_BYTES, shortHash } from "../names.ts"
 import type { Catalog, Table } from "../postgres/catalog.ts"
-import { TableRows, type Row } from "../postgres/table-rows.ts"
+import { TableRows, type Reading, type Row } from "../postgres/table-rows.ts"
 import { credentialsIn, referenceTo, type Credential } from "../secrets/credentials.ts"
 import { replaced } from "../secrets/json-strings.ts"
-import type { FoundSecret, Hazard, Item, Source, TableReport } from "../source.ts"
+import {
+  WHOLE,
+  type FoundSecret,
+  type Hazard,
+  type Item,
+  type Ranking,
+  type Source,
+  type TableReport,
+} from "../source.ts"
+import { once } from "../once.ts"
 
 const ENTRIES = "root_filesystem_entries"
 const NEEDS = ["path", "contents", "is_dir"]
@@ -60,20 +69,21 @@ export class Reborn implements Source {
     return tableWith(this.#context, ENTRIES, NEEDS)
   }
 
-  async *#entries(directories: boolean): AsyncGenerator<Found> {
+  async *#entries(directories: boolean, reading: Reading = {}): AsyncGenerator<Found> {
     const table = this.#table()
     if (table === undefined) return
     const where = directories ? "t.is_dir" : "NOT t.is_dir"
-    const rows = new TableRows(this.#context.session, table, { where, order: 't.path COLLATE "C"' })
+    const order = 't.path COLLATE "C"'
+    const rows = new TableRows(this.#context.session, table, { ...reading, where, order })
     for await (const row of rows.read()) {
       const path = row.word("path")
       yield { row, path, entry: entryOf(path) }
     }
   }
 
-  async *items(): AsyncGenerator<Item> {
-    const context = this.#context
-    for await (const found of this.#entries(false))
+  async *items(pass = WHOLE): AsyncGenerator<Item> {
+    const context = { ...this.#context, pass }
+    for await (const found of this.#entries(false, trackedReading(context, "contents")))
       if (found.entry.kind !== "secret") yield await this.#itemOf(found)
     yield* this.#registers()
     for (const table of context.catalog.tables.values())
@@ -97,6 +107,7 @@ export class Reborn implements Source {
       original: path,
       mode: entry.kind === "document" ? MODE : PRIVATE_MODE,
       attributes: Object.fromEntries(attributes) as Record<string, string>,
+      ...changesOf(row),
       content: changed === undefined ? () => contents(row) : () => once(changed.text),
     }
   }
@@ -130,6 +141,11 @@ export class Reborn implements Source {
       ...{ ...common, key: "root_filesystem_registers/entries", rows: 0, content: lines("NOT t.is_dir") },
       path: archivePath(this.#context, "entries.jsonl"),
     }
+  }
+
+  /** No server ranks the vectors that there may be. */
+  async *rankings(): AsyncGenerator<Ranking> {
+    yield* await Promise.resolve([])
   }
 
   async *secrets(): AsyncGenerator<FoundSecret> {
@@ -204,9 +220,4 @@ function isJson(text: string): boolean {
     if (thrown instanceof SyntaxError) return false
     throw thrown
   }
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await -- a stream of one piece
-async function* once(text: string): AsyncGenerator<Buffer> {
-  yield Buffer.from(text)
 }

@@ -3,7 +3,7 @@ import { encodeId, encodePath, marked } from "../names.ts"
 import type { Table } from "../postgres/catalog.ts"
 import { TableRows, type Row } from "../postgres/table-rows.ts"
 import type { Hazard, Item } from "../source.ts"
-import { hasColumn, placeBelow, tableWith, type Context } from "../context.ts"
+import { changesOf, hasColumn, placeBelow, tableWith, trackedReading, type Context } from "../context.ts"
 
 const NEEDS = ["id", "user_id", "path", "content"]
 const MODE = 0o644
@@ -48,7 +48,8 @@ async function* placed(context: Context, table: Table): AsyncGenerator<Placed> {
       next.word("path").startsWith(`${first.word("path")}/`)
     for (const [at, row] of waiting.entries()) yield { row, isDuplicate: at > 0, isDirectory }
   }
-  for await (const row of new TableRows(context.session, table, { order }).read()) {
+  const reading = { order, ...trackedReading(context, "content") }
+  for await (const row of new TableRows(context.session, table, reading).read()) {
     const [first] = waiting
     const isSame =
       first !== undefined && scopeOf(row) === scopeOf(first) && row.word("path") === first.word("path")
@@ -86,6 +87,7 @@ export async function* documentItems(context: Context): AsyncGenerator<Item> {
       original: path.join("/").endsWith(`/${original}`) ? undefined : original,
       modified: row.text("updated_at"),
       attributes: attributesOf(row),
+      ...changesOf(row),
       content: () => row.bytes("content"),
     }
   }
@@ -113,8 +115,8 @@ export async function* versionItems(context: Context): AsyncGenerator<Item> {
   ].map((column) => ({ ...column, type: "text", shape: "string" as const, isWide: false, isVector: false }))
   const joined = { ...table, columns: [...table.columns, ...columns] }
   const join = `LEFT JOIN ${documents.sql} d ON d.id = t.document_id`
-  const order = "t.document_id, t.version, t.id"
-  for await (const row of new TableRows(context.session, joined, { join, order }).read()) {
+  const reading = { join, order: "t.document_id, t.version, t.id", ...trackedReading(context, "content") }
+  for await (const row of new TableRows(context.session, joined, reading).read()) {
     const workspace = workspaceOf(row.word("of_user"), row.text("of_agent"))
     const name = `v${row.word("version")}`
     const changedBy = row.text("changed_by")
@@ -126,6 +128,7 @@ export async function* versionItems(context: Context): AsyncGenerator<Item> {
         "src.version": row.word("version"),
         ...(changedBy === undefined ? {} : { "src.changed_by": changedBy }),
       },
+      ...changesOf(row),
       content: () => row.bytes("content"),
     }
   }

@@ -2,6 +2,7 @@
 import { tableWith, type Context } from "../context.ts"
 import { encodeId } from "../names.ts"
 import type { Table } from "../postgres/catalog.ts"
+import { groupChanges, groupColumns, rowHash } from "../postgres/changes.ts"
 import { TableRows, type Reading } from "../postgres/table-rows.ts"
 import { LINE_END, keyOf, lines, orderOf } from "../rows.ts"
 import type { Item } from "../source.ts"
@@ -61,11 +62,12 @@ async function* lineFiles(context: Context, table: Table, mapping: LineFiles): A
   const keyed = group.map((sql, at) => `(${sql})::text AS k${at}`)
   const by = group.length === 0 ? "" : `GROUP BY ${group.join(", ")}`
   const sorted = group.length === 0 ? "" : `ORDER BY ${group.map((_, at) => `k${at} COLLATE "C"`).join(", ")}`
-  const counts = `SELECT ${[...keyed, "count(*)::text AS n"].join(", ")} FROM ${table.sql} t ${join} ${by}`
+  const changes = groupColumns(rowHash(table.columns), context.pass)
+  const counts = `SELECT ${[...keyed, "count(*)::text", changes].join(", ")} FROM ${table.sql} t ${join} ${by}`
   for await (const values of session.rows(`SELECT * FROM (${counts}) g ${sorted}`)) {
-    const rows = Number(values.at(-1))
+    const rows = Number(values[group.length])
     if (rows === 0) continue
-    const keys = values.slice(0, -1)
+    const keys = values.slice(0, group.length)
     const conditions = keys.map((value, at) => {
       const sql = group[at] ?? ""
       return value === null ? `(${sql}) IS NULL` : `${sql} = ${session.literal(value)}`
@@ -79,6 +81,7 @@ async function* lineFiles(context: Context, table: Table, mapping: LineFiles): A
       key: `${table.name}/${keys.map((value) => (value === null ? "" : encodeId(value))).join(",") || "all"}`,
       ...{ table: table.name, rows, mode: mapping.mode ?? MODE, attributes: {} },
       path: mapping.path(keys.map((value) => value ?? undefined)),
+      ...groupChanges(values.slice(group.length + 1)),
       content: () => lines(context, table, reading),
     }
   }

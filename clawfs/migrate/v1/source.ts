@@ -1,8 +1,17 @@
 /** IronClaw 0.1 to 0.29 in PostgreSQL, any migration level: what is there is found out, what is missing is left out. */
 import type { Table } from "../postgres/catalog.ts"
-import type { Disposition, FoundSecret, Hazard, Item, Source, TableReport } from "../source.ts"
-import { chunkHazards, chunkItems, chunksTable } from "./chunks.ts"
-import { hasColumn, tableReports, tableWith, type Context } from "../context.ts"
+import {
+  WHOLE,
+  type Disposition,
+  type FoundSecret,
+  type Hazard,
+  type Item,
+  type Ranking,
+  type Source,
+  type TableReport,
+} from "../source.ts"
+import { chunksTable, hasColumn, tableReports, tableWith, type Context } from "../context.ts"
+import { chunkItems } from "./chunks.ts"
 import {
   documentHazards,
   documentItems,
@@ -13,9 +22,12 @@ import {
 } from "./documents.ts"
 import { mappedItems, mappedTable } from "./mapped.ts"
 import { archiveItem } from "../rows.ts"
+import { rankingsOf } from "./rankings.ts"
+import { scriptItems } from "./scripts.ts"
 import { hasSecrets, secretRows } from "./secrets.ts"
 import { settingHazards, settingItems, settingSecrets } from "./settings.ts"
 import { ARCHIVED, MAPPINGS, OWN } from "./tables.ts"
+import { vectorHazards } from "./vectors.ts"
 import { capabilitiesTable, toolHazards, toolItems } from "./tools.ts"
 
 const ROLES = ["user", "assistant", "tool_calls", "system", "tool"]
@@ -70,14 +82,16 @@ export class IronclawV1 implements Source {
     return own[name]?.() ?? (mapping !== undefined && mappedTable(context, mapping) !== undefined)
   }
 
-  async *items(): AsyncGenerator<Item> {
-    const context = this.#context
+  async *items(pass = WHOLE): AsyncGenerator<Item> {
+    const context = { ...this.#context, pass }
+    // The indexer looks into the archive for a document's vectors, so they come first.
+    yield* chunkItems(context)
     yield* documentItems(context)
     yield* versionItems(context)
     yield* settingItems(context)
     yield* mappedItems(context)
     yield* toolItems(context)
-    yield* chunkItems(context)
+    yield* scriptItems(context)
     for (const table of context.catalog.tables.values())
       if (!this.#isMapped(table.name)) yield await archiveItem(context, table)
   }
@@ -87,7 +101,7 @@ export class IronclawV1 implements Source {
     yield* documentHazards(context)
     yield* versionHazards(context)
     yield* settingHazards(context)
-    yield* chunkHazards(context)
+    yield* vectorHazards(context)
     yield* toolHazards(context)
     yield* messageHazards(context)
     for (const { name } of context.catalog.tables.values()) {
@@ -107,6 +121,10 @@ export class IronclawV1 implements Source {
             detail: "nobody knows what it is for: archived as it is",
           }
     }
+  }
+
+  rankings(most: number): AsyncIterable<Ranking> {
+    return rankingsOf(this.#context, most)
   }
 
   async *secrets(): AsyncGenerator<FoundSecret> {

@@ -8,7 +8,7 @@ import { encodeId } from "../names.ts"
 import type { Table } from "../postgres/catalog.ts"
 import { TableRows, type Row } from "../postgres/table-rows.ts"
 import type { Hazard, Item } from "../source.ts"
-import { tableWith, type Context } from "../context.ts"
+import { changesOf, tableWith, trackedReading, type Context } from "../context.ts"
 import { LINE_END, orderOf } from "../rows.ts"
 
 const BINARY = "wasm_binary"
@@ -46,7 +46,8 @@ async function check(row: Row): Promise<Checked> {
 
 function rowsOf(context: Context, table: Table): AsyncGenerator<Row> {
   const order = orderOf(context, table)
-  return new TableRows(context.session, table, order === undefined ? {} : { order }).read()
+  const reading = { ...(order === undefined ? {} : { order }), ...trackedReading(context, BINARY) }
+  return new TableRows(context.session, table, reading).read()
 }
 
 function directoryOf(base: readonly string[], row: Row): string[] {
@@ -64,25 +65,34 @@ export async function* toolItems(context: Context): AsyncGenerator<Item> {
   yield* capabilityItems(context)
 }
 
-async function* filesOf(row: Row, table: string, directory: readonly string[]): AsyncGenerator<Item> {
-  const checked = await check(row)
+function* filesOf(row: Row, table: string, directory: readonly string[]): Generator<Item> {
   const status = row.text("status") ?? "active"
-  const isQuarantined = status === "quarantined" || !checked.isRight
-  const common = { table, modified: row.text("updated_at") }
+  let known: Promise<Checked> | undefined
+  const checked = (): Promise<Checked> => (known ??= check(row))
+  const isQuarantined = ({ isRight }: Checked): boolean => status === "quarantined" || !isRight
+  const common = { table, modified: row.text("updated_at"), ...changesOf(row), mode: MODE, attributes: {} }
   yield {
     ...{ ...common, key: `${table}/${row.word("id")}`, rows: 1, path: [...directory, "tool.wasm"] },
-    mode: isQuarantined ? QUARANTINED_MODE : MODE,
-    attributes: { "tool.blake3": checked.blake3, "tool.status": isQuarantined ? "quarantined" : "disabled" },
+    details: async () => {
+      const found = await checked()
+      const status = isQuarantined(found) ? "quarantined" : "disabled"
+      return {
+        mode: isQuarantined(found) ? QUARANTINED_MODE : MODE,
+        attributes: { "tool.blake3": found.blake3, "tool.status": status },
+      }
+    },
     content: () => binary(row),
   }
-  const facts = {
-    blake3: { recorded: checked.recorded, computed: checked.blake3, matches: checked.isRight },
-    ...{ enabled: false, quarantined: isQuarantined, sha256: checked.sha256 },
-  }
   yield {
-    ...{ ...common, key: `${table}/${row.word("id")}/manifest`, rows: 0, mode: MODE, attributes: {} },
+    ...{ ...common, key: `${table}/${row.word("id")}/manifest`, rows: 0 },
     path: [...directory, "manifest.json"],
     content: async function* () {
+      const found = await checked()
+      const { recorded, sha256, blake3: computed, isRight: matches } = found
+      const facts = {
+        blake3: { recorded, computed, matches },
+        ...{ enabled: false, quarantined: isQuarantined(found), sha256 },
+      }
       yield Buffer.from(`{"file":"tool.wasm","found":${JSON.stringify(facts)},"row":`)
       yield* row.json(new Map([[BINARY, "null"]]))
       yield CLOSING

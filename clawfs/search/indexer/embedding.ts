@@ -11,8 +11,9 @@ import { decodeModel, emptyModel, type Model } from "../embed/model.ts"
 import { openEmbedder } from "../embed/open.ts"
 import { HnswBuilder } from "../index/hnsw-builder.ts"
 import { learnFromIndex, type LearnedModel } from "../index/learn.ts"
-import type { EmbedderRow } from "../index/vector-store.ts"
+import type { ChunkToEmbed, EmbedderRow } from "../index/vector-store.ts"
 import type { IndexWriter } from "../index/writer.ts"
+import type { ArchivedVectors } from "./archived-vectors.ts"
 
 /** Chunks at a time: some 20 ms with the built-in embedder. */
 const BATCH = 32
@@ -28,10 +29,18 @@ const REST_MS = 5000
 /** How often it is looked whether the graph of the vectors is to be made anew. */
 const GRAPH_MS = 5000
 
+export interface EmbeddingParts {
+  readonly embedder: EmbedderConfig
+  /** Directory of the vault that an embedder's key may come from. */
+  readonly vault: string
+  readonly archived: ArchivedVectors
+}
+
 export class Embedding implements AsyncDisposable {
   readonly #writer: IndexWriter
   readonly #directory: string
   readonly #config: EmbedderConfig
+  readonly #archived: ArchivedVectors
   readonly #vault: string | undefined
   readonly #log: Log
   readonly #graph: HnswBuilder
@@ -46,13 +55,14 @@ export class Embedding implements AsyncDisposable {
   /** Why no vectors are made now; "" when they are. */
   problem = ""
 
-  /** `directory`: of the index; `vault`: of the vault that an embedder's key may come from. */
+  /** `directory`: of the index. */
   constructor(
     writer: IndexWriter,
     directory: string,
-    { embedder, vault }: { readonly embedder: EmbedderConfig; readonly vault: string },
+    { embedder, vault, archived }: EmbeddingParts,
     log: Log,
   ) {
+    this.#archived = archived
     this.#writer = writer
     this.#directory = directory
     this.#config = embedder
@@ -102,8 +112,10 @@ export class Embedding implements AsyncDisposable {
     const embedder = this.#embedders.get(row.n) ?? this.#known(row)
     // That of an earlier configuration: it answers until the new one is complete, and gets nothing more.
     if (embedder === undefined) return false
-    const missing = vectors.missing(row, embedder instanceof BuiltinEmbedder ? BATCH : LARGE_BATCH)
+    const isBuiltin = embedder instanceof BuiltinEmbedder
+    const missing = vectors.missing(row, isBuiltin ? BATCH : LARGE_BATCH)
     if (missing.length === 0) return false
+    if (!isBuiltin && this.#takeArchived(row, missing)) return true
     const made = await this.#embed(embedder, missing.map(embeddedText))
     this.#writer.transact(() =>
       vectors.put(
@@ -111,6 +123,17 @@ export class Embedding implements AsyncDisposable {
         missing.map(({ id }, i) => ({ chunk: id, vector: made[i] })),
       ),
     )
+    return true
+  }
+
+  /** Vectors of these chunks that a migration has brought along; false: there are none, and the embedder is asked. */
+  #takeArchived(row: EmbedderRow, missing: readonly ChunkToEmbed[]): boolean {
+    const made = this.#archived.find(missing.map(({ text }) => text))
+    const found = missing.flatMap(({ id }, i) =>
+      made[i] === undefined ? [] : [{ chunk: id, vector: made[i] }],
+    )
+    if (found.length === 0) return false
+    this.#writer.transact(() => this.#writer.vectors.put(row, found))
     return true
   }
 

@@ -14,6 +14,7 @@ import { readSearchConfig } from "../config.ts"
 import { dropIndex } from "../index/open.ts"
 import { verifyIndex } from "../index/verify.ts"
 import { IndexWriter } from "../index/writer.ts"
+import { ArchivedVectors } from "./archived-vectors.ts"
 import { Embedding } from "./embedding.ts"
 import { Indexer } from "./indexer.ts"
 import { lockIndex } from "./lock.ts"
@@ -83,12 +84,9 @@ async function run(): Promise<void> {
     log.info("the index is built anew", { reason: writer.rebuiltBecause })
   await using preparer = new Preparer()
   const indexer = new Indexer({ store, writer, preparer, rules: new StoreRules(store), log })
-  await using embedding = new Embedding(
-    writer,
-    directory,
-    { ...readSearchConfig(directory), vault: config.vault },
-    log,
-  )
+  const { embedder } = readSearchConfig(directory)
+  const archived = new ArchivedVectors(store, embedder, log)
+  await using embedding = new Embedding(writer, directory, { embedder, vault: config.vault, archived }, log)
   process.on("message", (order: IndexerOrder) => {
     if (order.kind === "hurry") indexer.hurry(order.seq)
     else if (order.kind === "verify") tellParent({ kind: "verified", problems: verifyIndex(writer) })

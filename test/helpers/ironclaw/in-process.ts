@@ -5,6 +5,7 @@ import { openSource } from "../../../clawfs/migrate/open.ts"
 import { plan, type Plan } from "../../../clawfs/migrate/plan.ts"
 import { readUrl } from "../../../clawfs/migrate/postgres/url.ts"
 import { Run } from "../../../clawfs/migrate/run.ts"
+import type { Item, Pass, Source } from "../../../clawfs/migrate/source.ts"
 import { Secrets, type Kept, type SecretStore } from "../../../clawfs/migrate/secrets/transfer.ts"
 import { verify, type Verified } from "../../../clawfs/migrate/verify.ts"
 import { MASTER_KEY } from "./crypto.ts"
@@ -39,12 +40,23 @@ export interface Migration {
   readonly theirs?: boolean
   /** IronClaw's own directory. */
   readonly home?: string
+  /** A moment of the server that was migrated already. */
+  readonly since?: string
+  /** Called when the source has given its first document, and waited for. */
+  readonly meanwhile?: () => Promise<void>
 }
 
 const NAME = "test"
 
 export function migrate(migration: Migration): Promise<Applied> {
   return withSource(migration, (work) => apply(work))
+}
+
+/** The server's moment, as a pass that follows gets it. */
+export async function momentOf(url: string): Promise<string> {
+  const origin = { server: readUrl(url, {}) }
+  await using open = await openSource({ origin, schema: undefined, masterKey: undefined, run: () => NAME })
+  return open.moment
 }
 
 export function compare(migration: Migration): Promise<Verified> {
@@ -56,7 +68,7 @@ export function planOf(migration: Migration): Promise<Plan> {
 }
 
 async function withSource<T>(
-  { url, directory, store = new MemoryStore(), theirs = false, home }: Migration,
+  { url, directory, store = new MemoryStore(), theirs = false, home, since, meanwhile }: Migration,
   work: (work: Parameters<typeof apply>[0]) => Promise<T>,
 ): Promise<T> {
   const masterKey = Buffer.from(MASTER_KEY)
@@ -67,12 +79,34 @@ async function withSource<T>(
   using secrets = await Secrets.collect(open.source.secrets())
   using run = new Run(directory, open.run)
   return await work({
-    source: open.source,
+    source: meanwhile === undefined ? open.source : interrupted(open.source, meanwhile),
     run,
+    since,
     secrets,
     store,
     masterKey,
     theirs,
     onProgress: () => undefined,
   })
+}
+
+/** A source during whose reading something else happens. */
+function interrupted(source: Source, meanwhile: () => Promise<void>): Source {
+  const items = async function* (pass?: Pass): AsyncGenerator<Item> {
+    let isFirst = true
+    for await (const item of source.items(pass)) {
+      if (isFirst && item.table === "memory_documents") {
+        isFirst = false
+        await meanwhile()
+      }
+      yield item
+    }
+  }
+  return {
+    ...{ identity: source.identity, description: source.description, items },
+    tables: () => source.tables(),
+    hazards: () => source.hazards(),
+    secrets: () => source.secrets(),
+    rankings: (most) => source.rankings(most),
+  }
 }

@@ -7,13 +7,13 @@ import { prepareText } from "../../../clawfs/search/index/prepare.ts"
 import { INDEX_VERSION } from "../../../clawfs/search/index/schema.ts"
 import { dropIndex, openForWriting } from "../../../clawfs/search/index/open.ts"
 import { IndexReader } from "../../../clawfs/search/index/reader.ts"
-import { bestChunks } from "../../../clawfs/search/index/word-search.ts"
+import { WordSearch } from "../../../clawfs/search/index/word-search.ts"
 import { IndexWriter } from "../../../clawfs/search/index/writer.ts"
 import { Random } from "../../model/random.ts"
 import { fileOf, split, TestIndex, textOf } from "./support.ts"
 
 const words = (reader: IndexReader, expression: string): number[] =>
-  bestChunks(reader, { expression, alternatives: [] }, undefined, 100).hits.map(({ ino }) => ino)
+  new WordSearch(reader).best({ kind: "expression", expression }, undefined, 100).hits.map(({ ino }) => ino)
 
 test("a replaced document is found by its new words and no longer by its old ones", () => {
   using index = new TestIndex()

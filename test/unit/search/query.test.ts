@@ -4,7 +4,7 @@ import { chunkQuery, nameExpression } from "../../../clawfs/search/query/express
 import { parseQuery } from "../../../clawfs/search/query/parse.ts"
 import { snippetOf } from "../../../clawfs/search/query/snippet.ts"
 import { Searcher } from "../../../clawfs/search/query/search.ts"
-import { bestChunks } from "../../../clawfs/search/index/word-search.ts"
+import { WordSearch } from "../../../clawfs/search/index/word-search.ts"
 import { Random } from "../../model/random.ts"
 import { TestIndex } from "./support.ts"
 
@@ -123,6 +123,7 @@ test("whatever is typed, FTS5 finds no syntax in it", () => {
     "¼",
     "𝔘",
   )
+  const search = new WordSearch(reader)
   let searched = 0
   for (let i = 0; i < 5000; i++) {
     const query = Array.from({ length: 1 + random.below(8) }, () => random.pick(bits)).join(
@@ -136,7 +137,7 @@ test("whatever is typed, FTS5 finds no syntax in it", () => {
       continue
     }
     searched++
-    expect(() => bestChunks(reader, chunkQuery(parsed), undefined, 5), query).not.toThrow()
+    expect(() => search.best(chunkQuery(parsed), undefined, 5), query).not.toThrow()
     expect(() => reader.names(nameExpression(parsed), undefined, 5), query).not.toThrow()
   }
   expect(searched).toBeGreaterThan(1000)
