@@ -58,6 +58,10 @@ export const SandboxPolicy = z.strictObject({
       runs: z.int().min(1).max(1000).default(64),
     })
     .prefault({}),
+  /** Sandboxes that are made before their tool is called again, of all tools together. Read when the daemon begins. */
+  waiting: z.int().min(0).max(32).default(4),
+  /** Where the kernel has AppArmor: complain tells its log of what is not granted, and lets it be. Read when the daemon begins. */
+  apparmor: z.enum(["enforce", "complain", "off"]).default("enforce"),
   /** Read when the daemon begins to run tools. */
   monitor: z
     .strictObject({

@@ -32,6 +32,9 @@ export const TREE_PARAMS = {
   "compress.set": z.strictObject({ path, level: z.int().min(1).max(9) }),
   "compress.off": z.strictObject({ path }),
   "compress.show": z.strictObject({ path }),
+  "guard.set": z.strictObject({ path, action: z.enum(["block", "alert"]) }),
+  "guard.off": z.strictObject({ path }),
+  "guard.show": z.strictObject({ path }),
 } as const
 
 export type TreeMethod = keyof typeof TREE_PARAMS
@@ -71,6 +74,12 @@ export interface QuotaRow {
   readonly usedBytes: number
   readonly limitInodes: number
   readonly usedInodes: number
+}
+
+/** What happens to writes below a directory that have a secret of the vault in them. */
+export interface GuardRow {
+  /** Null: nobody looks. */
+  readonly action?: "block" | "alert" | null
 }
 
 /** What holds for new files below a directory. */

@@ -147,7 +147,9 @@ export const VAULT_PARAMS = {
   /** Both are files in memory: `out` gets what may be shown, if that is something else. */
   scan: z.strictObject({
     ...{ from: descriptor, out: descriptor },
-    ...{ channel: z.literal("mcp"), action: z.enum(LEAK_ACTIONS) },
+    ...{ channel: z.enum(["mcp", "file"]), action: z.enum(LEAK_ACTIONS) },
+    /** file: which bytes are new, what has none of them does not count; of which file, and who writes, as the server knows it. */
+    written: z.strictObject({ from: number, to: number, ino: number, uid: number, pid: number }).optional(),
   }),
   exec: z.strictObject({
     program: z.string().min(1).max(4096).startsWith("/"),

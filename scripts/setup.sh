@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the project needs and builds it. Quick when there is nothing to do.
-# usage: scripts/setup.sh [demo|test|bench|install]
+# usage: scripts/setup.sh [demo|test|vm|bench|install]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:-demo}
@@ -45,12 +45,13 @@ needs() {
       # What the vault needs to use a TPM, where there is one.
       [ ! -e /dev/tpmrm0 ] || tss device
       ;;
-    test)
+    test | vm)
       tss device swtpm pcap
       library libsodium.so.23 libsodium23
       # A server that tests start and stop by themselves, in a directory of their own.
       compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || echo '- postgresql'
-      printf '%s\n' 'swtpm swtpm' 'tpm2_pcrread tpm2-tools'
+      printf '%s\n' 'swtpm swtpm' 'tpm2_pcrread tpm2-tools' 'apparmor_parser apparmor'
+      [ "$purpose" = test ] || printf '%s\n' 'qemu-system-x86_64 qemu-system-x86' 'mkfs.ext4 e2fsprogs' 'modprobe kmod'
       printf '%s\n' 'rsync rsync' 'strace strace' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs'
       ;;
     bench)

@@ -41,6 +41,7 @@ run unit npx --no-install vitest run --project unit --reporter verbose
 finish lint unit
 echo "== mount"
 npx --no-install vitest run --project mount --reporter verbose 2>&1 | tee "$logs/mount" || failed=1
+echo "== vm: not part of this (an emulated processor takes a quarter of an hour or more): make test-vm"
 left=$(awk -v below="$TMPDIR/" 'index($5, below) == 1 { print $5 }' /proc/self/mountinfo)
 if [ -n "$left" ]; then
   echo "== leftovers: FAILED, these mounts were left behind:"

@@ -1,5 +1,5 @@
 /** The files of tools and of what they are granted, opened so that names can't be exchanged on the way. */
-import { closeSync, constants, fstatSync, openSync, readSync, type BigIntStats } from "node:fs"
+import { closeSync, constants, fstatSync, readSync, statSync, type BigIntStats } from "node:fs"
 import { createHash } from "node:crypto"
 import { basename } from "node:path"
 import type { ToolDefinition } from "../../schema/tool.ts"
@@ -85,11 +85,6 @@ export function requireNoDirectory(stdio: readonly number[]): void {
 
 /** Whether `fd` is the file at `path` of the mount. */
 export function isSameFile(fd: number, path: string): boolean {
-  const other = openSync(path, "r")
-  try {
-    const [a, b] = [fstatSync(fd, { bigint: true }), fstatSync(other, { bigint: true })]
-    return a.dev === b.dev && a.ino === b.ino
-  } finally {
-    closeSync(other)
-  }
+  const [a, b] = [fstatSync(fd, { bigint: true }), statSync(path, { bigint: true })]
+  return a.dev === b.dev && a.ino === b.ino
 }

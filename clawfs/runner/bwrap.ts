@@ -36,7 +36,6 @@ export interface Place {
   readonly mountpoint: string
   readonly toolName: string
   readonly scriptName: string | undefined
-  readonly directory: string
 }
 
 /** All options up to the command; for `--args`. */
@@ -44,7 +43,6 @@ export function bwrapOptions(plan: SandboxPlan, place: Place, fds: SandboxFds, s
   return [
     ...ISOLATION,
     ...["--json-status-fd", fds.status, "--block-fd", fds.block, "--seccomp", fds.seccomp].map(String),
-    ...Object.entries(plan.environment).flatMap(([name, value]) => ["--setenv", name, value]),
     ...(sources.base === undefined ? base() : ["--bind", sources.base, "/"]),
     ...Object.entries(fds.settings).flatMap(([name, fd]) => ["--ro-bind-data", String(fd), `/etc/${name}`]),
     ...memoryFiles(plan.tmpBytes),
@@ -53,7 +51,7 @@ export function bwrapOptions(plan: SandboxPlan, place: Place, fds: SandboxFds, s
       ? []
       : ["--ro-bind", sources.script, `${SCRIPT_DIRECTORY}/${place.scriptName}`]),
     ...granted(plan, place, sources),
-    ...["--remount-ro", "/", "--chdir", place.directory],
+    ...["--remount-ro", "/"],
   ]
 }
 

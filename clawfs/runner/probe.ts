@@ -1,18 +1,18 @@
 /** What keeps tools in on this machine, found out by trying it. */
-import { closeSync, openSync, readSync } from "node:fs"
+import { closeSync, openSync } from "node:fs"
 import type { Control, ControlName } from "../../schema/sandbox.ts"
 import { describe } from "../core/fault.ts"
 import { filesystemOf } from "../sys/clawfs-mounts.ts"
-import { checked } from "../sys/ffi.ts"
 import { landlockVersion } from "../sys/landlock.ts"
-import { memfdCreate } from "../sys/libc.ts"
-import { Sandbox, countsByNamespace } from "./sandbox.ts"
+import { countsByNamespace } from "./launch.ts"
+import { Sandbox } from "./sandbox.ts"
+import { AppArmor } from "./apparmor.ts"
+import { userNamespaceRestriction } from "./user-namespaces.ts"
 import type { Cgroups, CgroupControl } from "./cgroup.ts"
 import type { Keeper } from "./keeper.ts"
 import type { SandboxPlan } from "./plan.ts"
 import { LEAST_LANDLOCK, NEWEST_LANDLOCK } from "./starter.ts"
 
-const MFD_CLOEXEC = 1
 const TRIAL_PROGRAM = "/usr/bin/true"
 /** Of Landlock. */
 const FIRST_WITH_PORTS = 4
@@ -25,6 +25,8 @@ export interface Means {
   /** Opens the filter's program; or says why there is none. */
   readonly seccomp: (() => number) | { readonly reason: string }
   readonly mountpoint: string
+  /** Or why there is none. */
+  readonly apparmor: AppArmor | Pick<Control, "detail" | "hint">
 }
 
 const TRIAL: SandboxPlan = {
@@ -42,9 +44,11 @@ export interface Probed {
   readonly controls: Control[]
   /** The version of Landlock that works in sandboxes; 0 for none. */
   readonly landlock: number
+  /** Undefined where a sandbox with a profile does not work. */
+  readonly apparmor: AppArmor | undefined
 }
 
-/** Starts one sandbox, or where Landlock does not work in it, two. */
+/** Starts one sandbox, or where Landlock does not work in it, two; and one with a profile of AppArmor. */
 export async function probe(means: Means): Promise<Probed> {
   const version = landlockVersion()
   const wanted = typeof version === "number" && version >= LEAST_LANDLOCK ? version : 0
@@ -52,10 +56,30 @@ export async function probe(means: Means): Promise<Probed> {
   const trial = withLandlock === undefined || wanted === 0 ? withLandlock : await tried(means, 0)
   const landlock = withLandlock === undefined ? Math.min(wanted, NEWEST_LANDLOCK) : 0
   const control = landlockControl(version, trial ?? withLandlock)
-  return { controls: controlsOf(means, trial, control), landlock }
+  const { apparmor, control: profiles } = await confined(means, landlock)
+  return { controls: controlsOf(means, trial, [control, profiles]), landlock, apparmor }
 }
 
-function controlsOf(means: Means, trial: Failure | undefined, landlock: Control): Control[] {
+/** Whether a sandbox works whose program enters a profile. */
+async function confined(
+  means: Means,
+  landlock: number,
+): Promise<{ apparmor: AppArmor | undefined; control: Control }> {
+  const { apparmor } = means
+  if (!(apparmor instanceof AppArmor))
+    return { apparmor: undefined, control: { name: "apparmor", state: "absent", ...apparmor } }
+  try {
+    using profile = await apparmor.use(TRIAL, [])
+    const failure = await tried(means, landlock, profile.name)
+    if (failure === undefined) return { apparmor, control: apparmor.control }
+    return { apparmor: undefined, control: { name: "apparmor", state: "absent", ...failure } }
+  } catch (thrown) {
+    const control: Control = { name: "apparmor", state: "absent", detail: describe(thrown) }
+    return { apparmor: undefined, control }
+  }
+}
+
+function controlsOf(means: Means, trial: Failure | undefined, others: readonly Control[]): Control[] {
   const inSandbox = (name: ControlName, detail: string): Control =>
     trial === undefined ? { name, state: "enforced", detail } : { name, state: "absent", ...trial }
   return [
@@ -73,8 +97,7 @@ function controlsOf(means: Means, trial: Failure | undefined, landlock: Control)
         },
     ...(["memory", "cpu", "pids"] as const).map((name) => limited(name, means.cgroups)),
     { name: "timeout", state: "enforced", detail: "the whole sandbox is killed" },
-    landlock,
-    { name: "apparmor", state: "absent", detail: "this version has no profiles for tools" },
+    ...others,
     { name: "ebpf", state: "absent", detail: "it has not been started yet" },
   ]
 }
@@ -146,44 +169,41 @@ function limited(name: CgroupControl, { hierarchy }: Cgroups): Control {
 type Failure = Pick<Control, "detail"> & { readonly hint?: string }
 
 /** Undefined when a sandbox with everything in it works. */
-async function tried({ keeper, seccomp, mountpoint }: Means, landlock: number): Promise<Failure | undefined> {
+async function tried(
+  { keeper, seccomp, mountpoint }: Means,
+  landlock: number,
+  profile?: string,
+): Promise<Failure | undefined> {
   if (keeper === undefined)
     return { detail: "bubblewrap is not installed", hint: "apt-get install bubblewrap" }
   if (typeof seccomp !== "function") return { detail: seccomp.reason, hint: "apt-get install libseccomp2" }
   const [nothing, filter, tool] = [openSync("/dev/null", "r+"), seccomp(), openSync(TRIAL_PROGRAM, "r")]
-  const said = checked("memfd_create", memfdCreate("stderr", MFD_CLOEXEC))
   try {
     await using sandbox = new Sandbox({
       slot: keeper.prepare([]),
       plan: TRIAL,
-      place: { mountpoint, toolName: "trial", scriptName: undefined, directory: "/tmp" },
-      command: ["/run/tool/trial"],
-      files: {
-        ...{ stdio: [nothing, nothing, said], tool, script: undefined },
-        ...{ grants: [], seccomp: filter, secrets: [] },
-      },
+      place: { mountpoint, toolName: "trial", scriptName: undefined },
+      files: { terminal: undefined, tool, script: undefined, grants: [], seccomp: filter, secrets: [] },
       landlock,
       ungrouped: { memory: false, pids: false },
     })
+    sandbox.begin({
+      ...{ stdio: [nothing, nothing, nothing], command: ["/run/tool/trial"] },
+      ...{ environment: {}, directory: "/tmp", profile },
+    })
     const { status, wasStarted } = await sandbox.ended
-    return status === 0 && wasStarted ? undefined : refused(textOf(said) || sandbox.failure)
+    return status === 0 && wasStarted ? undefined : refused(sandbox.failure)
   } catch (thrown) {
     return { detail: describe(thrown) }
   } finally {
-    for (const fd of [nothing, filter, tool, said]) closeSync(fd)
+    for (const fd of [nothing, filter, tool]) closeSync(fd)
   }
-}
-
-/** The first line that was written. */
-function textOf(fd: number): string {
-  const bytes = Buffer.alloc(1024)
-  const text = bytes.toString("utf8", 0, readSync(fd, bytes, 0, bytes.length, 0))
-  return text.split("\n")[0] ?? ""
 }
 
 function refused(failure: string | undefined): Failure {
   const detail = `bubblewrap can't make a sandbox here${failure === undefined ? "" : ` (${failure})`}`
-  const hint =
-    "clawfs doctor says more; it needs bubblewrap 0.8 or newer, and user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile for bwrap)"
-  return { detail, hint }
+  const restriction = userNamespaceRestriction()
+  if (restriction !== undefined)
+    return { detail: `${detail}: ${restriction.reason}`, hint: restriction.remedy }
+  return { detail, hint: "clawfs doctor says more; it needs bubblewrap 0.8 or newer, and user namespaces" }
 }

@@ -18,7 +18,7 @@ import { planOf } from "./plan.ts"
 import { Ready } from "./ready.ts"
 import { newRunId } from "./records.ts"
 import { Run, type Outcome, type RunMeans, type RunRequest } from "./run.ts"
-import { memoryFile } from "./sandbox.ts"
+import { memoryFileWith } from "./launch.ts"
 import { NEEDED, compile } from "./seccomp.ts"
 import { toolList } from "./seccomp-list.ts"
 import { LEAST_LANDLOCK, NEWEST_LANDLOCK } from "./starter.ts"
@@ -65,8 +65,15 @@ export async function profileTool({ places, vault, name, request, log }: Profile
   try {
     const tool = new Binaries().open(root, definition)
     const means: RunMeans = {
-      ...{ ready, vault, mountpoint: places.mountpoint, hierarchy: cgroups.hierarchy, monitor: undefined },
-      seccomp: () => memoryFile("seccomp", compile(base).program),
+      ...{
+        ready,
+        warm: undefined,
+        vault,
+        mountpoint: places.mountpoint,
+        hierarchy: cgroups.hierarchy,
+        monitor: undefined,
+      },
+      seccomp: () => memoryFileWith("seccomp", compile(base).program),
       landlock: usableLandlock(),
       attach: async (pid) => (tracing = await Strace.attach(strace, pid, output)),
     }

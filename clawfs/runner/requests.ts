@@ -14,7 +14,7 @@ import type { Caller } from "./conversation.ts"
 import { refusal } from "./outcome.ts"
 import { RequestFile, NOTHING, requestId, takenId, type Asked } from "./request-file.ts"
 import type { RunRequest } from "./run.ts"
-import { memoryFile } from "./sandbox.ts"
+import { memoryFileWith } from "./launch.ts"
 
 /** Under way at the same time; the others wait as files. */
 const MOST_AT_ONCE = 8
@@ -138,7 +138,7 @@ export class Requests implements AsyncDisposable {
     const { argv, envp, working_dir } = request
     using out = new Capture()
     using err = new Capture()
-    const stdin = memoryFile("stdin", Buffer.from(request.stdin))
+    const stdin = memoryFileWith("stdin", Buffer.from(request.stdin))
     let isOpen = true
     const close = (): void => {
       if (isOpen) closeSync(stdin)

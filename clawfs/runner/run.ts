@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto"
 import { closeSync } from "node:fs"
 import { basename } from "node:path"
+import { isatty } from "node:tty"
 import {
   RUN_FORMAT,
   type RunEvents,
@@ -14,14 +15,16 @@ import { Fault, describe } from "../core/fault.ts"
 import type { Monitor } from "../monitor/monitor.ts"
 import type { Peer } from "../sys/unix-listener.ts"
 import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
+import type { AppArmor, LoadedProfile } from "./apparmor.ts"
 import { openGrant, requireNoDirectory } from "./binaries.ts"
-import type { Cgroup, CgroupControl, Hierarchy } from "./cgroup.ts"
+import type { Cgroup, Hierarchy } from "./cgroup.ts"
 import { Network } from "./network.ts"
 import { RunStatus, refusal, toldOf, type Told } from "./outcome.ts"
 import type { SandboxPlan } from "./plan.ts"
 import type { Prepared, Ready } from "./ready.ts"
-import { Sandbox } from "./sandbox.ts"
+import { Sandbox, type SandboxOptions } from "./sandbox.ts"
 import { Secrets } from "./secrets.ts"
+import { isGeneral, leave, type Held, type Warm } from "./warm.ts"
 import { Watch } from "./watch.ts"
 import type { Words } from "./wire.ts"
 
@@ -48,6 +51,8 @@ export interface RunRequest extends Disposable {
 
 export interface RunMeans {
   readonly ready: Ready
+  /** Undefined where each sandbox is made for its call. */
+  readonly warm: Warm | undefined
   /** Of control groups. */
   readonly hierarchy: Hierarchy
   readonly mountpoint: string
@@ -55,6 +60,8 @@ export interface RunMeans {
   readonly seccomp: (maySpawn: boolean) => number
   /** The version that is used; 0 for none. */
   readonly landlock: number
+  /** Undefined where there is none. */
+  readonly apparmor?: AppArmor | undefined
   /** Directory of the vault that secrets come from. */
   readonly vault: string
   /** Undefined where there is none. */
@@ -66,7 +73,6 @@ export interface RunMeans {
 interface RunFiles {
   readonly tool: number
   readonly grants: readonly number[]
-  readonly seccomp: number
   readonly secrets: Secrets | undefined
 }
 
@@ -88,6 +94,7 @@ export class Run {
   #sandbox: Sandbox | undefined
   #network: Network | undefined
   #secrets: Secrets | undefined
+  #profile: LoadedProfile | undefined
   #isOver = false
   /** Of the sandbox's first process. */
   #pid = 0
@@ -128,12 +135,13 @@ export class Run {
         opened.push(fd)
         return fd
       })
-      const seccomp = means.seccomp(this.#plan.maySpawn)
-      opened.push(seccomp)
+      this.#profile = await means.apparmor?.use(this.#plan, this.#request.stdio)
       this.#secrets = await this.#openSecrets(means)
-      return await this.#inGroup(means, { tool, grants, seccomp, secrets: this.#secrets })
+      return await this.#inSandbox(means, { tool, grants, secrets: this.#secrets })
     } finally {
       this.#secrets?.[Symbol.dispose]()
+      const done = (): void => this.#profile?.[Symbol.dispose]()
+      void this.#isGone.then(done, done)
       for (const fd of opened) closeSync(fd)
     }
   }
@@ -151,57 +159,84 @@ export class Run {
     })
   }
 
-  async #inGroup(means: RunMeans, files: RunFiles): Promise<Outcome> {
-    const prepared = means.ready.take(this.#plan.limits)
-    let sandbox: Sandbox | undefined
+  async #inSandbox(means: RunMeans, files: RunFiles): Promise<Outcome> {
+    const { prepared, sandbox } = this.#warm(means, files) ?? this.#cold(means, files)
     try {
-      sandbox = this.#start(means, files, prepared)
-      // The child has its own; a reader of the caller's pipe must not wait for ours.
+      this.#sandbox = sandbox
+      this.#begin(sandbox, means, files, prepared)
+      if (this.#cancelled !== undefined) sandbox.kill()
+      // The sandbox has its own; a reader of the caller's pipe must not wait for ours.
       this.#request[Symbol.dispose]()
       files.secrets?.handedOver()
-      return {
-        ...(await this.#watch(sandbox, prepared.cgroup, files.secrets)),
-        events: await this.#watched.end(),
-      }
+      return await this.#watch(sandbox, prepared.cgroup, files.secrets)
     } finally {
       this.#isGone = cleanUp(sandbox, prepared, this.#watched)
     }
   }
 
-  #start(
-    { mountpoint, hierarchy, monitor, landlock, attach }: RunMeans,
-    { tool, grants, seccomp, secrets }: RunFiles,
-    { slot, cgroup }: Prepared,
-  ): Sandbox {
-    const { script } = this.#request
+  /** One that has been waiting for this tool. */
+  #warm({ warm }: RunMeans, { tool, grants }: RunFiles): Held | undefined {
+    // bubblewrap shows a terminal, which it must have for that.
+    if (this.#request.script !== undefined || isatty(this.#request.stdio[1])) return undefined
+    if (!isGeneral(this.#plan)) return undefined
+    return warm?.take({ definition: this.#definition, plan: this.#plan }, [tool, ...grants])
+  }
+
+  #cold(means: RunMeans, { tool, grants, secrets }: RunFiles): Held {
+    const { ready, mountpoint, landlock, hierarchy } = means
+    const { script, stdio } = this.#request
+    const prepared = ready.take(this.#plan.limits)
+    const seccomp = means.seccomp(this.#plan.maySpawn)
+    try {
+      const sandbox = new Sandbox({
+        slot: prepared.slot,
+        plan: this.#plan,
+        place: { mountpoint, toolName: this.#definition.tool_id, scriptName: this.#scriptName },
+        files: {
+          terminal: isatty(stdio[1]) ? stdio[1] : undefined,
+          ...{ tool, script: script?.fd, grants, seccomp, secrets: secrets?.values ?? [] },
+        },
+        landlock,
+        ungrouped: ungroupedIn(hierarchy),
+      })
+      return { prepared, sandbox }
+    } catch (thrown) {
+      this.#isGone = leave(undefined, prepared)
+      throw thrown
+    } finally {
+      closeSync(seccomp)
+    }
+  }
+
+  #begin(
+    sandbox: Sandbox,
+    { mountpoint, monitor, attach }: RunMeans,
+    { tool, secrets }: RunFiles,
+    { cgroup }: Held["prepared"],
+  ): void {
     const [stdin, stdout, stderr] = this.#request.stdio
-    const scriptName =
-      script === undefined ? undefined : basename(this.#request.words.args[script.at] ?? "script")
-    const toolName = this.#definition.tool_id
-    const hasControl = (name: CgroupControl): boolean => hierarchy.controls.has(name)
     this.#watched = new Watch(monitor, this.id, this.#definition, this.#plan, cgroup)
-    this.#sandbox = new Sandbox({
-      slot,
-      plan: this.#plan,
-      place: { mountpoint, toolName, scriptName, directory: this.#directory(mountpoint) },
-      command: this.#command(scriptName),
-      files: {
-        stdio: [stdin, ...(secrets?.output ?? ([stdout, stderr] as const))],
-        ...{ tool, script: script?.fd, grants, seccomp, secrets: secrets?.values ?? [] },
-      },
-      landlock,
+    sandbox.begin({
+      stdio: [stdin, ...(secrets?.output ?? ([stdout, stderr] as const))],
+      command: this.#command(this.#scriptName),
+      environment: this.#plan.environment,
+      directory: this.#directory(mountpoint),
+      profile: this.#profile?.name,
       onRegistered: async (pid) => {
         await this.#openNetwork(pid)
         await attach?.(pid)
       },
-      ungrouped: { memory: !hasControl("memory"), pids: !hasControl("pids") },
       onFirst: (first) => {
         this.#pid = first.pid
         this.#watched.begin(first, tool)
       },
     })
-    if (this.#cancelled !== undefined) this.#sandbox.kill()
-    return this.#sandbox
+  }
+
+  /** As the sandbox has it. */
+  get #scriptName(): string | undefined {
+    const { script, words } = this.#request
+    return script === undefined ? undefined : basename(words.args[script.at] ?? "script")
   }
 
   /** Before the tool has begun: it can't take the place of what listens. */
@@ -233,11 +268,7 @@ export class Run {
     return isSeen ? `${root}${directory.slice(mountpoint.length)}` : "/tmp"
   }
 
-  async #watch(
-    sandbox: Sandbox,
-    cgroup: Cgroup | undefined,
-    secrets: Secrets | undefined,
-  ): Promise<Omit<Outcome, "events">> {
+  async #watch(sandbox: Sandbox, cgroup: Cgroup | undefined, secrets: Secrets | undefined): Promise<Outcome> {
     const { timeout_seconds } = this.#plan.limits
     const timer = setTimeout(() => this.cancel("TIMEOUT"), timeout_seconds * 1000)
     try {
@@ -249,11 +280,14 @@ export class Run {
       sandbox.kill()
       this.#isOver = true
       this.#network?.[Symbol.dispose]()
+      // The monitor's reader counts meanwhile.
+      const counted = this.#watched.end()
       const usage = cgroup?.usage() ?? UNUSED
       // What it has written reaches the caller first.
       await secrets?.done
-      if (!wasStarted && this.#cancelled === undefined) return notStarted(failure, usage)
-      return { ...this.#judge(status, usage), usage }
+      const events = await counted
+      if (!wasStarted && this.#cancelled === undefined) return notStarted(failure, usage, events)
+      return { ...this.#judge(status, usage), usage, events }
     } finally {
       clearTimeout(timer)
     }
@@ -342,16 +376,14 @@ export class Run {
   }
 }
 
-async function cleanUp(
-  sandbox: Sandbox | undefined,
-  { slot, cgroup }: Prepared,
-  watched: Watch,
-): Promise<void> {
+async function cleanUp(sandbox: Sandbox, prepared: Prepared, watched: Watch): Promise<void> {
   await watched.end()
-  await sandbox?.[Symbol.asyncDispose]()
-  slot[Symbol.dispose]()
-  await slot.ended
-  await cgroup?.remove()
+  await leave(sandbox, prepared)
+}
+
+/** What no group limits. */
+export function ungroupedIn({ controls }: Hierarchy): SandboxOptions["ungrouped"] {
+  return { memory: !controls.has("memory"), pids: !controls.has("pids") }
 }
 
 function hashOf(words: readonly string[]): string {
@@ -360,7 +392,7 @@ function hashOf(words: readonly string[]): string {
   return hash.digest("hex")
 }
 
-function notStarted(failure: string | undefined, usage: RunUsage): Omit<Outcome, "events"> {
+function notStarted(failure: string | undefined, usage: RunUsage, events: RunEvents | null): Outcome {
   const detail = `its sandbox could not be started${failure === undefined ? "" : ` (${failure})`}`
-  return { status: RunStatus.REFUSED, reason: "NOT_STARTED", detail, usage }
+  return { status: RunStatus.REFUSED, reason: "NOT_STARTED", detail, usage, events }
 }

@@ -5,7 +5,7 @@
 import { closeSync, constants, openSync, statSync } from "node:fs"
 import { Socket } from "node:net"
 import { join } from "node:path"
-import type { RegistryEntry } from "../../schema/tool.ts"
+import type { RegistryEntry, ToolDefinition } from "../../schema/tool.ts"
 import { SandboxPolicy, type Control, type ControlName, type SandboxStatus } from "../../schema/sandbox.ts"
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
@@ -16,24 +16,28 @@ import { UnixListener, peerOf, receiveFirst } from "../sys/unix-listener.ts"
 import { ToolPlaces } from "../tools/places.ts"
 import { readPolicy } from "../tools/policy.ts"
 import { entryOf, readDefinition, readRegistry } from "../tools/registry.ts"
+import { mountAt } from "../sys/mountinfo.ts"
 import { requireAsSigned } from "../manifest/signed-manifest.ts"
 import type { RunnerConfig } from "./messages.ts"
+import { AppArmor } from "./apparmor.ts"
 import { Binaries, isSameFile, openRoot } from "./binaries.ts"
 import { Cgroups, removeStaleGroups } from "./cgroup.ts"
 import { Conversation, type Caller, type Incoming } from "./conversation.ts"
 import { planOf } from "./plan.ts"
 import { findBwrap } from "./find-programs.ts"
 import { Keeper } from "./keeper.ts"
+import { KnownFiles } from "./known-files.ts"
 import { probe } from "./probe.ts"
 import { Ready } from "./ready.ts"
 import { Requests } from "./requests.ts"
 import { Records, newRunId } from "./records.ts"
 import { refusal, type Told } from "./outcome.ts"
-import { Run, type Outcome, type RunRequest } from "./run.ts"
+import { Run, ungroupedIn, type Outcome, type RunMeans, type RunRequest } from "./run.ts"
 import { socketName } from "./wire.ts"
 import { compile } from "./seccomp.ts"
 import { toolList } from "./seccomp-list.ts"
-import { memoryFile } from "./sandbox.ts"
+import { memoryFileWith } from "./launch.ts"
+import { Warm } from "./warm.ts"
 import { monitorOptions } from "./watch.ts"
 
 const HELLO_MS = 10_000
@@ -49,14 +53,17 @@ export class Runner implements AsyncDisposable {
   #listener: UnixListener | undefined
   readonly #records: Records
   readonly #binaries = new Binaries()
+  readonly #files = new KnownFiles()
   readonly #cgroups: Cgroups
   readonly #keeper: Keeper | undefined
   readonly #ready: Ready | undefined
+  #warm: Warm | undefined
   readonly #filters: ReadonlyMap<boolean, number> | { readonly reason: string }
   readonly #runs = new Set<Run>()
   readonly #pending = new Set<Promise<void>>()
   #controls: readonly Control[] = []
   #landlock = 0
+  #apparmor: AppArmor | undefined
   #monitor: Monitor | undefined
   #requests: Requests | undefined
   #unheard = 0
@@ -65,7 +72,7 @@ export class Runner implements AsyncDisposable {
     this.#places = new ToolPlaces(mountpoint)
     this.#vault = vault
     this.#log = log
-    this.#cgroups = new Cgroups(totalsOf(this.#places, log))
+    this.#cgroups = new Cgroups(policyOf(this.#places, log).total)
     this.#filters = filters()
     const bwrap = findBwrap()
     this.#keeper = bwrap === undefined ? undefined : new Keeper(bwrap, onDeath)
@@ -84,6 +91,8 @@ export class Runner implements AsyncDisposable {
     runner.#records.complete()
     runner.#records.trim()
     const starting = Monitor.start(monitorOptions(config, runner.#places, runner.#cgroups, log), log)
+    const policy = policyOf(runner.#places, log)
+    const apparmor = AppArmor.start(mountpoint, policy.apparmor)
     const probed = await probe({
       keeper: runner.#keeper,
       cgroups: runner.#cgroups,
@@ -92,15 +101,31 @@ export class Runner implements AsyncDisposable {
           ? () => runner.#openFilter(true)
           : (runner.#filters as { reason: string }),
       mountpoint,
+      apparmor,
     })
     runner.#controls = probed.controls
     runner.#landlock = probed.landlock
+    runner.#apparmor = probed.apparmor
     runner.#watch(await starting)
     runner.#ready?.fill()
+    runner.#makeAhead(policy.waiting)
     runner.#requests = runner.#takeRequests()
     // Callers that came earlier are trying again.
     runner.#listener = new UnixListener(socketName(statSync(mountpoint).dev), (fd) => runner.#accept(fd))
     return runner
+  }
+
+  #makeAhead(most: number): void {
+    const [{ mountpoint }, ready] = [this.#places, this.#ready]
+    if (ready === undefined) return
+    const device = mountAt(mountpoint)?.device
+    this.#warm = new Warm({
+      ...{ ready, mountpoint, landlock: this.#landlock, log: this.#log },
+      ...{ most, ungrouped: ungroupedIn(this.#cgroups.hierarchy) },
+      isMounted: () => mountAt(mountpoint)?.device === device,
+      openTool: (root, definition) => this.#binaries.open(root, definition),
+      seccomp: (maySpawn) => this.#openFilter(maySpawn),
+    })
   }
 
   #watch(started: Monitor | Absent): void {
@@ -126,8 +151,12 @@ export class Runner implements AsyncDisposable {
   }
 
   status(): SandboxStatus {
-    const { required } = readPolicy(this.#places)
+    const { required } = this.#policy()
     return { controls: this.#controlsNow(), lacking: this.#lacking(required), running: this.#runs.size }
+  }
+
+  #policy(): SandboxPolicy {
+    return this.#files.get(this.#places.policy, () => readPolicy(this.#places))
   }
 
   #controlsNow(): readonly Control[] {
@@ -186,7 +215,8 @@ export class Runner implements AsyncDisposable {
     const { name } = request.words
     let run: Run | undefined
     try {
-      const entry = entryOf(readRegistry(this.#places), name)
+      const registry = this.#files.get(this.#places.registry, () => readRegistry(this.#places))
+      const entry = entryOf(registry, name)
       if (!entry.enabled) throw new Fault("denied", "it is disabled", { hint: `clawfs tool enable ${name}` })
       requireMay()
       await this.#run(caller, request, entry, (begun) => (run = begun))
@@ -209,7 +239,7 @@ export class Runner implements AsyncDisposable {
     entry: RegistryEntry,
     onBegun: (run: Run) => void,
   ): Promise<void> {
-    const policy = readPolicy(this.#places)
+    const policy = this.#policy()
     const lacking = this.#lacking(policy.required)
     if (lacking.length > 0)
       throw new Fault(
@@ -223,7 +253,7 @@ export class Runner implements AsyncDisposable {
     if (this.#runs.size >= policy.total.runs)
       throw new Fault("busy", `${this.#runs.size} tools are running already`, { hint: "try again later" })
     const { words } = request
-    const definition = readDefinition(this.#places, words.name, entry)
+    const definition = this.#definition(words.name, entry)
     const plan = planOf(definition, policy, words.env)
     const run = new Run(newRunId(), definition, plan, request)
     onBegun(run)
@@ -237,10 +267,21 @@ export class Runner implements AsyncDisposable {
     } finally {
       // Not earlier: the tool needs the processors.
       this.#ready?.fill()
+      this.#warm?.fill({ definition, plan })
       await run.isGone
       this.#runs.delete(run)
       this.#records.trim()
     }
+  }
+
+  #definition(name: string, entry: RegistryEntry): ToolDefinition {
+    const path = this.#places.definitionOf(name, entry.current)
+    // It has been compared with the hash that the registry had then.
+    return this.#files.get(
+      path,
+      () => readDefinition(this.#places, name, entry),
+      JSON.stringify(entry.versions),
+    )
   }
 
   async #recorded(run: Run, definition: Parameters<Binaries["open"]>[1]): Promise<Outcome> {
@@ -249,12 +290,14 @@ export class Runner implements AsyncDisposable {
       const tool = this.#binaries.open(root, definition)
       try {
         if (this.#ready === undefined) throw new Fault("unsupported", "bubblewrap is not installed")
-        const means = {
+        const means: RunMeans = {
           ready: this.#ready,
+          warm: this.#warm,
           hierarchy: this.#cgroups.hierarchy,
           mountpoint: this.#places.mountpoint,
           seccomp: (maySpawn: boolean) => this.#openFilter(maySpawn),
           landlock: this.#landlock,
+          apparmor: this.#apparmor,
           vault: this.#vault,
           monitor: this.#monitor,
         }
@@ -272,7 +315,8 @@ export class Runner implements AsyncDisposable {
     const begun = this.#records.begin(run.record())
     try {
       const ended = await outcome
-      ;(await begun).end(run.record(ended))
+      const record = await begun
+      record.end(run.record(ended))
       return ended
     } catch (thrown) {
       ;(await begun).end(run.record(Run.notBegun(thrown)))
@@ -287,7 +331,9 @@ export class Runner implements AsyncDisposable {
     await Promise.all(this.#pending)
     await this.#requests?.[Symbol.asyncDispose]()
     await this.#monitor?.[Symbol.asyncDispose]()
+    await this.#warm?.[Symbol.asyncDispose]()
     await this.#ready?.[Symbol.asyncDispose]()
+    this.#apparmor?.[Symbol.dispose]()
     await this.#keeper?.[Symbol.asyncDispose]()
     await this.#cgroups[Symbol.asyncDispose]()
   }
@@ -297,19 +343,22 @@ function tell(caller: Caller, name: string, told: Told): Promise<void> {
   return caller.answer(told, told.message === "" ? "" : `clawfs: ${name}: ${told.message}\n`)
 }
 
-/** A policy that can't be understood keeps tools from running one by one, with its reason. */
-function totalsOf(places: ToolPlaces, log: Log): SandboxPolicy["total"] {
+/** One that can't be understood keeps tools from running one by one, with its reason. */
+function policyOf(places: ToolPlaces, log: Log): SandboxPolicy {
   try {
-    return readPolicy(places).total
+    return readPolicy(places)
   } catch (thrown) {
     log.error("the policy can't be read", { reason: describe(thrown) })
-    return SandboxPolicy.parse({}).total
+    return SandboxPolicy.parse({})
   }
 }
 
 function filters(): ReadonlyMap<boolean, number> | { readonly reason: string } {
   if (!hasLibseccomp) return { reason: "libseccomp is not installed" }
   return new Map(
-    [true, false].map((maySpawn) => [maySpawn, memoryFile("seccomp", compile(toolList(maySpawn)).program)]),
+    [true, false].map((maySpawn) => [
+      maySpawn,
+      memoryFileWith("seccomp", compile(toolList(maySpawn)).program),
+    ]),
   )
 }

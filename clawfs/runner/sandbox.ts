@@ -1,45 +1,27 @@
 /**
  * One sandbox: bubblewrap is started and stops before the tool's program begins; what must know of it is told; then it goes on.
- * It ends as a whole: its first process is the last one that the kernel lets live.
+ * It may stop there for long, until somebody calls the tool. It ends as a whole: its first process is the last one that the
+ * kernel lets live.
  */
-import { closeSync, openSync, writeSync } from "node:fs"
-import { release } from "node:os"
+import { closeSync, fstatSync, readSync, writeSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
-import { Fault, describe } from "../core/fault.ts"
-import { detachedMount } from "../sys/detached-mount.ts"
-import { checked, type PollHandle } from "../sys/ffi.ts"
-import { memfdCreate } from "../sys/libc.ts"
-import { closeAll, pipe, pipeToPoll, readAvailable } from "../sys/pipes.ts"
-import { watchReadable } from "../sys/watch.ts"
+import { describe } from "../core/fault.ts"
+import { type PollHandle } from "../sys/ffi.ts"
+import { memoryFile } from "../sys/memory-file.ts"
+import { closeAll, messagePair, pipe, pipeToPoll, readAvailable } from "../sys/pipes.ts"
 import { ProcessHandle, Resource, childrenOf, limitResource } from "../sys/processes.ts"
-import { bwrapOptions, type Place } from "./bwrap.ts"
+import { sendMessage } from "../sys/seqpacket.ts"
+import { watchReadable } from "../sys/watch.ts"
 import type { Slot } from "./keeper.ts"
-import { STARTER } from "./find-programs.ts"
-import { hostsFile } from "./network.ts"
-import type { SandboxPlan } from "./plan.ts"
-import { starterWords } from "./starter.ts"
+import { countsByNamespace, launch, wordsFile, type LaunchOptions } from "./launch.ts"
 
 const SIGKILL = 9
-const MFD_CLOEXEC = 1
 const MIB = 1024 * 1024
 /** bubblewrap has set up the sandbox, or has failed, long before. */
 const START_MS = 20_000
 const GONE_MS = 2
-/** Numbers in bubblewrap: what comes behind the three standard ones and its options. */
-const Fd = { STATUS: 4, BLOCK: 5, SECCOMP: 6, NEXT: 7 } as const
-/** Of bubblewrap's by number: its options, status, block, filter. */
-const NUMBERED = 4
-
-export interface SandboxFiles {
-  readonly stdio: readonly [number, number, number]
-  readonly tool: number
-  readonly script: number | undefined
-  readonly grants: readonly number[]
-  /** The filter's program. */
-  readonly seccomp: number
-  /** Pipes, in the order of the plan's. */
-  readonly secrets: readonly number[]
-}
+/** Of what bubblewrap says when it fails. */
+const MOST_SAID = 1024
 
 export interface Ended {
   /** As a shell has it: 128 and the signal's number for a program that was killed. */
@@ -48,60 +30,111 @@ export interface Ended {
   readonly wasStarted: boolean
 }
 
-export interface SandboxOptions {
-  /** In its control groups already, where there are any. The sandbox disposes of it. */
-  readonly slot: Slot
-  readonly plan: SandboxPlan
-  readonly place: Place
-  /** Program and arguments, as the sandbox has them. */
-  readonly command: readonly string[]
-  readonly files: SandboxFiles
-  /** The version of Landlock that is used; 0 for none. */
-  readonly landlock: number
-  /** Called with its first process, in all namespaces already, before the program begins, which waits for it; it may reject. */
-  readonly onRegistered?: (pid: number) => Promise<void>
+/** The sandbox disposes of the slot. */
+export interface SandboxOptions extends LaunchOptions {
   /** What no group limits, and setrlimit(2) has to. */
   readonly ungrouped: { readonly memory: boolean; readonly pids: boolean }
+}
+
+/** What is to be run, for whom. */
+export interface Call {
+  /** They stay the caller's. */
+  readonly stdio: readonly [number, number, number]
+  /** Program and arguments, as the sandbox has them. */
+  readonly command: readonly string[]
+  readonly environment: Readonly<Record<string, string>>
+  /** Where it begins, as the sandbox has it. */
+  readonly directory: string
+  /** The name of the AppArmor profile that it enters. */
+  readonly profile?: string | undefined
   /** Told of the first process before anything of the tool runs. */
   readonly onFirst?: ((first: ProcessHandle) => void) | undefined
+  /** Called with its first process, in all namespaces already, before the program begins, which waits for it; it may reject. */
+  readonly onRegistered?: (pid: number) => Promise<void>
 }
 
 export class Sandbox implements AsyncDisposable {
   readonly #slot: Slot
   readonly #options: SandboxOptions
   readonly #statusFd: number
+  readonly #said: number
   readonly #handle: PollHandle
-  readonly #timer: NodeJS.Timeout
+  #timer: NodeJS.Timeout
   /** Undefined from when the sandbox may go on. */
   #block: number | undefined
+  /** Where the call goes; undefined when it has gone. */
+  #callFd: number | undefined
+  #call: Call | undefined
   #status = ""
   #first: ProcessHandle | undefined
   #failure: string | undefined
   #isCancelled = false
+  #isOver = false
   #resolve: (ended: Ended) => void = () => undefined
+  #resolveWaiting: (isWaiting: boolean) => void = () => undefined
   readonly ended: Promise<Ended>
+  /** True when it stands before the program's beginning; false when it has ended before. */
+  readonly waiting: Promise<boolean>
 
   /** Throws when it can't be asked for; the slot is disposed of then too. */
   constructor(options: SandboxOptions) {
     this.#options = options
     this.#slot = options.slot
     this.ended = new Promise((resolve) => (this.#resolve = resolve))
+    this.waiting = new Promise((resolve) => (this.#resolveWaiting = resolve))
     const [status, statusOther] = pipeToPoll()
     const [blockOther, block] = pipe()
+    const [call, callOther] = messagePair()
+    const said = memoryFile("stderr")
     try {
-      launch(options, statusOther, blockOther)
+      launch(options, { status: statusOther, block: blockOther, call: callOther, said })
     } catch (thrown) {
-      closeAll([status, block])
+      closeAll([status, block, call, said])
       this.#slot[Symbol.dispose]()
       throw thrown
     } finally {
-      closeAll([statusOther, blockOther])
+      closeAll([statusOther, blockOther, callOther])
     }
     this.#statusFd = status
+    this.#said = said
     this.#block = block
-    this.#timer = setTimeout(() => this.#fail("bubblewrap does not answer"), START_MS)
+    this.#callFd = call
+    this.#timer = this.#startTimer()
     this.#handle = watchReadable(status, () => this.#hear())
     void this.#slot.ended.then((waitStatus) => this.#over(waitStatus))
+  }
+
+  #startTimer(): NodeJS.Timeout {
+    return setTimeout(() => this.#fail("bubblewrap does not answer"), START_MS)
+  }
+
+  /** Runs the tool's program, once. What fails from here on, `ended` and `failure` tell. */
+  begin(call: Call): void {
+    this.#call = call
+    clearTimeout(this.#timer)
+    if (this.#isOver) return
+    this.#timer = this.#startTimer()
+    this.#handOver(call)
+    if (this.#first !== undefined) void this.#start(this.#first, call)
+  }
+
+  /** Taken by the starter, when it runs. */
+  #handOver({ stdio, command, environment, directory, profile = "" }: Call): void {
+    const variables = Object.entries({ ...environment, PWD: directory })
+    const words = wordsFile("call", [
+      ...[profile, directory, ...variables.map(([name, value]) => `${name}=${value}`)],
+      ...command,
+    ])
+    const message = Buffer.alloc(4)
+    message.writeUInt32LE(variables.length)
+    const callFd = this.#callFd
+    this.#callFd = undefined
+    try {
+      if (callFd === undefined || !sendMessage(callFd, message, [...stdio, words]))
+        this.#fail("the sandbox does not listen")
+    } finally {
+      closeAll(callFd === undefined ? [words] : [words, callFd])
+    }
   }
 
   /** Why the tool's program was not reached. */
@@ -114,7 +147,7 @@ export class Sandbox implements AsyncDisposable {
     const chunk = readAvailable(this.#statusFd)
     if (chunk === undefined) this.#handle.close()
     this.#status += chunk?.toString("latin1") ?? ""
-    if (this.#first === undefined && this.#status.includes("}")) void this.#register()
+    if (this.#first === undefined && this.#status.includes("}")) this.#register()
     this.#settleByExit()
   }
 
@@ -125,18 +158,22 @@ export class Sandbox implements AsyncDisposable {
 
   /** bubblewrap is gone. It tells the exit status only of what it has started, and nothing when it was killed. */
   #over(waitStatus: number): void {
+    this.#isOver = true
     this.#status += readAvailable(this.#statusFd)?.toString("latin1") ?? ""
     this.#settleByExit()
     const wasKilled = (waitStatus & 0x7f) !== 0
     const isReleased = this.#block === undefined
     const status = wasKilled ? 128 + SIGKILL : (waitStatus >> 8) & 0xff
-    this.#failure ??= this.#slot.failure()
+    this.#failure ??= this.#slot.failure() ?? textOf(this.#said)
     this.#settle({ status, wasStarted: this.#isCancelled || (isReleased && wasKilled) })
     this.#handle.close()
-    closeSync(this.#statusFd)
+    closeAll([this.#statusFd, this.#said])
     if (this.#block !== undefined) closeSync(this.#block)
+    if (this.#callFd !== undefined) closeSync(this.#callFd)
     this.#block = undefined
+    this.#callFd = undefined
     this.#slot[Symbol.dispose]()
+    this.#resolveWaiting(false)
   }
 
   #settle(ended: Ended): void {
@@ -145,13 +182,24 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** The sandbox waits: past pivot_root, before the filter and the program. */
-  async #register(): Promise<void> {
+  #register(): void {
     const pid = Number(/"child-pid": (\d+)/.exec(this.#status)?.[1])
     try {
       this.#first = new ProcessHandle(pid)
       this.#limit(pid)
-      this.#options.onFirst?.(this.#first)
-      await this.#options.onRegistered?.(pid)
+    } catch (thrown) {
+      this.#fail(describe(thrown))
+      return
+    }
+    if (this.#call !== undefined) void this.#start(this.#first, this.#call)
+    else clearTimeout(this.#timer)
+    this.#resolveWaiting(true)
+  }
+
+  async #start(first: ProcessHandle, { onFirst, onRegistered }: Call): Promise<void> {
+    try {
+      onFirst?.(first)
+      if (onRegistered !== undefined) await onRegistered(first.pid)
     } catch (thrown) {
       this.#fail(describe(thrown))
       return
@@ -223,74 +271,9 @@ export class Sandbox implements AsyncDisposable {
   }
 }
 
-/** Linux 5.14; before, a user's processes counted wherever they were, and a sandbox could start none. */
-export function countsByNamespace(version = release()): boolean {
-  return isKernelAtLeast(5, 14, version)
-}
-
-function isKernelAtLeast(wantedMajor: number, wantedMinor: number, version = release()): boolean {
-  const [major = 0, minor = 0] = version.split(/[.-]/).map(Number)
-  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)
-}
-
-function launch(options: SandboxOptions, status: number, block: number): void {
-  const { slot, plan, place, files, landlock } = options
-  const { stdio, tool, script, grants, seccomp } = files
-  const bound = [tool, ...(script === undefined ? [] : [script]), ...grants]
-  const isRoot = process.getuid?.() === 0
-  const texts = settingsFor(plan)
-  // bubblewrap takes the texts; the starter is executed by its number, and closes what is not a secret's.
-  const starterFd = Fd.NEXT + texts.length
-  const secrets = files.secrets.map((_, at) => starterFd + 1 + at)
-  const firstBound = starterFd + 1 + secrets.length
-  const paths = bound.map((_, at) => (isRoot ? `/given/${at}` : `/proc/self/fd/${firstBound + at}`))
-  const [toolPath = "", ...others] = paths
-  const sources = {
-    tool: toolPath,
-    script: script === undefined ? undefined : others[0],
-    grants: script === undefined ? others : others.slice(1),
-    base: isRoot && isKernelAtLeast(5, 12) ? "/base" : undefined,
-  }
-  const opened: number[] = []
-  const keep = (fd: number): number => (opened.push(fd), fd)
-  try {
-    const starter = [`/proc/self/fd/${starterFd}`, ...starterWords(plan, place, { landlock, secrets })]
-    const words = keep(wordsFile("command", [...starter, ...options.command]))
-    const settings = Object.fromEntries(texts.map(([name], at) => [name, Fd.NEXT + at]))
-    const fds = { status: Fd.STATUS, block: Fd.BLOCK, seccomp: Fd.SECCOMP, settings }
-    const own = keep(wordsFile("bwrap", bwrapOptions(plan, place, fds, sources)))
-    const contents = texts.map(([name, text]) => keep(memoryFile(name, Buffer.from(text))))
-    // The keeper's child is in another mount namespace, and could not make them.
-    const mounts = isRoot ? bound.map((fd) => keep(detachedMount(fd))) : bound
-    const starterFile = keep(openSync(STARTER, "r"))
-    const others = [...contents, starterFile, ...files.secrets]
-    const numbered = NUMBERED + others.length + (isRoot ? 0 : bound.length)
-    slot.launch([...stdio, words, own, status, block, seccomp, ...others, ...mounts], numbered)
-  } finally {
-    closeAll(opened)
-  }
-}
-
-/** Where names are granted, the C library must look for them in the file alone: nobody answers questions. */
-function settingsFor({ network }: SandboxPlan): (readonly [name: string, text: string])[] {
-  if (network.length === 0) return []
-  return [
-    ["hosts", hostsFile(network)],
-    ["nsswitch.conf", "hosts: files\n"],
-  ]
-}
-
-/** In memory: paths and variables stand on no command line. */
-function wordsFile(name: string, words: readonly string[]): number {
-  if (words.some((word) => word.includes("\0"))) throw new Fault("invalid", "a NUL byte in a name")
-  return memoryFile(name, Buffer.from(words.map((word) => `${word}\0`).join("")))
-}
-
-/** A file in memory that is read from its beginning. */
-export function memoryFile(name: string, bytes: Buffer): number {
-  const fd = checked("memfd_create", memfdCreate(name, MFD_CLOEXEC))
-  for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at)
-  const again = openSync(`/proc/self/fd/${fd}`, "r")
-  closeSync(fd)
-  return again
+/** The first line that was written. */
+function textOf(fd: number): string | undefined {
+  if (fstatSync(fd).size === 0) return undefined
+  const bytes = Buffer.alloc(MOST_SAID)
+  return bytes.toString("utf8", 0, readSync(fd, bytes, 0, bytes.length, 0)).split("\n")[0]
 }

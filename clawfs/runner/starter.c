@@ -1,10 +1,14 @@
 /*
- * starter WORD... -- PROGRAM ARGUMENT...: the first program of every sandbox, which becomes the tool's. It runs where that will
+ * starter WORD... [-- PROGRAM ARGUMENT...]: the first program of every sandbox, which becomes the tool's. It runs where that will
  * run, as the same user and under the same filter of system calls, after bubblewrap has done its last step, and does what can
  * be done from there alone: it takes rights away by Landlock, which would have kept bubblewrap from mounting, and takes
  * secrets from their pipes into the environment, so that they stand in no file and on no command line.
  *
- * Words: lABI        Landlock of this version (landlock.ts); before all rules
+ * Words: hFD         who calls, and what to run, come through the socket FD: a packet with the number of variables (32 bits),
+ *                    the three standard descriptors, and a file of words with a NUL behind each: the AppArmor profile that
+ *                    the program enters, or nothing; the working directory; the variables; the program and its arguments.
+ *                    The sandbox may have been made before anybody called.
+ *        lABI        Landlock of this version (landlock.ts); before all rules
  *        rPATH       read and execute what is there and below
  *        wPATH       write to it, make and remove, too
  *        fPATH       read and write the files that are there
@@ -22,10 +26,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 enum { REFUSED = 126, MISSING = 127, MOST_VALUE = 64 * 1024, STANDARD = 3, FIRST_OTHER = 3 };
+/* What comes through the socket: standard descriptors, words. */
+enum { WORDS = STANDARD, GIVEN };
 /* Linux 5.13, for every architecture; close_range(2) */
 enum { CREATE_RULESET = 444, ADD_RULE = 445, RESTRICT_SELF = 446, CLOSE_RANGE = 436 };
 enum { BELOW_PATH = 1, NET_PORT = 2 };
@@ -63,6 +71,8 @@ static const int RIGHTS_OF[] = {0, 13, 14, 15, 15, 16};
 static int abi, ruleset = -1;
 static uint64_t handled;
 static const char *program = "tool";
+/* The tool's own command. */
+static char **command;
 
 static void fail(int status, const char *what) {
   fprintf(stderr, "clawfs: %s: %s: %s\n", program, what, strerror(errno));
@@ -118,6 +128,71 @@ static void end_rules(void) {
   close(ruleset);
 }
 
+static uint32_t receive(int fd, int *given) {
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int) * GIVEN)];
+  } control;
+  uint32_t number;
+  struct iovec part = {.iov_base = &number, .iov_len = sizeof number};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+  struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+  if (got != sizeof number || rights == NULL || rights->cmsg_len != CMSG_LEN(sizeof(int) * GIVEN)) fail(REFUSED, "no call");
+  memcpy(given, CMSG_DATA(rights), sizeof(int) * GIVEN);
+  return number;
+}
+
+static char **words_in(int fd) {
+  struct stat about;
+  size_t words = 0, word = 0;
+  if (fstat(fd, &about) < 0) fail(REFUSED, "words");
+  size_t size = (size_t)about.st_size;
+  char *text = malloc(size + 1);
+  if (text == NULL || pread(fd, text, size, 0) != (ssize_t)size) fail(REFUSED, "words");
+  for (size_t at = 0; at < size; at++) words += text[at] == 0;
+  char **list = calloc(words + 1, sizeof *list);
+  if (list == NULL) fail(REFUSED, "words");
+  for (size_t at = 0; word < words; at += strlen(text + at) + 1) list[word++] = text + at;
+  return list;
+}
+
+static void name_program(void) {
+  const char *slash = strrchr(command[0], '/');
+  program = slash == NULL ? command[0] : slash + 1;
+}
+
+/* The kernel changes to it when the next program begins (aa_change_onexec(3)). */
+static void enter_profile(const char *profile) {
+  static const char *const places[] = {"/proc/self/attr/apparmor/exec", "/proc/self/attr/exec"};
+  char text[256];
+  int fd = -1, size = snprintf(text, sizeof text, "exec %s", profile);
+  for (int at = 0; fd < 0 && at < 2; at++) fd = open(places[at], O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, text, (size_t)size) != size) fail(REFUSED, profile);
+  close(fd);
+}
+
+static void take_call(int fd) {
+  int given[GIVEN];
+  uint32_t variables = receive(fd, given);
+  for (int at = 0; at < STANDARD; at++)
+    if (dup2(given[at], at) < 0) fail(REFUSED, "descriptors");
+  char **word = words_in(given[WORDS]), *profile = word[0], *directory = profile == NULL ? NULL : word[1];
+  errno = EINVAL;
+  if (directory == NULL) fail(REFUSED, "no call");
+  word += 2;
+  clearenv();
+  for (; variables > 0 && *word != NULL; variables--)
+    if (putenv(*word++) != 0) fail(REFUSED, "environment");
+  command = word;
+  errno = EINVAL;
+  if (*command == NULL) fail(REFUSED, "no program");
+  name_program();
+  if (*profile != 0) enter_profile(profile);
+  if (chdir(directory) < 0) fail(REFUSED, directory);
+}
+
 /* "FD=NAME": the number, and where the name begins. */
 static int number_of(const char *word, const char **name) {
   char *end;
@@ -154,6 +229,7 @@ static void set_path(const char *word) {
 static void follow(const char *word) {
   const char *rest = word + 1;
   switch (word[0]) {
+    case 'h': take_call(atoi(rest)); break;
     case 'l': begin_rules(atoi(rest)); break;
     case 'r': allow_path(rest, READ); break;
     case 'w': allow_path(rest, ~(uint64_t)(MAKE_CHARACTER_DEVICE | MAKE_BLOCK_DEVICE)); break;
@@ -184,12 +260,15 @@ static void close_others(char **words) {
 int main(int argc, char **argv) {
   char **word = argv + 1;
   while (word < argv + argc && strcmp(*word, "--") != 0) word++;
-  errno = EINVAL;
-  if (word + 1 >= argv + argc) fail(REFUSED, "no program");
-  program = strrchr(word[1], '/') == NULL ? word[1] : strrchr(word[1], '/') + 1;
+  if (word + 1 < argv + argc) {
+    command = word + 1;
+    name_program();
+  }
   for (char **each = argv + 1; each < word; each++) follow(*each);
+  errno = EINVAL;
+  if (command == NULL) fail(REFUSED, "no program");
   end_rules();
   close_others(argv + 1);
-  execv(word[1], word + 1);
-  fail(errno == ENOENT ? MISSING : REFUSED, word[1]);
+  execv(command[0], command);
+  fail(errno == ENOENT ? MISSING : REFUSED, command[0]);
 }

@@ -1,4 +1,4 @@
-/** What a sandbox's first program is told (starter.c): rights by Landlock, and where secrets go. */
+/** What a sandbox's first program is told (starter.c): where a call comes from, rights by Landlock, and where secrets go. */
 import { shownAs, SCRIPT_DIRECTORY, TOOL_DIRECTORY, type Place } from "./bwrap.ts"
 import type { SandboxPlan, SecretUse } from "./plan.ts"
 
@@ -8,16 +8,19 @@ export const LEAST_LANDLOCK = 2
 export const NEWEST_LANDLOCK = 6
 
 export interface StarterOptions {
+  /** Number of the socket that what is to be run comes through. */
+  readonly call: number
   /** The version that is used; 0 for none. */
   readonly landlock: number
   /** Numbers of the pipes of the plan's secrets, in their order. */
   readonly secrets: readonly number[]
 }
 
-/** Words of the starter, up to the tool's own command. */
+/** Words of the starter. The call first: what fails later is told to who has called. */
 export function starterWords(plan: SandboxPlan, place: Place, options: StarterOptions): string[] {
   const rules = options.landlock === 0 ? [] : [`l${options.landlock}`, ...landlockRules(plan, place)]
-  return [...rules, ...plan.secrets.map((use, at) => secretWord(use, options.secrets[at] ?? -1)), "--"]
+  const secrets = plan.secrets.map((use, at) => secretWord(use, options.secrets[at] ?? -1))
+  return [`h${options.call}`, ...rules, ...secrets]
 }
 
 function secretWord({ as, variable }: SecretUse, fd: number): string {

@@ -1,4 +1,5 @@
 /** A run as the monitor sees it; nothing where there is no monitor. */
+import { readSync } from "node:fs"
 import type { RunEvents } from "../../schema/run-record.ts"
 import { SandboxPolicy } from "../../schema/sandbox.ts"
 import type { ToolDefinition } from "../../schema/tool.ts"
@@ -9,6 +10,7 @@ import type { Usage } from "../monitor/thresholds.ts"
 import type { ProcessHandle } from "../sys/processes.ts"
 import type { ToolPlaces } from "../tools/places.ts"
 import { readPolicy } from "../tools/policy.ts"
+import { MOST_SHEBANG, shebangOf } from "../tools/program.ts"
 import type { Cgroup, Cgroups } from "./cgroup.ts"
 import { STARTER } from "./find-programs.ts"
 import type { RunnerConfig } from "./messages.ts"
@@ -47,7 +49,7 @@ export class Watch {
   begin(first: ProcessHandle, tool: number): void {
     const [definition, plan] = [this.#definition, this.#plan]
     if (definition === undefined || plan === undefined) return
-    const { interpreter } = definition
+    const interpreter = interpreterIn(definition, tool)
     this.#watched = this.#monitor?.begin(
       {
         id: this.#id,
@@ -88,6 +90,13 @@ export class Watch {
     if (this.#monitor === undefined || watched === undefined) return null
     return await this.#monitor.end(watched)
   }
+}
+
+/** The program that the kernel starts for the tool's own; undefined for one that needs none. */
+function interpreterIn({ kind, interpreter }: ToolDefinition, tool: number): string | undefined {
+  if (kind !== "script" || interpreter !== undefined) return interpreter
+  const bytes = Buffer.alloc(MOST_SHEBANG)
+  return shebangOf(bytes.subarray(0, readSync(tool, bytes, 0, bytes.length, 0)))
 }
 
 /** A policy that can't be understood keeps tools from running; the monitor starts with the defaults. */

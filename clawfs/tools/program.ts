@@ -12,7 +12,7 @@ const ET_DYN = 3
 /** e_machine of elf(5) by Node's name of the architecture. */
 const MACHINES: Readonly<Record<string, number>> = { x64: 62, arm64: 183, riscv64: 243, ppc64: 21, s390x: 22 }
 /** Linux cuts a longer one. */
-const MOST_SHEBANG = 255
+export const MOST_SHEBANG = 255
 /** What a sandbox shows of the machine. */
 const VISIBLE = /^\/(usr|bin|sbin|lib|lib64)\//
 
@@ -47,7 +47,8 @@ export function interpreterOf(bytes: Buffer, name: string, given: string | undef
   return interpreter
 }
 
-function shebangOf(bytes: Buffer): string | undefined {
+/** The program that a script's first line names; of its beginning. */
+export function shebangOf(bytes: Buffer): string | undefined {
   const end = bytes.subarray(0, MOST_SHEBANG).indexOf("\n")
   const line = bytes.toString("utf8", 0, end < 0 ? 0 : end)
   return /^#!\s*(\/\S+)/.exec(line)?.[1]

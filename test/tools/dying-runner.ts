@@ -10,6 +10,7 @@ import { pathToFileURL } from "node:url"
 import { repository } from "../helpers/programs.ts"
 
 type Modules = typeof import("../../clawfs/runner/keeper.ts") &
+  typeof import("../../clawfs/runner/launch.ts") &
   typeof import("../../clawfs/runner/sandbox.ts") &
   typeof import("../../clawfs/runner/cgroup.ts") &
   typeof import("../../clawfs/runner/ready.ts") &
@@ -23,9 +24,9 @@ const GAP_MS = 0.6
 const built = async (name: string): Promise<object> =>
   (await import(pathToFileURL(join(repository, "dist", "clawfs", `${name}.js`)).href)) as object
 
-const names = ["keeper", "sandbox", "cgroup", "ready", "seccomp", "seccomp-list"]
+const names = ["keeper", "launch", "sandbox", "cgroup", "ready", "seccomp", "seccomp-list"]
 const loaded = await Promise.all([...names.map((name) => built(`runner/${name}`)), built("core/log")])
-const { Keeper, Sandbox, memoryFile, Cgroups, Ready, compile, toolList, Log } = Object.assign(
+const { Keeper, Sandbox, memoryFileWith, Cgroups, Ready, compile, toolList, Log } = Object.assign(
   {},
   ...loaded,
 ) as Modules
@@ -43,20 +44,23 @@ const tool = openSync("/bin/dash", "r")
 const program = compile(toolList(true)).program
 
 function begin(): void {
-  new Sandbox({
+  const sandbox = new Sandbox({
     slot: ready.take(limits).slot,
     plan: {
       ...{ grants: [], network: [], secrets: [], maySpawn: true },
       ...{ environment: {}, limits, tmpBytes: 1024 * 1024 },
     },
-    place: { mountpoint: "/clawfs", toolName: "t", scriptName: undefined, directory: "/tmp" },
-    command: ["/run/tool/t", "-c", "sleep 1000", word],
+    place: { mountpoint: "/clawfs", toolName: "t", scriptName: undefined },
     files: {
-      ...{ stdio: [nothing, nothing, 2], tool, script: undefined, grants: [] },
-      ...{ seccomp: memoryFile("seccomp", program), secrets: [] },
+      ...{ terminal: undefined, tool, script: undefined, grants: [] },
+      ...{ seccomp: memoryFileWith("seccomp", program), secrets: [] },
     },
     landlock: 0,
     ungrouped: { memory: false, pids: false },
+  })
+  sandbox.begin({
+    ...{ stdio: [nothing, nothing, 2], environment: {}, directory: "/tmp" },
+    command: ["/run/tool/t", "-c", "sleep 1000", word],
   })
 }
 

@@ -6,7 +6,7 @@ import { newDescriptors, descriptorsOf } from "../helpers/descriptors.ts"
 import { sleep, together } from "../helpers/exec.ts"
 import type { Mount } from "../helpers/mount.ts"
 import { Random } from "../model/random.ts"
-import { leftovers, processesBelow, runTool, runnerOf, toolPath } from "./tools.ts"
+import { leftovers, processesBelow, runTool, runnerOf, toolPath, waitingIn } from "./tools.ts"
 
 export interface Soak {
   readonly runs: number
@@ -59,10 +59,15 @@ export async function holdings(mount: Mount): Promise<Holdings> {
   const keeper = processesBelow(runner).filter(({ comm }) => comm === "clawfs-keeper")
   const pids = [runner, ...keeper.map(({ pid }) => pid)]
   return {
-    descriptors: new Map(pids.map((pid) => [pid, descriptorsOf(pid)])),
+    descriptors: new Map(pids.map((pid) => [pid, named(descriptorsOf(pid))])),
     mounts: lines(`/proc/${runner}/mountinfo`).length,
     sockets: lines("/proc/net/unix").filter((line) => line.includes("clawfs-tools/")).length,
   }
+}
+
+/** The log of events goes on in another file now and then. */
+function named(descriptors: ReadonlyMap<number, string>): Map<number, string> {
+  return new Map([...descriptors].map(([fd, what]) => [fd, what.replace(/events-\d+\.jsonl$/, "events")]))
 }
 
 /** What there is now that was not there before, in words; none when nothing was left. */
@@ -84,9 +89,11 @@ export async function residue(mount: Mount, before: Holdings): Promise<string[]>
   ]
 }
 
-/** Those of processes below the runner: its own, and mount namespaces of the processes that wait for a tool. */
+/** Those of processes below the runner: its own, and those of processes and sandboxes that wait for a tool. */
 function strangeNamespaces(runner: number): string[] {
-  return processesBelow(runner).flatMap(({ pid, comm }) =>
+  const waiting = waitingIn(runner)
+  const others = processesBelow(runner).filter(({ pid }) => !waiting.has(pid))
+  return others.flatMap(({ pid, comm }) =>
     ["user", "pid", "net", "ipc", "uts", "cgroup", ...(comm === "clawfs-ready" ? [] : ["mnt"])]
       .filter((kind) => namespaceOf(pid, kind) !== namespaceOf(runner, kind))
       .map((kind) => `${comm} ${pid} is in another ${kind} namespace`),

@@ -87,35 +87,60 @@ export function lastRecord(mount: Mount): RunRecord {
   return last
 }
 
+/** Sandboxes that wait for a call, unless the policy says another number (schema/sandbox.ts). */
+export const MOST_WARM = 4
+
 /** A process of the runner that waits for a tool (keeper.c), and the one that looks after all of them. */
 const OWN_PROCESSES: readonly string[] = ["clawfs-ready", "clawfs-keeper"]
 
 /**
  * What sandboxes of this mount's runner have left: processes, zombies included, and control groups of single runs; without
- * the processes, and their groups, that wait for a tool.
+ * the processes and sandboxes, and their groups, that wait for a tool.
  */
 export function leftovers(runner: number): string[] {
   const groups = ["", "memory", "cpu", "cpuacct", "pids"].flatMap((hierarchy) => {
     const directory = join("/sys/fs/cgroup", hierarchy)
     return groupsOf(directory, runner).flatMap((base) => directoriesIn(base))
   })
+  const waiting = waitingIn(runner)
   const processes = processesBelow(runner)
-    .filter(({ comm }) => !OWN_PROCESSES.includes(comm))
+    .filter(({ pid, comm }) => !OWN_PROCESSES.includes(comm) && !waiting.has(pid))
     .map(({ pid, comm }) => `process ${pid} ${comm}`)
-  return [...groups.filter((group) => !isWaiting(group)), ...processes]
+  return [...groups.filter((group) => !isWaiting(group, waiting)), ...processes]
+}
+
+interface Process {
+  readonly pid: number
+  readonly comm: string
 }
 
 /** All that descend from `ancestor`. */
-export function processesBelow(ancestor: number): { readonly pid: number; readonly comm: string }[] {
+export function processesBelow(ancestor: number): Process[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && descendsFrom(Number(name), ancestor))
     .map((name) => ({ pid: Number(name), comm: wordIn(`/proc/${name}/comm`) }))
 }
 
+/**
+ * The processes of sandboxes that stand before their program, of which there may be so many: bubblewrap's own, and its first
+ * inside, which has started nothing. What a killed one has left has lost its first half, or is one too many.
+ */
+export function waitingIn(runner: number): ReadonlySet<number> {
+  const all = processesBelow(runner).map((each) => ({ ...each, parent: parentOf(each.pid) }))
+  const below = (pid: number): Process[] => all.filter(({ parent }) => parent === pid)
+  const keepers = all.filter(({ comm }) => comm === "clawfs-keeper").map(({ pid }) => pid)
+  const pairs = all.flatMap(({ pid, comm, parent }) => {
+    const [first, ...more] = below(pid)
+    const isOuter = comm === "bwrap" && keepers.includes(parent) && first?.comm === "bwrap"
+    return isOuter && more.length === 0 && below(first.pid).length === 0 ? [[pid, first.pid]] : []
+  })
+  return new Set(pairs.slice(0, MOST_WARM).flat())
+}
+
 /** Whether a tool is still to come into a group. */
-function isWaiting(group: string): boolean {
+function isWaiting(group: string, waiting: ReadonlySet<number>): boolean {
   const pids = wordIn(join(group, "cgroup.procs")).split("\n")
-  return pids.some((pid) => wordIn(`/proc/${pid}/comm`) === "clawfs-ready")
+  return pids.some((pid) => waiting.has(Number(pid)) || wordIn(`/proc/${pid}/comm`) === "clawfs-ready")
 }
 
 function wordIn(path: string): string {

@@ -57,7 +57,7 @@ test("limits are clamped to the policy of now, whatever was installed", () => {
 test("what can be written is bound after everything else, and then nothing is made any more", () => {
   const capabilities = ["filesystem:write:/clawfs/workspaces/w", "filesystem:read:/clawfs/workspaces/r"]
   const plan = planOf(definition({ capabilities }), policy, [])
-  const place = { mountpoint: "/mnt/c", toolName: "t", scriptName: undefined, directory: "/tmp" }
+  const place = { mountpoint: "/mnt/c", toolName: "t", scriptName: undefined }
   const options = bwrapOptions(
     plan,
     place,
@@ -70,7 +70,7 @@ test("what can be written is bound after everything else, and then nothing is ma
   ])
   const writable = options.lastIndexOf("--bind")
   expect(options.slice(writable)).toEqual([
-    ...["--bind", "/tmp/1", "/mnt/c/workspaces/w", "--remount-ro", "/", "--chdir", "/tmp"],
+    ...["--bind", "/tmp/1", "/mnt/c/workspaces/w", "--remount-ro", "/"],
   ])
   expect(options.slice(writable - 3, writable)).toEqual(["--ro-bind", "/tmp/2", "/mnt/c/workspaces/r"])
   expect(options.filter((word) => word === "--bind").length).toBe(2)

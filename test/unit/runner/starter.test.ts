@@ -22,18 +22,19 @@ const plan: SandboxPlan = {
   limits: { memory_limit_mb: 64, cpu_quota_percent: 10, pids_limit: 16, timeout_seconds: 1 },
   tmpBytes: 1,
 }
-const place = { mountpoint: "/mnt/c", toolName: "t", scriptName: undefined, directory: "/tmp" }
+const place = { mountpoint: "/mnt/c", toolName: "t", scriptName: undefined }
 
 test("what may be written is what is mounted so, ports and secrets as granted", () => {
-  const words = starterWords(plan, place, { landlock: 6, secrets: [9, 10] })
-  expect(words[0]).toBe("l6")
+  const words = starterWords(plan, place, { call: 8, landlock: 6, secrets: [9, 10] })
+  expect(words.slice(0, 2)).toEqual(["h8", "l6"])
   expect(words.filter((word) => word.startsWith("w"))).toEqual(["w/dev/shm", "w/tmp", "w/mnt/c/workspaces/w"])
   expect(words).toContain("r/mnt/c/workspaces/r")
-  expect(words.slice(-4)).toEqual(["t5432", "e9=A", "p10=B", "--"])
+  expect(words.slice(-3)).toEqual(["t5432", "e9=A", "p10=B"])
 })
 
 test("without Landlock there are no rules", () => {
-  expect(starterWords({ ...plan, secrets: [] }, place, { landlock: 0, secrets: [] })).toEqual(["--"])
+  const options = { call: 7, landlock: 0, secrets: [] }
+  expect(starterWords({ ...plan, secrets: [] }, place, options)).toEqual(["h7"])
 })
 
 test.each([

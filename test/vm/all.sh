@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# In the virtual machine (run.sh): what wants a kernel with everything, and what a kernel may do in another way.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+export CLAWFS_WARN_FATAL=1
+failed=0
+echo "Linux $(uname -r), $(cat /sys/kernel/security/lsm), control groups: $(cat /sys/fs/cgroup/cgroup.controllers)"
+tests() {
+  echo "== $*"
+  node node_modules/vitest/vitest.mjs run --maxWorkers 1 --testTimeout 600000 --hookTimeout 300000 --reporter verbose "$@" || failed=1
+}
+tests --project vm
+tests --project unit test/unit/monitor/program.test.ts test/unit/runner
+tests --project mount test/mount/hostile-tools.test.ts test/mount/starter.test.ts test/mount/events.test.ts
+tests --project mount test/mount/tool-network.test.ts test/mount/posix.test.ts
+exit "$failed"
