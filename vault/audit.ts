@@ -179,6 +179,14 @@ export class Audit {
     return { seq, mac: last }
   }
 
+  /** Whether the row `seq` has this MAC; one that was pruned may have any. */
+  has(keys: VaultKeys, seq: number, mac: Uint8Array): boolean {
+    const head = this.#withKey(keys, (key) => this.#checkedHead(key, keys.uuid))
+    if (seq < head.cut) return true
+    const own = seq === head.cut ? head.cutMac : this.#macOf.get(seq)?.[0]
+    return own !== undefined && sameBytes(own, mac)
+  }
+
   /** Number of the newest row that is older than `time`; 0 when there is none. */
   lastBefore(time: number): number {
     return this.#lastBefore.get(time)?.[0] ?? 0

@@ -25,13 +25,14 @@ export class VaultDatabase implements Disposable {
   #known: number
   #isDurable = true
   #notes: RowNote[] = []
+  #stamp = 0
 
   private constructor(db: Database) {
     this.#db = db
     db.pragma("secure_delete = ON")
     db.pragma("synchronous = FULL")
     db.pragma("wal_autocheckpoint = 1000")
-    this.#version = db.query("SELECT data_version FROM pragma_data_version")
+    this.#version = db.query("PRAGMA data_version")
     this.#known = this.#dataVersion()
   }
 
@@ -44,12 +45,19 @@ export class VaultDatabase implements Disposable {
     const now = this.#dataVersion()
     const isSame = now === this.#known
     this.#known = now
+    if (!isSame) this.#stamp += 1
     return !isSame
+  }
+
+  /** Another one when a row that is summed may have changed since. */
+  get stamp(): number {
+    return this.#stamp
   }
 
   /** For the sums of the tables: within a transaction, which ends with a row of the audit that takes the notes. */
   note(note: RowNote): void {
     this.#notes.push(note)
+    this.#stamp += 1
   }
 
   takeNotes(): readonly RowNote[] {
@@ -131,6 +139,7 @@ export class VaultDatabase implements Disposable {
       return result
     } catch (thrown) {
       this.#notes = []
+      this.#stamp += 1
       this.#db.rollback()
       throw thrown
     }

@@ -76,16 +76,26 @@ export interface Use {
   readonly sign?: SignUse | undefined
 }
 
+/** What was read, as long as no row was written since. */
+interface Read {
+  readonly stamp: number
+  readonly keys: VaultKeys
+  readonly entries: readonly GrantEntry[]
+}
+
 export class Grants {
+  readonly #db: VaultDatabase
   readonly #rows: SummedRows
   /** Grants as they were last read, each with the bytes that it was read from: what has not changed is not decrypted again. */
-  #read = new Map<number, { readonly sealed: Buffer; readonly grant: Grant }>()
+  #known = new Map<number, { readonly sealed: Buffer; readonly grant: Grant }>()
+  #read: Read | undefined
   readonly #all: Query<[], [id: number, sealed: Buffer]>
   readonly #insert: Query<[sealed: Buffer], [id: number]>
   readonly #set: Query<[sealed: Buffer, id: number]>
   readonly #delete: Query<[id: number]>
 
   constructor(db: VaultDatabase) {
+    this.#db = db
     this.#rows = new SummedRows(db, "grant")
     this.#all = db.query('SELECT id, sealed FROM "grant" ORDER BY id')
     this.#insert = db.query('INSERT INTO "grant" (sealed) VALUES (?) RETURNING id')
@@ -93,15 +103,20 @@ export class Grants {
     this.#delete = db.query('DELETE FROM "grant" WHERE id = ?')
   }
 
-  all(keys: VaultKeys): GrantEntry[] {
-    const before = this.#read
-    this.#read = new Map()
-    return this.#all.all().map(([id, sealed]) => {
+  /** By number. */
+  all(keys: VaultKeys): readonly GrantEntry[] {
+    const { stamp } = this.#db
+    if (this.#read?.stamp === stamp && this.#read.keys === keys) return this.#read.entries
+    const before = this.#known
+    this.#known = new Map()
+    const entries = this.#all.all().map(([id, sealed]) => {
       const known = before.get(id)
       const grant = known?.sealed.equals(sealed) === true ? known.grant : open(keys, id, sealed)
-      this.#read.set(id, { sealed, grant })
+      this.#known.set(id, { sealed, grant })
       return { ...grant, id }
     })
+    this.#read = { stamp, keys, entries }
+    return entries
   }
 
   /** Returns its number. */

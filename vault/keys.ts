@@ -11,11 +11,19 @@ import { bound } from "./bound.ts"
 /** wrap: keys of versions · metadata · names: tags · protectors: MACs · audit: wraps the key of the chain · grants · rows, sums: row-sums.ts */
 export type Purpose =
   "rows" | "sums" | "wrap" | "metadata" | "names" | "protectors" | "audit" | "grants" | "fingerprints"
+const MOST_PURPOSES = 9
+
+/** Keys that were derived in the course of one call. */
+interface Kept {
+  readonly room: Buffer
+  readonly keys: Map<Purpose, Buffer>
+}
 
 export class VaultKeys implements Disposable {
   readonly uuid: Buffer
   readonly epoch: number
   readonly held: HeldRoot
+  #kept: Kept | undefined
 
   /** Takes `held` over. */
   constructor(held: HeldRoot, uuid: Buffer, epoch: number) {
@@ -26,10 +34,35 @@ export class VaultKeys implements Disposable {
 
   with<T>(purpose: Purpose, work: (key: Buffer) => T): T {
     try {
-      return this.held.derive(`clawfs/v1/vault ${purpose}`, work)
+      return this.#kept === undefined
+        ? this.held.derive(labelOf(purpose), work)
+        : work(this.#keptKey(this.#kept, purpose))
     } finally {
       primitives().forget()
     }
+  }
+
+  /** Runs `work`, which needs several keys, some of them more than once: each is derived at most once, and all are wiped at its end. */
+  during<T>(work: () => T): T {
+    if (this.#kept !== undefined) return work()
+    return this.borrow(MOST_PURPOSES * KEY_BYTES, (room) => {
+      this.#kept = { room, keys: new Map() }
+      try {
+        return work()
+      } finally {
+        this.#kept = undefined
+      }
+    })
+  }
+
+  #keptKey({ room, keys }: Kept, purpose: Purpose): Buffer {
+    const known = keys.get(purpose)
+    if (known !== undefined) return known
+    const start = keys.size * KEY_BYTES
+    const key = room.subarray(start, start + KEY_BYTES)
+    this.held.derive(labelOf(purpose), (derived) => key.set(derived))
+    keys.set(purpose, key)
+    return key
   }
 
   /** Room in secret memory, as long as `work` runs. */
@@ -79,6 +112,10 @@ export class VaultKeys implements Disposable {
   [Symbol.dispose](): void {
     this.held[Symbol.dispose]()
   }
+}
+
+function labelOf(purpose: Purpose): string {
+  return `clawfs/v1/vault ${purpose}`
 }
 
 export function damaged(what: string): Fault {

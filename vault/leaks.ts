@@ -159,15 +159,29 @@ export class LeakScanner {
   search(bytes: Uint8Array): Search {
     const found = new Found(bytes)
     if (this.#longest === 0) return found.result(bytes.length)
+    const words = this.#lookIn(bytes, found)
+    // A form that begins behind the last window that is whole was not seen.
+    const unseen = Math.max(0, WORD * (words - 2) + 1)
+    const settled = Math.min(unseen, found.pending)
+    // Within a line, unless a form goes over several.
+    return found.result(this.#hasNewline ? settled : Math.max(settled, bytes.lastIndexOf(NEWLINE) + 1))
+  }
+
+  /** The leaks that have at least one of the bytes from `from` to before `to` in them. */
+  touching(bytes: Uint8Array, from: number, to: number): readonly Leak[] {
+    const found = new Found(bytes)
+    if (this.#longest === 0) return []
+    this.#lookIn(bytes, found)
+    return found.result(bytes.length, ({ at, length }) => at < to && at + length > from).leaks
+  }
+
+  /** Returns how many words there are. */
+  #lookIn(bytes: Uint8Array, found: Found): number {
     const aligned = bytes.byteOffset % WORD === 0 ? bytes : Uint8Array.from(bytes)
     const words = new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length >>> 2)
     this.#look(words, found)
     if (aligned !== bytes) aligned.fill(0)
-    // A form that begins behind the last window that is whole was not seen.
-    const unseen = Math.max(0, WORD * (words.length - 2) + 1)
-    const settled = Math.min(unseen, found.pending)
-    // Within a line, unless a form goes over several.
-    return found.result(this.#hasNewline ? settled : Math.max(settled, bytes.lastIndexOf(NEWLINE) + 1))
+    return words.length
   }
 
   /** The one loop that runs over all bytes: everything it needs is in locals. */
@@ -220,10 +234,10 @@ class Found {
   }
 
   /** Of those that overlap, the first counts, and of those that begin together the longest. */
-  result(settled: number): Search {
+  result(settled: number, counts: (leak: Leak) => boolean = () => true): Search {
     const leaks: Leak[] = []
     let free = 0
-    for (const leak of this.leaks.sort((a, b) => a.at - b.at || b.length - a.length)) {
+    for (const leak of this.leaks.filter(counts).sort((a, b) => a.at - b.at || b.length - a.length)) {
       if (leak.at < free) continue
       leaks.push(leak)
       free = leak.at + leak.length

@@ -27,6 +27,8 @@ export type Step = (name: string) => void
 
 export interface Rotation {
   readonly subject: Subject
+  /** adopt: the database is older than what is known of it. */
+  readonly isBehind?: boolean
   readonly pin?: Buffer | undefined
   readonly step?: Step
 }
@@ -55,11 +57,15 @@ export function rotateRoot(db: VaultDatabase, keys: VaultKeys, { subject, pin, s
  * Takes a database as it is, though the TPM's counter says that there was a newer one, there is no such TPM any more, or its rows
  * do not fit together: a new root key and a new counter. Where there is no TPM now, the vault goes on without one.
  */
-export function adopt(db: VaultDatabase, keys: VaultKeys, { subject, pin, step }: Rotation): VaultKeys {
+export function adopt(
+  db: VaultDatabase,
+  keys: VaultKeys,
+  { subject, pin, step, isBehind = false }: Rotation,
+): VaultKeys {
   const state = readState(db)
   const old = state.counter
   if (old === undefined) {
-    if (hasOwnRows(db, keys))
+    if (!isBehind && hasOwnRows(db, keys))
       throw new Fault(
         "invalid",
         "the vault has no TPM and is as it was last written: there is nothing to adopt",
@@ -116,6 +122,7 @@ function inNewEpoch(db: VaultDatabase, keys: VaultKeys, state: VaultState, plan:
   const root = randomSecret()
   const held = new HeldRoot(root, {
     ...{ idleSeconds: state.idleSeconds, number: epoch, inKernel: keys.held.place === "kernel keyring" },
+    sleep: keys.held.sleep,
   })
   const next = new VaultKeys(held, state.uuid, epoch)
   try {

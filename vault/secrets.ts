@@ -10,8 +10,17 @@ export interface SecretEntry {
   readonly metadata: Metadata
 }
 
+/** What was found by name, as long as no row was written since. */
+interface Found {
+  readonly stamp: number
+  readonly keys: VaultKeys
+  readonly byName: Map<string, SecretEntry>
+}
+
 export class Secrets {
+  readonly #db: VaultDatabase
   readonly #rows: SummedRows
+  #found: Found | undefined
   readonly #byTag: Query<[tag: Buffer], [id: Buffer, sealed: Buffer]>
   readonly #byId: Query<[id: Buffer], [id: Buffer, sealed: Buffer]>
   readonly #all: Query<[], [id: Buffer, sealed: Buffer]>
@@ -19,6 +28,7 @@ export class Secrets {
   readonly #delete: Query<[id: Buffer]>
 
   constructor(db: VaultDatabase) {
+    this.#db = db
     this.#rows = new SummedRows(db, "secret")
     this.#byTag = db.query("SELECT id, sealed FROM secret WHERE name_tag = ?")
     this.#byId = db.query("SELECT id, sealed FROM secret WHERE id = ?")
@@ -28,8 +38,21 @@ export class Secrets {
   }
 
   find(keys: VaultKeys, name: string): SecretEntry | undefined {
+    const { byName } = this.#foundNow(keys)
+    const known = byName.get(name)
+    if (known !== undefined) return known
     const row = this.#byTag.get(nameTag(keys, name))
-    return row === undefined ? undefined : entryOf(keys, row)
+    if (row === undefined) return undefined
+    const entry = entryOf(keys, row)
+    byName.set(name, entry)
+    return entry
+  }
+
+  #foundNow(keys: VaultKeys): Found {
+    const { stamp } = this.#db
+    if (this.#found?.stamp !== stamp || this.#found.keys !== keys)
+      this.#found = { stamp, keys, byName: new Map() }
+    return this.#found
   }
 
   byId(keys: VaultKeys, id: Buffer): SecretEntry | undefined {

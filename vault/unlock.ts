@@ -1,5 +1,6 @@
 /** From a locked vault to its keys: by its TPM, or by what a person has. */
 import { Fault } from "../clawfs/core/fault.ts"
+import { SuspendWatch } from "../clawfs/sys/suspend.ts"
 import { HeldRoot } from "../keyring/held-root.ts"
 import { ProtectorKind, PROTECTOR_NAMES, type Opener } from "../keyring/protector.ts"
 import { KEY_BYTES } from "../keyring/secret.ts"
@@ -20,6 +21,8 @@ export interface Given {
   readonly pin?: Buffer | undefined
   /** Whether the kernel may keep the root key; false for a short look. */
   readonly inKernel?: boolean
+  /** Tells whether the machine was suspended since; the kernel's clocks unless given. */
+  readonly sleep?: Pick<SuspendWatch, "hasSlept">
   /** Takes the database as it is, whatever the counter and the sums of its rows say. */
   readonly anyAge?: boolean
 }
@@ -88,7 +91,8 @@ function openBy(db: VaultDatabase, state: VaultState, given: Given, opener: Open
   return stack.borrow(KEY_BYTES, (root) => {
     for (const row of rows) {
       if (!opener.open(row, placeOf(state, row.number), root)) continue
-      const held = new HeldRoot(root, { idleSeconds, number: state.epoch, inKernel: given.inKernel ?? true })
+      const { inKernel = true, sleep = new SuspendWatch() } = given
+      const held = new HeldRoot(root, { idleSeconds, number: state.epoch, inKernel, sleep })
       const keys = new VaultKeys(held, state.uuid, state.epoch)
       try {
         if (!keys.isRight(checkValue)) throw damaged(`protector ${row.number}`)

@@ -12,7 +12,7 @@ import { signatureOfEnd, verifySigned } from "./audit-signature.ts"
 import type { TpmChoice } from "./create.ts"
 import type { VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
-import { DAY_MS, RETENTION_DAYS, checkName, isExpired } from "./metadata.ts"
+import { DAY_MS, MOST_KEPT, RETENTION_DAYS, checkName, isExpired } from "./metadata.ts"
 import { addPerson, addTpm, removeProtector } from "./protector-changes.ts"
 import { Protectors, type ProtectorRow } from "./protectors.ts"
 import { newMetadata, withOptions, type PutOptions } from "./put-options.ts"
@@ -69,6 +69,11 @@ export class Vault implements Disposable {
     return this.#keys
   }
 
+  /** Runs `work`, which uses the vault several times: its keys are derived once meanwhile. Not for what makes a new root key. */
+  during<T>(work: () => T): T {
+    return this.#keys.during(work)
+  }
+
   /** Where values are while they are used. */
   get values(): SecretStack {
     return this.#values
@@ -87,14 +92,15 @@ export class Vault implements Disposable {
     const row = (outcome: string): AuditEvent => ({ event, outcome, subject, ...about })
     try {
       return this.#db.transact(
-        () => {
-          this.#requireOwnRows()
-          const result = work(about)
-          this.#step?.(`${event}: before the audit`)
-          this.#audit.append(this.#keys, row("done"))
-          this.#step?.(`${event}: before the commit`)
-          return result
-        },
+        () =>
+          this.#keys.during(() => {
+            this.#requireOwnRows()
+            const result = work(about)
+            this.#step?.(`${event}: before the audit`)
+            this.#audit.append(this.#keys, row("done"))
+            this.#step?.(`${event}: before the commit`)
+            return result
+          }),
         { durable: !isUse },
       )
     } catch (thrown) {
@@ -163,14 +169,16 @@ export class Vault implements Disposable {
       const stores = choose(name, found)
       about.detail = { found, stores }
       if (stores) this.#store(about, name, value, options)
+      this.#step?.("import: one taken")
       this.#audit.append(this.#keys, { event: "import", outcome: "done", subject, ...about })
     }
     try {
       this.#db.transact(() => {
         this.#requireOwnRows()
-        feed(take)
+        this.#keys.during(() => feed(take))
         this.#step?.("import: before the commit")
       })
+      this.#step?.("import: after the commit")
     } catch (thrown) {
       if (thrown instanceof Fault && REFUSALS.has(thrown.kind))
         this.#db.transact(() =>
@@ -340,7 +348,8 @@ export class Vault implements Disposable {
 
   /** Old versions of a secret: destroyed when there are too many, or the retention is over. */
   #prune({ id, metadata }: SecretEntry, now: number): number {
-    const versions = this.#versions.list(id)
+    // Those before were destroyed when there were fewer behind them than there are now.
+    const versions = this.#versions.list(id, metadata.latest - MOST_KEPT - 1)
     let count = 0
     versions.forEach(({ version, isDestroyed }, at) => {
       const next = versions[at + 1]
@@ -406,8 +415,8 @@ export class Vault implements Disposable {
   }
 
   /** Makes this database the one that the TPM's counter is for. */
-  adopt(subject: Subject, pin?: Buffer): void {
-    this.#keys = adopt(this.#db, this.#keys, { subject, pin })
+  adopt(subject: Subject, pin?: Buffer, isBehind = false): void {
+    this.#keys = adopt(this.#db, this.#keys, { subject, pin, isBehind })
   }
 
   get audit(): Audit {

@@ -39,7 +39,10 @@ export class Versions {
   readonly #rows: SummedRows
   readonly #insert: Query<[secret: Buffer, version: number, created: number, key: Buffer, body: Buffer]>
   readonly #get: Query<[secret: Buffer, version: number], [created: number, key: Buffer, body: Buffer]>
-  readonly #list: Query<[secret: Buffer], [version: number, created: number, key: number, body: number]>
+  readonly #list: Query<
+    [secret: Buffer, from: number],
+    [version: number, created: number, key: number, body: number]
+  >
   readonly #destroy: Query<[key: Buffer, body: Buffer, secret: Buffer, version: number]>
   readonly #remove: Query<[secret: Buffer, version: number]>
   readonly #page: Query<
@@ -53,7 +56,7 @@ export class Versions {
     this.#insert = db.query("INSERT INTO version VALUES (?, ?, ?, ?, ?)")
     this.#get = db.query("SELECT created, key, body FROM version WHERE secret = ? AND version = ?")
     this.#list = db.query(
-      "SELECT version, created, length(key), length(body) FROM version WHERE secret = ? ORDER BY version",
+      "SELECT version, created, length(key), length(body) FROM version WHERE secret = ? AND version >= ? ORDER BY version",
     )
     this.#destroy = db.query("UPDATE version SET key = ?, body = ? WHERE secret = ? AND version = ?")
     this.#remove = db.query("DELETE FROM version WHERE secret = ? AND version = ?")
@@ -74,8 +77,9 @@ export class Versions {
     })
   }
 
-  list(secret: Buffer): VersionInfo[] {
-    return this.#list.all(secret).map(([version, created, key, body]) => ({
+  /** By number, from `from` on. */
+  list(secret: Buffer, from = 1): VersionInfo[] {
+    return this.#list.all(secret, from).map(([version, created, key, body]) => ({
       ...{ version, created, isDestroyed: key === 0 },
       bytes: Math.max(0, body - BLOB_OVERHEAD),
     }))

@@ -9,9 +9,10 @@ import { drive, type Options } from "../driver.ts"
 import type { Guard } from "../mounts.ts"
 import { clawfsCli, root } from "../paths.ts"
 import { median, quantile, type Row } from "../rows.ts"
+import { proxy } from "./proxy.ts"
 
 const usage = `usage: node build/bench/vault/main.js [options]
-  --only A,B       of socket, rotate, tpm, tree
+  --only A,B       of socket, proxy, rotate, tpm, tree
   --secrets N      of the part "rotate" (default 10000)
   --dir DIR        where to work (default /var/tmp)
   --json FILE      where to save (default bench/results/vault-<date>.json)
@@ -192,6 +193,7 @@ async function* measure(
   { work, numbers: { secrets = 0 } }: Options,
 ): AsyncGenerator<Row> {
   if (only.has("socket")) yield* socket(work)
+  if (only.has("proxy")) yield* proxy(work)
   if (only.has("rotate")) yield* rotate(work, secrets)
   if (only.has("tpm")) yield* tpm(work)
   if (only.has("tree")) yield* tree(work, guard)
@@ -200,7 +202,7 @@ async function* measure(
 await drive({
   name: "vault",
   usage,
-  parts: ["socket", "rotate", "tpm", "tree"],
+  parts: ["socket", "proxy", "rotate", "tpm", "tree"],
   numbers: { secrets: 10_000 },
   measure,
 })

@@ -146,6 +146,32 @@ describe("a vault without a TPM", () => {
     expect((await place.run(["list"])).stderr).toContain("the vault is empty")
   })
 
+  test("a vault.db that was put back is noticed without a TPM too, as long as the machine runs", async () => {
+    await using place = await VaultPlace.make()
+    const db = join(place.directory, "vault.db")
+    await place.unlock()
+    await place.run(["put", "a"], { input: "old" })
+    await place.run(["lock"])
+    copyFileSync(db, join(place.base, "older"))
+    await place.unlock()
+    await place.run(["put", "a"], { input: "new" })
+    await place.run(["lock"])
+    copyFileSync(join(place.base, "older"), db)
+    const refused = await place.run(["unlock", ...place.passphrase])
+    expect([refused.code, refused.stderr]).toEqual([
+      77,
+      expect.stringMatching(
+        /^clawfs: the vault is older than when this machine saw it last: .*\nhint: .*clawfs vault adopt\n$/,
+      ),
+    ])
+    expect((await place.run(["adopt", ...place.wrong])).code).toBe(77)
+    expect((await place.run(["adopt", ...place.passphrase])).code).toBe(0)
+    expect((await place.run(["get", "a", ...place.passphrase])).stdout).toBe("old")
+    await place.run(["lock"])
+    await place.unlock()
+    expect((await place.run(["adopt", ...place.passphrase])).code).not.toBe(0)
+  })
+
   test("locks itself when it is not used", async () => {
     await using place = await VaultPlace.make("--no-tpm", "--idle", "3s")
     await place.unlock()

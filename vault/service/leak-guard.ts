@@ -13,9 +13,11 @@ import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
 import { requireMemory } from "./descriptors.ts"
 
 export interface Seen {
-  /** Where it was: "exec", "tool", "mcp". */
+  /** Where it was: "exec", "tool", "mcp", "file". */
   readonly channel: string
   readonly action: string
+  /** file: which. */
+  readonly ino?: number
   /** exec: whose output it was. */
   readonly program?: string
   /** tool: whose. */
@@ -27,14 +29,19 @@ export interface Seen {
 export interface Scanned {
   readonly leaks: number
   readonly secrets: readonly string[]
+  /** Bytes of the longest form of a secret: what is longer than that, less one, on both sides of a place can't belong to a leak there. */
+  readonly longest: number
 }
 
 export class LeakGuard {
   readonly #vault: Vault
+  readonly #freeze: (uid: number, canary: Buffer) => boolean
   #known: { readonly scanner: LeakScanner; readonly generation: number } | undefined
 
-  constructor(vault: Vault) {
+  /** `freeze` ends a user's grants, within a transaction. */
+  constructor(vault: Vault, freeze: (uid: number, canary: Buffer) => boolean) {
     this.#vault = vault
+    this.#freeze = freeze
   }
 
   /** Of all values that are in use now, decoys included. */
@@ -66,7 +73,7 @@ export class LeakGuard {
   /** Looks through a file in memory, and writes it to another without what was found, if that is wanted. */
   scan(
     subject: Subject,
-    { channel, action }: Pick<VaultParams<"scan">, "channel" | "action">,
+    { channel, action, written }: Pick<VaultParams<"scan">, "channel" | "action" | "written">,
     { from, out }: { readonly from: number; readonly out: number },
   ): Scanned {
     requireMemory(from)
@@ -80,7 +87,17 @@ export class LeakGuard {
       if (got === 0) throw new Fault("invalid", "what is to be looked through is cut off")
       at += got
     }
-    const filter = new LeakFilter(this.scanner())
+    const scanner = this.scanner()
+    const { longest } = scanner
+    if (written !== undefined) {
+      const leaks = scanner.touching(bytes, written.from, written.to)
+      bytes.fill(0)
+      const { uid, pid, ino } = written
+      const found = { count: leaks.length, names: [...new Set(leaks.map(({ name }) => name))].sort() }
+      if (leaks.length > 0) this.note({ uid, pid }, { channel, action, ino, ...found })
+      return { leaks: found.count, secrets: found.names, longest }
+    }
+    const filter = new LeakFilter(scanner)
     const clean = Buffer.concat([filter.push(bytes), filter.end()])
     const { count, names } = filter
     if (count > 0) {
@@ -89,10 +106,10 @@ export class LeakGuard {
         for (let at = 0; at < clean.length;) at += writeSync(out, clean, at, clean.length - at, at)
     }
     clean.fill(0)
-    return { leaks: count, secrets: names }
+    return { leaks: count, secrets: names, longest }
   }
 
-  /** Writes down what was found: a row `leak`, and one `canary` for each decoy. */
+  /** Writes down what was found: a row `leak`, and one `canary` for each decoy, with which the user's grants end. */
   note(subject: Subject, { names, ...detail }: Seen): void {
     const ids: string[] = []
     for (const name of names) {
@@ -102,7 +119,7 @@ export class LeakGuard {
       if (entry.metadata.canary === true)
         this.#vault.audited("canary", subject, (about) => {
           about.secret = entry.id
-          about.detail = { seen: detail.channel }
+          about.detail = { seen: detail.channel, frozen: this.#freeze(subject.uid, entry.id) }
         })
     }
     this.#vault.audited("leak", subject, (about) => {

@@ -12,6 +12,7 @@ import { SuspendWatch } from "../../clawfs/sys/suspend.ts"
 import type { Subject } from "../audit.ts"
 import { attempts, clearAttempts, noteAttempt } from "../attempts.ts"
 import { VaultDatabase } from "../database.ts"
+import { NotedEnd } from "../noted-end.ts"
 import { unlock } from "../unlock.ts"
 import { Vault } from "../vault.ts"
 import { lockVault } from "./lock.ts"
@@ -55,7 +56,10 @@ function report(answer: StartReport): void {
 }
 
 /** The unlocked vault. A failed attempt is written down: the audit gets it when there is a key again. */
-function openVault(db: VaultDatabase, given: ReturnType<typeof readOrder>): Vault {
+function openVault(
+  db: VaultDatabase,
+  given: ReturnType<typeof readOrder>,
+): { readonly vault: Vault; readonly noted: NotedEnd } {
   const { order, person, pin } = given
   const subject: Subject = { uid: order.uid, pid: order.pid }
   try {
@@ -65,23 +69,29 @@ function openVault(db: VaultDatabase, given: ReturnType<typeof readOrder>): Vaul
       anyAge: order.adopts,
     })
     const vault = new Vault(db, keys)
+    const noted = new NotedEnd(vault.audit)
+    const isBehind = noted.behind(keys) > 0
+    if (!order.adopts) noted.requireNewest(keys)
     const failed = attempts(db)
     vault.audited("unlock", subject, (about) => {
       about.detail = { protector, failed }
       clearAttempts(db)
     })
-    if (order.adopts) vault.adopt(subject, order.pinBytes === 0 ? undefined : pin)
-    return vault
+    if (order.adopts) vault.adopt(subject, order.pinBytes === 0 ? undefined : pin, isBehind)
+    if (!noted.note(vault.keys)) log.info("the audit's end can't be noted: this kernel has no keyring for it")
+    return { vault, noted }
   } catch (thrown) {
     if (thrown instanceof Fault && thrown.kind === "denied") noteAttempt(db, subject, thrown.message)
     throw thrown
   }
 }
 
-/** The audit's end is signed once more, unless the key has been forgotten already. */
-function signLast(vault: Vault, self: Subject): void {
+/** The audit's end is signed and noted once more, unless the key has been forgotten already. */
+function signLast(vault: Vault, noted: NotedEnd, self: Subject): void {
   try {
-    if (!vault.isLocked()) vault.signAudit(self)
+    if (vault.isLocked()) return
+    vault.signAudit(self)
+    noted.note(vault.keys)
   } catch (thrown) {
     log.error("the audit's end is not signed", { reason: describe(thrown) })
   }
@@ -94,7 +104,8 @@ async function serve(): Promise<void> {
   const finished = new Promise<void>((resolve) => (finish = resolve))
   const lock = lockVault(directory)
   using db = VaultDatabase.open(directory)
-  using vault = openVault(db, given)
+  const { vault: opened, noted } = openVault(db, given)
+  using vault = opened
   given.memory[Symbol.dispose]()
   const methods = new Methods(db, vault, finish, { source: directory, log })
   const self: Subject = { uid: process.getuid?.() ?? 0, pid: process.pid }
@@ -114,6 +125,7 @@ async function serve(): Promise<void> {
           signed = Date.now()
           vault.signAudit(self)
         }
+        noted.note(vault.keys)
         // Rows about uses, that were not synced one by one.
         db.settle()
         if (Date.now() - maintained < MAINTENANCE_MS) return
@@ -128,7 +140,7 @@ async function serve(): Promise<void> {
     clearInterval(timer)
   }
   await methods.mounts[Symbol.asyncDispose]()
-  signLast(vault, self)
+  signLast(vault, noted, self)
   closeSync(lock)
 }
 

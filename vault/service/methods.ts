@@ -57,7 +57,7 @@ export class Methods {
     this.#vault = vault
     this.#grants = new Grants(db)
     this.#proofs = new Proofs(db, vault)
-    this.#leaks = new LeakGuard(vault)
+    this.#leaks = new LeakGuard(vault, (uid, canary) => this.#grants.freeze(vault.keys, uid, canary))
     this.#executions = new Executions(vault, this.#grants, {
       log: place.log,
       leaks: this.#leaks,
@@ -88,7 +88,7 @@ export class Methods {
     },
     put: (call) => this.#put(call),
     describe: ({ params: { name, ...options }, subject }) => this.#vault.describe(subject(), name, options),
-    get: (call) => this.#get(call),
+    get: (call) => this.#vault.during(() => this.#get(call)),
     list: () => listSecrets(this.#vault),
     history: ({ params }) => this.#vault.history(params.name),
     rm: ({ params, subject }) => this.#vault.remove(subject(), params.name),
@@ -170,8 +170,10 @@ export class Methods {
     sign: ({ params, fds, isOwner, subject }) =>
       concealing(isOwner, () => {
         const asking = subject({ inFull: this.#asksInFull() })
-        this.#guard([params.name], asking)
-        return this.#signer.sign(params, descriptorOf(fds, params.fd), asking)
+        return this.#vault.during(() => {
+          this.#guard([params.name], asking)
+          return this.#signer.sign(params, descriptorOf(fds, params.fd), asking)
+        })
       }),
     "public-key": ({ params, isOwner, subject }) =>
       concealing(isOwner, () => {

@@ -6,9 +6,9 @@ import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "
 import { createHash } from "node:crypto"
 import { Fault } from "../../clawfs/core/fault.ts"
 import { checked } from "../../clawfs/sys/ffi.ts"
-import { fcntl, memfdCreate } from "../../clawfs/sys/libc.ts"
+import { fcntl } from "../../clawfs/sys/libc.ts"
+import { memoryFile } from "../../clawfs/sys/memory-file.ts"
 
-const MFD_CLOEXEC_ALLOW_SEALING = 3
 const F_ADD_SEALS = 1033
 /** seal, shrink, grow, write */
 const ALL_SEALS = 1 | 2 | 4 | 8
@@ -24,7 +24,7 @@ export interface SealedProgram {
 /** A copy of a program's file. Owner of the descriptor: the caller. */
 export function sealedCopy(path: string): SealedProgram {
   const from = openProgram(path)
-  const to = checked("memfd_create", memfdCreate("clawfs-vault-program", MFD_CLOEXEC_ALLOW_SEALING))
+  const to = memoryFile("clawfs-vault-program", "sealable")
   try {
     const hash = createHash("sha256")
     const chunk = Buffer.allocUnsafeSlow(CHUNK)

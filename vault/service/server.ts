@@ -1,11 +1,9 @@
-/** Answers the vault's clients: one thread waits for them, this one works, one request at a time. */
+/** Answers the vault's clients, one request at a time. */
 import { closeSync, rmSync, writeSync, chmodSync } from "node:fs"
 import { join } from "node:path"
-import { Worker } from "node:worker_threads"
 import { Fault, describe } from "../../clawfs/core/fault.ts"
 import type { Log } from "../../clawfs/core/log.ts"
-import { checked } from "../../clawfs/sys/ffi.ts"
-import { eventfd, memfdCreate } from "../../clawfs/sys/libc.ts"
+import { memoryFile } from "../../clawfs/sys/memory-file.ts"
 import {
   MOST_MESSAGE_BYTES,
   listenOn,
@@ -16,12 +14,10 @@ import {
 } from "../../clawfs/sys/seqpacket.ts"
 import { VAULT_PARAMS, VAULT_SOCKET, VaultRequest, type VaultMethod } from "../../schema/vault-api.ts"
 import { subjectOf } from "./caller.ts"
-import type { Arrival, ListenerData } from "./listener-worker.ts"
 import type { Call } from "./call.ts"
+import { Clients } from "./clients.ts"
 import { OPEN_METHODS, type Methods } from "./methods.ts"
 
-const EFD_CLOEXEC = 0o2000000
-const MFD_CLOEXEC = 1
 /** Connections of one user, so that nobody can take all. */
 const MOST_PER_USER = 32
 
@@ -29,9 +25,7 @@ export class VaultServer implements AsyncDisposable {
   readonly #methods: Methods
   readonly #log: Log
   readonly #path: string
-  readonly #listener: number
-  readonly #stop: number
-  readonly #worker: Worker
+  readonly #clients: Clients
   readonly #peers = new Map<number, Peer>()
   #isClosing = false
   readonly #whenGone = new Map<number, () => void>()
@@ -42,33 +36,22 @@ export class VaultServer implements AsyncDisposable {
     this.#log = log
     this.#path = join(directory, VAULT_SOCKET)
     rmSync(this.#path, { force: true })
-    this.#listener = throughShortPath(directory, VAULT_SOCKET, listenOn)
+    const listener = throughShortPath(directory, VAULT_SOCKET, listenOn)
     // Everybody may ask; what is answered is decided by who asks.
     chmodSync(this.#path, 0o666)
-    this.#stop = checked("eventfd", eventfd(0, EFD_CLOEXEC))
-    const workerData: ListenerData = { listener: this.#listener, stop: this.#stop }
-    this.#worker = new Worker(new URL("listener-worker.js", import.meta.url), { workerData })
-    this.#worker.on("message", (arrival: Arrival) => this.#arrived(arrival))
-    this.#worker.on("error", (error) => log.error("listener failed", { reason: describe(error) }))
+    this.#clients = new Clients(listener, {
+      message: (connection, data, fds) => void this.#serve(connection, data, fds),
+      tooLong: (connection) =>
+        this.#reply(connection, failure(new Fault("invalid", "the request is too long"))),
+      end: (connection) => this.#ended(connection),
+    })
   }
 
-  #arrived(arrival: Arrival): void {
-    const { connection } = arrival
-    switch (arrival.kind) {
-      case "end": {
-        const peer = this.#peers.get(connection)
-        this.#peers.delete(connection)
-        this.#whenGone.get(connection)?.()
-        if (peer?.pidfd !== undefined) closeSync(peer.pidfd)
-        closeSync(connection)
-        return
-      }
-      case "too long":
-        this.#reply(connection, failure(new Fault("invalid", "the request is too long")))
-        return
-      case "message":
-        void this.#serve(connection, Buffer.from(arrival.data), arrival.fds)
-    }
+  #ended(connection: number): void {
+    const peer = this.#peers.get(connection)
+    this.#peers.delete(connection)
+    this.#whenGone.get(connection)?.()
+    if (peer?.pidfd !== undefined) closeSync(peer.pidfd)
   }
 
   async #serve(connection: number, data: Buffer, fds: readonly number[]): Promise<void> {
@@ -133,7 +116,7 @@ export class VaultServer implements AsyncDisposable {
       sendMessage(connection, text)
       return
     }
-    const fd = checked("memfd_create", memfdCreate("clawfs-vault-answer", MFD_CLOEXEC))
+    const fd = memoryFile("clawfs-vault-answer")
     try {
       writeSync(fd, text)
       sendMessage(connection, Buffer.from("{}"), [fd])
@@ -147,12 +130,8 @@ export class VaultServer implements AsyncDisposable {
     this.#isClosing = true
     rmSync(this.#path, { force: true })
     await this.#methods.stopPrograms()
-    const ended = new Promise((resolve) => this.#worker.once("exit", resolve))
-    const one = Buffer.alloc(8)
-    one.writeBigUInt64LE(1n)
-    writeSync(this.#stop, one)
-    await ended
-    for (const fd of [this.#listener, this.#stop, ...this.#peers.keys()]) closeSync(fd)
+    this.#peers.clear()
+    this.#clients[Symbol.dispose]()
   }
 }
 

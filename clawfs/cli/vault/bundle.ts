@@ -4,8 +4,7 @@ import { askPassphrase, readPassphraseFd, readPassphraseFile } from "../../../ke
 import type { PersonSecret } from "../../../keyring/secret-protector.ts"
 import type { KeySource } from "../../../keyring/slots.ts"
 import type { ExportedSecrets, ImportedSecrets } from "../../../vault/service/bundle.ts"
-import { checked } from "../../sys/ffi.ts"
-import { memfdCreate } from "../../sys/libc.ts"
+import { memoryFile } from "../../sys/memory-file.ts"
 import { UsageError } from "../command.ts"
 import { Attachments, callVault } from "./client.ts"
 import { descriptor } from "./people.ts"
@@ -25,11 +24,9 @@ export function bundlePassphrase(values: BundleValues, isNew: boolean): KeySourc
   return askPassphrase(`${isNew ? "new " : ""}passphrase of the bundle`, { twice: isNew })
 }
 
-const MFD_CLOEXEC = 1
-
 /** A file in memory, for what is passed along: the vault's process waits for no other kind. */
 function inMemory(): number {
-  return checked("memfd_create", memfdCreate("clawfs-bundle", MFD_CLOEXEC))
+  return memoryFile("clawfs-bundle")
 }
 
 /** A bundle of these secrets, or of all; `person`: who shows that he is there. */

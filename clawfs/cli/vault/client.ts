@@ -6,13 +6,13 @@ import type { PersonSecret } from "../../../keyring/secret-protector.ts"
 import { VaultLink } from "../../api/vault-link.ts"
 import { Fault } from "../../core/fault.ts"
 import { checked } from "../../sys/ffi.ts"
-import { fcntl, memfdCreate } from "../../sys/libc.ts"
+import { fcntl } from "../../sys/libc.ts"
+import { memoryFile } from "../../sys/memory-file.ts"
 import { pipe } from "../../sys/pipes.ts"
 
 const DATABASE = "vault.db"
 /** argon2id, a TPM, a rotation of many secrets: the vault answers one after the other. */
 const TIMEOUT_SECONDS = 120
-const MFD_CLOEXEC_ALLOW_SEALING = 3
 const F_ADD_SEALS = 1033
 const F_SETPIPE_SZ = 1031
 /** A new pipe's. */
@@ -41,7 +41,7 @@ export class Attachments implements Disposable {
 
   /** The same for what is not secret, and may be long: a file in memory that can't be changed any more. */
   giveFile(bytes: Uint8Array): number {
-    const fd = checked("memfd_create", memfdCreate("clawfs-vault-request", MFD_CLOEXEC_ALLOW_SEALING))
+    const fd = memoryFile("clawfs-vault-request", "sealable")
     this.#own.push(fd)
     for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, at)
     checked("fcntl", fcntl(fd, F_ADD_SEALS, ALL_SEALS))

@@ -22,13 +22,23 @@ interface Access {
   readonly protectors: readonly number[]
 }
 
+type Values = readonly (string | undefined)[]
+
+const NAMES = ["a", "b", "c"]
+const valuesIn = (model: Model): Values => NAMES.map((name) => model.get(name))
+
 function accessOf(db: VaultDatabase, vault: Vault): Access {
   const grants = new Grants(db).all(vault.keys).map(({ id }) => id)
   return { grants, protectors: vault.protectors().map(({ number }) => number) }
 }
 
 /** Opens a copy as after a kill, and goes on with it. Returns what it allows. */
-function checkCopy(directory: string, before: Model, after: Model, step: string): Access {
+function checkCopy(
+  directory: string,
+  before: Model,
+  after: Model,
+  step: string,
+): Access & { readonly values: Values } {
   using db = VaultDatabase.open(directory)
   using vault = new Vault(db, unlock(db, { person: KEY, inKernel: false }).keys)
   for (const name of new Set([...before.keys(), ...after.keys()])) {
@@ -37,7 +47,10 @@ function checkCopy(directory: string, before: Model, after: Model, step: string)
     expect([before.get(name), after.get(name)], `${name} at ${step}`).toContain(value)
   }
   vault.verifyAudit()
-  const access = accessOf(db, vault)
+  const values = NAMES.map((name) =>
+    vault.find(name)?.metadata.removed === 0 ? valueOf(vault, name) : undefined,
+  )
+  const access = { ...accessOf(db, vault), values }
   vault.put(SUBJECT, "after-the-kill", Buffer.from("x"))
   return access
 }
@@ -53,14 +66,14 @@ const EVENTS = [
   ...["grant", "revoke", "signature", "audit-prune"],
 ]
 
-test("put, rm, destroy, rotate, grants, protector changes, signing and pruning are done or not done, at every step", () => {
+test("put, import, rm, destroy, rotate, grants, protector changes, signing and pruning are done or not done, at every step", () => {
   const random = new Random(20261121)
   using place = new TestVault()
   const model: Model = new Map()
   let planned: Model = model
   const seen = new Map<string, number>()
   let copies = 0
-  const found: { step: string; access: Access }[] = []
+  const found: { step: string; access: ReturnType<typeof checkCopy> }[] = []
   const db = place.database()
   using vault = new Vault(db, unlock(db, { person: KEY, inKernel: false }).keys, (step) => {
     seen.set(step, (seen.get(step) ?? 0) + 1)
@@ -77,16 +90,31 @@ test("put, rm, destroy, rotate, grants, protector changes, signing and pruning a
   })
   const grants = new Grants(db)
   const grant = { secret: "00".repeat(16), verb: "reveal", until: 0, created: 0 } as const
-  const names = ["a", "b", "c"]
   for (let i = 0; i < 170; i += 1) {
     const before = accessOf(db, vault)
     found.length = 0
-    const name = random.pick(names)
-    const kind = random.pick(["put", "put", "put", "rm", "destroy", "rotate", "protector", ...ACCESS])
+    const name = random.pick(NAMES)
+    const kind = random.pick([
+      "put",
+      "put",
+      "put",
+      "rm",
+      "destroy",
+      "rotate",
+      "protector",
+      "import",
+      ...ACCESS,
+    ])
     planned = new Map(model)
     if (kind === "put") {
       planned.set(name, `value ${i}`)
       vault.put(SUBJECT, name, Buffer.from(`value ${i}`))
+    } else if (kind === "import") {
+      for (const each of NAMES) planned.set(each, `import ${i} of ${each}`)
+      const feed = (take: (incoming: { name: string; value: Buffer }) => void): void => {
+        for (const each of NAMES) take({ name: each, value: Buffer.from(`import ${i} of ${each}`) })
+      }
+      vault.takeIn(SUBJECT, feed, () => true)
     } else if (kind === "rotate") vault.rotate(SUBJECT)
     else if (kind === "protector") vault.removeProtector(SUBJECT, vault.addPerson(SUBJECT, KEY))
     else if (kind === "grant") grantVault(vault, "grant", () => grants.add(vault.keys, { ...grant, uses: i }))
@@ -104,6 +132,8 @@ test("put, rm, destroy, rotate, grants, protector changes, signing and pruning a
     const after = accessOf(db, vault)
     for (const { step, access } of found) {
       expect([before.grants, after.grants], `grants at ${step}`).toContainEqual(access.grants)
+      // Of an import all values or none.
+      expect([model, planned].map(valuesIn), `values at ${step}`).toContainEqual(access.values)
       if (kind !== "protector") expect(access.protectors, step).toEqual(before.protectors)
       else expect(access.protectors.slice(0, 2), step).toEqual(before.protectors)
     }
@@ -116,6 +146,7 @@ test("put, rm, destroy, rotate, grants, protector changes, signing and pruning a
         ["before the audit", "before the commit", "after the commit"].map((when) => `${event}: ${when}`),
       ),
       ...["put: version added", "destroy: settled"],
+      ...["import: one taken", "import: before the commit", "import: after the commit"],
       ...["sealed", "wrapped", "written", "committed", "counted"],
     ].sort(),
   )

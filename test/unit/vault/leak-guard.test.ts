@@ -8,14 +8,17 @@ import { AGENT, OWNER, TestMethods, pipe } from "../../helpers/vault-methods.ts"
 const VALUE = "sk-0123456789abcdef"
 const DECOY = "ghp_decoy-decoy-decoy"
 
-function scan(at: TestMethods, text: string, action = "redact"): Scanned & { readonly shown: string } {
+type Shown = Pick<Scanned, "leaks" | "secrets"> & { readonly shown: string }
+
+function scan(at: TestMethods, text: string, action = "redact"): Shown {
   const fds = [memfdCreate("from", 1), memfdCreate("out", 1)] as const
   try {
     writeSync(fds[0], text)
-    const found = at.callWith(OWNER, "scan", { from: 0, out: 1, channel: "mcp", action }, fds) as Scanned
+    const params = { from: 0, out: 1, channel: "mcp", action }
+    const { leaks, secrets } = at.callWith(OWNER, "scan", params, fds) as Scanned
     const bytes = Buffer.alloc(fstatSync(fds[1]).size)
     readSync(fds[1], bytes, 0, bytes.length, 0)
-    return { ...found, shown: bytes.toString() }
+    return { leaks, secrets, shown: bytes.toString() }
   } finally {
     for (const fd of fds) closeSync(fd)
   }
@@ -47,14 +50,51 @@ test("where it is blocked or told only, nothing is given back but what was found
     expect(scan(at, VALUE, action)).toEqual({ leaks: 1, secrets: ["api"], shown: "" })
 })
 
-test("a decoy's value is an event of its own, and nobody's grants end by it", () => {
+test("a decoy's value is an event of its own, and ends the grants of whoever showed it, and of nobody else", () => {
   using at = new TestMethods()
   at.put("api", VALUE)
   at.put("admin-token", DECOY, { canary: true })
-  at.grant("api", "reveal", { uid: AGENT.uid })
+  at.grant("api", "reveal")
+  expect(at.get(OWNER, "api")).toBe(VALUE)
   expect(scan(at, `found ${DECOY}`).shown).toBe("found [secret admin-token]")
-  expect(rows(at, "canary")).toMatchObject([{ secret: "admin-token", detail: { seen: "mcp" } }])
+  expect(rows(at, "canary")).toMatchObject([
+    { secret: "admin-token", subject: { uid: 0 }, detail: { seen: "mcp", frozen: true } },
+  ])
+  expect(() => at.get(OWNER, "api")).toThrow("no grant allows this")
   expect(at.get(AGENT, "api")).toBe(VALUE)
+})
+
+test("of what is written to a file, leaks count that have something new in them; the writer is who is told", () => {
+  using at = new TestMethods()
+  at.put("api", VALUE)
+  at.put("admin-token", DECOY, { canary: true })
+  const text = `${VALUE} and ${VALUE.slice(0, 9)}${VALUE.slice(9)}`
+  const look = (from: number, to: number, what = text): Scanned => {
+    const fd = memfdCreate("from", 1)
+    try {
+      writeSync(fd, what)
+      const written = { from, to, ino: 77, uid: AGENT.uid, pid: AGENT.pid }
+      const params = { from: 0, out: 0, channel: "file", action: "block", written }
+      return at.callWith(OWNER, "scan", params, [fd]) as Scanned
+    } finally {
+      closeSync(fd)
+    }
+  }
+  const second = VALUE.length + 5
+  const longest = expect.any(Number) as number
+  expect(look(VALUE.length, second)).toEqual({ leaks: 0, secrets: [], longest })
+  expect(look(second + 9, text.length)).toEqual({ leaks: 1, secrets: ["api"], longest })
+  expect(look(VALUE.length - 1, VALUE.length)).toEqual({ leaks: 1, secrets: ["api"], longest })
+  expect(look(0, text.length)).toEqual({ leaks: 2, secrets: ["api"], longest })
+  expect(rows(at, "leak")).toMatchObject([
+    { subject: { uid: AGENT.uid, pid: AGENT.pid }, detail: { channel: "file", action: "block", ino: 77 } },
+    { detail: { count: 1 } },
+    { detail: { count: 2 } },
+  ])
+  at.grant("api", "reveal")
+  expect(at.get(AGENT, "api")).toBe(VALUE)
+  look(0, DECOY.length, DECOY)
+  expect(() => at.get(AGENT, "api")).toThrow("no grant allows this")
 })
 
 test("a decoy in the output of a program that runs with another secret is noticed", async () => {
@@ -71,7 +111,9 @@ test("a decoy in the output of a program that runs with another secret is notice
   await at.callWith(OWNER, "exec", params, [empty, writing])
   const bytes = Buffer.alloc(4096)
   expect(bytes.toString("utf8", 0, readSync(reading, bytes))).toBe("[secret admin-token]\n")
-  expect(rows(at, "canary")).toMatchObject([{ secret: "admin-token", detail: { seen: "exec" } }])
+  expect(rows(at, "canary")).toMatchObject([
+    { secret: "admin-token", subject: { uid: 0 }, detail: { seen: "exec", frozen: true } },
+  ])
   for (const fd of [reading, writing, empty]) closeSync(fd)
 })
 

@@ -1,0 +1,174 @@
+/**
+ * What root finds of values, passphrases and keys after each thing that can be done with a vault: nothing, in the memory of its
+ * processes (pages in swap come back by being read), in its files and log, in any process's environment or arguments.
+ */
+import { closeSync, existsSync, readFileSync, readdirSync, writeFileSync, writeSync } from "node:fs"
+import { join } from "node:path"
+import { beforeEach, expect, test } from "vitest"
+import { VaultLink } from "../../clawfs/api/vault-link.ts"
+import { memfdCreate } from "../../clawfs/sys/libc.ts"
+import { exec } from "../helpers/exec.ts"
+import { requireFuse, requirePrograms, skipIf } from "../helpers/requirements.ts"
+import { scanMemory } from "../helpers/residue.ts"
+import { Upstream, testCertificate } from "../helpers/upstream.ts"
+import { requireBuild } from "./harness.ts"
+import { PASSPHRASE, VaultPlace } from "./vault-place.ts"
+
+const requireRoot = (): string | undefined => (process.getuid?.() === 0 ? undefined : "not root")
+beforeEach((context) =>
+  skipIf(context, requireBuild(), requireRoot(), requireFuse(), requirePrograms("openssl", "curl")),
+)
+
+/** No two of these have a part in common that could be taken for another one. */
+const VALUES = {
+  put: "put-7d1f0a9c3e5b2468",
+  env: "env-1b8e6f4a2c0d9753",
+  json: "json-5c3a7e9f1d2b8640",
+  bundle: "bundle-9e7c5a3f1b0d2486",
+  next: "next-3f9b7d5e1c0a8642",
+}
+const BUNDLE_PASSPHRASE = "another passphrase, of the bundle"
+
+/** Asks the vault's process in other ways than the commands do. */
+function asked<T>(place: VaultPlace, work: (link: VaultLink) => T): T {
+  using link = VaultLink.connect(place.directory, 60)
+  if (link === undefined) throw new Error("the vault does not answer")
+  return work(link)
+}
+
+function scan(place: VaultPlace, text: string, more: object): void {
+  const [from, out] = [memfdCreate("from", 1), memfdCreate("out", 1)]
+  try {
+    writeSync(from, text)
+    asked(place, (link) => link.request("scan", { from: 0, out: 1, ...more }, [from, out]))
+  } finally {
+    closeSync(from)
+    closeSync(out)
+  }
+}
+
+/** Its mount, read and written. */
+async function useMount(place: VaultPlace): Promise<void> {
+  const directory = join(place.base, "mnt")
+  await exec("mkdir", [directory])
+  expect((await place.run(["mount", directory])).code).toBe(0)
+  const written = await exec("sh", ["-c", `printf %s ${VALUES.next} > ${directory}/secrets/from-env`])
+  expect(written.code).toBe(0)
+  expect((await exec("cat", [join(directory, "secrets", "from-env")])).stdout).toBe(VALUES.next)
+  expect((await place.run(["unmount"])).code).toBe(0)
+}
+
+async function useProxy(place: VaultPlace, upstream: Upstream): Promise<number> {
+  const endpoint = join(place.base, "endpoint.json")
+  const tls = { ca: testCertificate().cert }
+  const to = { base_url: `https://127.0.0.1:${upstream.port}/v1`, addresses: ["127.0.0.0/8"], tls }
+  const rules = { endpoints: [{ method: "GET", path: "/x" }], place: { header: "X-Key" } }
+  writeFileSync(endpoint, JSON.stringify({ provider_id: "api", ...to, ...rules }))
+  const grant = ["grant", "a", "--verb", "inject", "--endpoint", endpoint, ...place.passphrase]
+  expect((await place.run(grant)).code).toBe(0)
+  expect((await place.run(["proxy", "start"])).code).toBe(0)
+  const socket = join(place.directory, "proxy.sock")
+  const { stdout } = await exec("curl", ["-s", "--unix-socket", socket, "http://vault/api/x"])
+  expect(stdout).toBe("ok")
+  expect(upstream.requests[0]?.headers["x-key"]).toBe(VALUES.put)
+  const pid = readdirSync("/proc").find((each) => {
+    const file = `/proc/${each}/cmdline`
+    return (
+      /^\d+$/.test(each) && existsSync(file) && readFileSync(file, "latin1").includes("vault/proxy/main.js")
+    )
+  })
+  return Number(pid)
+}
+
+test("nothing is left by any of its operations", async () => {
+  await using upstream = await Upstream.start()
+  await using place = await VaultPlace.make()
+  await using other = await VaultPlace.make()
+  await Promise.all([place.unlock(), other.unlock()])
+  const ok = async (args: readonly string[], input?: string, at = place): Promise<string> => {
+    const { code, stdout, stderr } = await at.run(args, input === undefined ? {} : { input })
+    expect([args.join(" "), code, stderr]).toEqual([args.join(" "), 0, expect.anything()])
+    return stdout
+  }
+  await ok(["put", "a", "--tags", "x"], VALUES.put)
+  await ok(["grant", "a", "--verb", "reveal", "--uses", "3", ...place.passphrase])
+  for (const [format, text] of [
+    ["env", `FROM_ENV=${VALUES.env}\n`],
+    ["json", JSON.stringify({ "from-json": VALUES.json })],
+  ] as const) {
+    await ok(["import", "--from", format, "--preview", "-"], text)
+    await ok(["import", "--from", format, "-"], text)
+  }
+  await ok(["grant", "from-env", "--verb", "reveal", ...place.passphrase])
+  // What is looked through has values in it, raw and encoded.
+  const hex = Buffer.from(VALUES.env).toString("hex")
+  const leaking = `a ${VALUES.put} and ${hex}, ${VALUES.json}`
+  for (const action of ["redact", "block", "alert"]) scan(place, leaking, { channel: "mcp", action })
+  const written = { from: 0, to: leaking.length, ino: 1, uid: 0, pid: 1 }
+  scan(place, leaking, { channel: "file", action: "block", written })
+  await ok(["get", "a"])
+  const leaked = await place.run(["exec", "--env", "K=a", "--", "sh", "-c", "echo $K"])
+  expect(leaked.code).toBe(77)
+  await ok(["grant", "a", "--verb", "exec", ...place.passphrase])
+  expect(await ok(["exec", "--env", "K=a", "--", "sh", "-c", "echo $K"])).toBe("[secret a]\n")
+  await ok(["grant", "a", "--verb", "sign", "--as", "hmac-sha256", ...place.passphrase])
+  await ok(["sign-with", "a", "--as", "hmac-sha256"], "a message")
+  await ok(["keygen", "deploy"])
+  // Out of another vault by a bundle, and back in.
+  const secret = join(place.base, "bundle-passphrase")
+  writeFileSync(secret, `${BUNDLE_PASSPHRASE}\n`, { mode: 0o600 })
+  const file = join(place.base, "bundle")
+  await ok(["put", "in-bundle"], VALUES.bundle, other)
+  const bundled = ["--bundle-pass-file", secret]
+  await ok(["export", ...other.passphrase, ...bundled, file], undefined, other)
+  await ok(["import", ...bundled, file])
+  await useMount(place)
+  const proxy = await useProxy(place, upstream)
+  await ok(["describe", "a", "--description", "of the test"])
+  await ok(["put", "a"], "another value")
+  await ok(["destroy", "a", "--version", "1"])
+  await ok(["rm", "from-json"])
+  await ok(["destroy", "from-json"])
+  for (const args of [["list"], ["history", "a"], ["grants"], ["audit"], ["audit", "verify"]]) await ok(args)
+  await ok(["rotate", "--root"])
+  await ok(["protector", "add", "recovery", ...place.passphrase])
+  await ok(["revoke", "1"])
+
+  const pids = [await place.pid(), await other.pid()]
+  for (const [what, needle] of Object.entries({ ...VALUES, PASSPHRASE, BUNDLE_PASSPHRASE, hex })) {
+    for (const pid of pids) expect([what, scanMemory(pid, Buffer.from(needle)).places]).toEqual([what, []])
+    for (const path of [place, other].flatMap(filesOf))
+      expect(readFileSync(path).includes(needle), `${what} in ${path}`).toBe(false)
+    expect(readFileSync(file).includes(needle)).toBe(false)
+  }
+  for (const pid of readdirSync("/proc").filter((each) => /^\d+$/.test(each)))
+    for (const what of ["environ", "cmdline"]) {
+      const bytes = readable(`/proc/${pid}/${what}`)
+      for (const needle of [...Object.values(VALUES), PASSPHRASE, BUNDLE_PASSPHRASE])
+        expect(bytes.includes(needle), `${what} of ${pid}`).toBe(false)
+    }
+  // The proxy's own part is its heap until that is collected (docs/VAULT.md): of what it never had, it has nothing.
+  expect(scanMemory(proxy, Buffer.from(VALUES.env)).places).toEqual([])
+  // A core dump would have it all: there is none of either process.
+  for (const pid of [...pids, proxy])
+    expect(readFileSync(`/proc/${pid}/limits`, "utf8")).toMatch(/^Max core file size +0 +0 /m)
+  // The scanner finds what is there.
+  expect(scanMemory(pids[0] ?? 0, Buffer.from(place.directory)).places.length).toBeGreaterThan(0)
+  expect(readFileSync("/proc/self/environ").includes("PATH=")).toBe(true)
+})
+
+/** Of the vault, without its sockets. */
+function filesOf({ directory }: VaultPlace): string[] {
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => join(directory, name))
+}
+
+/** Nothing of a process that has ended meanwhile. */
+function readable(path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch {
+    return Buffer.alloc(0)
+  }
+}
