@@ -4,17 +4,8 @@
  */
 import { bug } from "../clawfs/core/assert.ts"
 import { Fault } from "../clawfs/core/fault.ts"
-import {
-  IV_BYTES,
-  TAG_BYTES,
-  ctr,
-  expand,
-  openBlob,
-  primitives,
-  sameBytes,
-  sealBlob,
-  sivMac,
-} from "./primitives.ts"
+import { IV_BYTES, TAG_BYTES, ctr, expand, openBlob, sameBytes, sealBlob, sivMac } from "./primitives.ts"
+import type { RecordJob } from "./record-jobs.ts"
 import { wipe } from "./secret.ts"
 
 export interface FileIdentity {
@@ -66,23 +57,13 @@ export class FileKey implements Disposable {
   }
 
   /**
-   * Encrypts a record's bytes into `out` (as long; may be `plain` itself) and `tag`. `place` is what the record's header
-   * says and the cleaner does not change. The nonce is random: a file may have 2^32 records.
+   * What encrypts a record's bytes into `out` (as long; may be `data` itself) and `tag`, or decrypts them. `place` is what the
+   * record's header says and the cleaner does not change. The nonce is random: a file may have 2^32 records.
    */
-  sealRecord(nonce: Uint8Array, place: Uint8Array, plain: Uint8Array, out: Buffer, tag: Buffer): void {
-    if (tag.length !== TAG_BYTES || out.length < plain.length) bug("no room for an encrypted record")
-    primitives().seal(this.#keyFor("contents"), nonce, this.#aad("record", place), plain, out, tag)
-  }
-
-  /** Decrypts into `out`; false, and zeroes there, for what is not the record of that place. */
-  openRecord(
-    nonce: Uint8Array,
-    place: Uint8Array,
-    sealed: Uint8Array,
-    out: Buffer,
-    tag: Uint8Array,
-  ): boolean {
-    return primitives().open(this.#keyFor("contents"), nonce, this.#aad("record", place), sealed, out, tag)
+  recordJob(nonce: Uint8Array, place: Uint8Array, data: Buffer, out: Buffer, tag: Buffer): RecordJob {
+    if (tag.length !== TAG_BYTES || out.length !== data.length) bug("no room for an encrypted record")
+    const [key, aad] = [this.#keyFor("contents"), this.#aad("record", place)]
+    return { key, nonce, aad, data, out, tag, sum: 0 }
   }
 
   /** A value of this inode as nonce [12] · ciphertext · tag [16]; `place`: what it belongs to besides the inode. */

@@ -1,10 +1,11 @@
 /**
  * The vault's root key while it is unlocked: in the kernel, in a keyring that this process alone can read, with a time after
- * which the kernel forgets it unless it was needed. In our memory it is only during a call. Where the kernel offers no keyring
+ * which the kernel forgets it unless it was needed, and not after the machine was suspended. In our memory it is only during a call. Where the kernel offers no keyring
  * (many containers), it stays in secret memory, and the status says so.
  */
 import { Fault } from "../clawfs/core/fault.ts"
 import { Ring, addKey, dropKey, expireKey, readKey } from "../clawfs/sys/keyctl.ts"
+import type { SuspendWatch } from "../clawfs/sys/suspend.ts"
 import { SecretMemory, type SecretMemoryKind } from "../clawfs/sys/secret-memory.ts"
 import { expandInto } from "./primitives.ts"
 import { KEY_BYTES } from "./secret.ts"
@@ -19,6 +20,8 @@ export interface HeldOptions {
   readonly idleSeconds: number
   /** Tells several of a process apart. */
   readonly number?: number
+  /** Tells whether the machine was suspended: then the root key is not used any more. */
+  readonly sleep?: Pick<SuspendWatch, "hasSlept"> | undefined
   /** False: never in the kernel's keyring. */
   readonly inKernel?: boolean
   readonly memory?: SecretMemoryKind
@@ -28,6 +31,7 @@ export class HeldRoot implements Disposable {
   readonly #stack: SecretStack
   readonly #name: string
   readonly #idleSeconds: number
+  readonly #sleep: HeldOptions["sleep"]
   /** Has the root key where the kernel does not keep it. */
   readonly #memory: SecretMemory | undefined
   #usedAt = Date.now()
@@ -39,6 +43,7 @@ export class HeldRoot implements Disposable {
     this.#stack = new SecretStack(ROOM, options.memory)
     this.#name = `${NAME}:${options.number ?? 0}`
     this.#idleSeconds = options.idleSeconds
+    this.#sleep = options.sleep
     if (options.inKernel !== false && this.#keepInKernel(root)) return
     this.#memory = SecretMemory.allocate(ROOM, options.memory)
     this.#memory.bytes.set(root)
@@ -61,6 +66,11 @@ export class HeldRoot implements Disposable {
 
   get memory(): SecretMemoryKind {
     return this.#stack.kind
+  }
+
+  /** What tells it of suspends, for the next root key. */
+  get sleep(): HeldOptions["sleep"] {
+    return this.#sleep
   }
 
   /** Room for further keys, as long as `work` runs. */
@@ -99,15 +109,22 @@ export class HeldRoot implements Disposable {
   }
 
   #copy(root: Buffer): boolean {
+    if (this.#sleep?.hasSlept() === true) this.#forget()
+    if (this.#isForgotten) return false
     if (this.#memory === undefined) return readKey(this.#name, root, Ring.PROCESS)
     if (this.#idleSeconds > 0 && Date.now() - this.#usedAt > this.#idleSeconds * 1000) {
-      // Not unmapped: somebody may be borrowing of it.
-      this.#memory.bytes.fill(0)
-      this.#isForgotten = true
+      this.#forget()
+      return false
     }
-    if (this.#isForgotten) return false
     root.set(this.#memory.bytes.subarray(0, KEY_BYTES))
     return true
+  }
+
+  #forget(): void {
+    // Not unmapped: somebody may be borrowing of it.
+    if (this.#memory === undefined) dropKey(this.#name, Ring.PROCESS)
+    else this.#memory.bytes.fill(0)
+    this.#isForgotten = true
   }
 
   [Symbol.dispose](): void {

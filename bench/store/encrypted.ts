@@ -1,4 +1,7 @@
-/** An encrypted tree beside gocryptfs: both encrypt contents and names, on the same disk, round by round. */
+/**
+ * An encrypted tree beside gocryptfs: both encrypt contents and names, on the same disk, round by round. A tree that is not
+ * encrypted goes along, to tell what encryption costs.
+ */
 import { randomBytes } from "node:crypto"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -42,21 +45,23 @@ async function round(place: Place): Promise<Map<string, number>> {
 
 export async function* encrypted(clawfsPlace: Place, gocryptfs: Place, work: string): AsyncGenerator<Row> {
   const tree = await encryptedTree(clawfsPlace, work)
-  const rounds: { ours: Map<string, number>; theirs: Map<string, number> }[] = []
+  const bare = await clawfsPlace.fresh("plain")
+  const rounds: Record<"ours" | "plain" | "theirs", Map<string, number>>[] = []
   for (let i = 0; i <= ROUNDS; i += 1) {
-    const ours = await round(tree)
-    const theirs = await round(gocryptfs)
+    const [ours, plain, theirs] = [await round(tree), await round(bare), await round(gocryptfs)]
     // The first is not counted: programs in JavaScript are compiled while they run.
-    if (i > 0) rounds.push({ ours, theirs })
+    if (i > 0) rounds.push({ ours, plain, theirs })
   }
   const row = (name: string, goal: number): Row => {
-    const of = (which: "ours" | "theirs"): number[] => rounds.map((each) => each[which].get(name) ?? NaN)
+    const of = (which: "ours" | "plain" | "theirs"): number[] =>
+      rounds.map((each) => each[which].get(name) ?? NaN)
     const ratio = median(of("theirs").map((value, i) => value / (of("ours")[i] ?? NaN)))
     const figure = (nanoseconds: number): string =>
       name === "write" || name === "read"
         ? `${(1e9 / nanoseconds).toFixed(0)} MiB/s`
         : `${(nanoseconds / 1000).toFixed(0)} us`
-    const note = `${figure(median(of("ours")))}, gocryptfs ${figure(median(of("theirs")))}`
+    const figures = { ours: figure(median(of("ours"))), plain: figure(median(of("plain"))) }
+    const note = `${figures.ours}, not encrypted ${figures.plain}, gocryptfs ${figure(median(of("theirs")))}`
     return { name: `encrypted.${name}`, value: ratio, unit: "x gocryptfs", atLeast: goal, note }
   }
   yield row("write", 2)

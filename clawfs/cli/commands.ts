@@ -15,6 +15,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   clone: async () => (await import("./commands/clone.ts")).clone,
   quota: async () => (await import("./commands/quota.ts")).quota,
   compress: async () => (await import("./commands/compress.ts")).compress,
+  guard: async () => (await import("./commands/guard.ts")).guard,
   encrypt: async () => (await import("./commands/encrypt.ts")).encrypt,
   unlock: async () => (await import("./commands/unlock.ts")).unlock,
   lock: async () => (await import("./commands/lock.ts")).lock,

@@ -4,6 +4,7 @@ import { Fault, mountedReadOnly } from "../core/fault.ts"
 import type { Stale } from "../fuse/notify.ts"
 import type { Inode } from "../store/inode.ts"
 import type { Copied } from "../store/copies.ts"
+import { guardAction } from "../store/trees.ts"
 import { now } from "../sys/clock.ts"
 import type { Environment } from "./environment.ts"
 import { find, findPlace, printable } from "./path.ts"
@@ -18,7 +19,7 @@ export interface Cloned {
 
 /**
  * Copies what is at `source` to `target`, which must not exist; its directory must. Throws a `Fault` with the reason:
- * "exists", "not-found", "invalid", "read-only".
+ * "exists", "not-found", "invalid", "read-only", "denied".
  */
 export function clone(env: Environment, source: Buffer, target: Buffer): Cloned {
   const { store } = env
@@ -32,6 +33,10 @@ export function clone(env: Environment, source: Buffer, target: Buffer): Cloned 
     throw new Fault("read-only", `${printable(target)} lies in a snapshot, which is read-only`)
   if (!from.isDirectory && !from.isRegular && !from.isSymlink)
     throw new Fault("invalid", "only files, links and directories can be cloned")
+  if (from.tree !== directory.tree && guardAction(store.trees.around(directory.tree)) !== undefined)
+    throw new Fault("denied", `${printable(target)} lies in a guarded directory: nothing is cloned into it`, {
+      hint: "cp copies instead, and what it writes is looked through",
+    })
   if (isWithin(env, directory, from)) throw new Fault("invalid", "a directory can't be cloned into itself")
   const copied = store.transactAlone(() => withinLimits(env, () => copyInto(env, from, directory, name)))
   return { copied, stale: { entries: [{ parent: directory.ino, name }], inodes: [directory.ino] } }

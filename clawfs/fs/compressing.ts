@@ -3,7 +3,7 @@ import { Fault } from "../core/fault.ts"
 import type { Store } from "../store/store.ts"
 import { compressionLevel, withCompression } from "../store/trees.ts"
 import { hasZstd } from "../sys/libzstd.ts"
-import { changeable, directoryAt } from "./tree-tops.ts"
+import { directoryAt, setBelow, unsetBelow } from "./tree-tops.ts"
 
 export interface CompressionState {
   /** In force for new records; undefined: they are stored as they are. */
@@ -16,27 +16,13 @@ export interface CompressionState {
 export function compressBelow(store: Store, ino: number, level: number): CompressionState {
   if (!hasZstd())
     throw new Fault("unsupported", "this machine lacks libzstd", { hint: "apt-get install libzstd1" })
-  const directory = changeable(store, ino)
-  store.transactAlone(() => {
-    const tree = store.subtrees.make(directory)
-    tree.flags = withCompression(tree.flags, level)
-    store.trees.save(tree)
-  })
+  setBelow(store, ino, (flags) => withCompression(flags, level))
   return showCompression(store, ino)
 }
 
 /** New records below the directory `ino` are stored as they are; those that there are stay compressed. */
 export function stopCompressing(store: Store, ino: number): CompressionState {
-  const directory = changeable(store, ino)
-  const known = store.subtrees.topOf(directory)
-  const around = compressionLevel(store.trees.around(known === undefined ? directory.tree : known.parent))
-  if (known === undefined && around === undefined) return showCompression(store, ino)
-  store.transactAlone(() => {
-    const tree = store.subtrees.make(directory)
-    tree.flags = withCompression(tree.flags, around === undefined ? "as around" : "none")
-    store.trees.save(tree)
-    store.subtrees.dissolve(tree)
-  })
+  unsetBelow(store, ino, (trees) => compressionLevel(trees) !== undefined, withCompression)
   return showCompression(store, ino)
 }
 

@@ -6,6 +6,7 @@ import { UNIQUE_RESEND_HIGH } from "../fuse/abi.ts"
 import type { LATER } from "../fuse/operations.ts"
 import { InodeFlag, type Inode } from "../store/inode.ts"
 import type { Store } from "../store/store.ts"
+import type { GuardAction } from "../store/trees.ts"
 import type { Listings } from "./listings.ts"
 import type { Lookups } from "./lookups.ts"
 
@@ -13,6 +14,16 @@ import type { Lookups } from "./lookups.ts"
 export interface CountedMark {
   uniqueLow: number
   uniqueHigh: number
+}
+
+/** A write to a file in a guarded tree (`guarding.ts`). */
+export interface GuardedWrite {
+  readonly inode: Inode
+  readonly action: GuardAction
+  readonly offset: number
+  readonly data: Buffer
+  /** The kernel writes what a program has left in its cache: the request does not name the program. */
+  readonly isFromCache: boolean
 }
 
 export interface Environment {
@@ -30,6 +41,8 @@ export interface Environment {
   readonly writeback: boolean
   /** Tells the kernel that attributes changed in a way it does not know of. For an inode that the request holds open. */
   readonly invalidateAttributes: (node: NodeId) => void
+  /** Whether a write may be done: OK, why not, or LATER, when the request will come again. */
+  readonly guard?: (request: InHeader, write: GuardedWrite) => typeof LATER | Status
   /** Hands an fsync to the sync worker, which replies. */
   readonly syncLater: (request: InHeader) => typeof LATER | Status
 }

@@ -2,10 +2,11 @@
 import { E, OK, isErrno, type Errno, type Result, type Status } from "../core/errno.ts"
 import type { CopyFileRangeIn, InHeader } from "../fuse/abi.ts"
 import { WriteFlag } from "../fuse/abi.ts"
-import type { ReadRange } from "../fuse/operations.ts"
+import type { LATER, ReadRange } from "../fuse/operations.ts"
 import type { Reply } from "../fuse/reply.ts"
 import { SEEK_DATA, SEEK_HOLE } from "../store/contents.ts"
 import { InodeFlag, type Inode } from "../store/inode.ts"
+import { guardAction, type GuardAction } from "../store/trees.ts"
 import { now } from "../sys/clock.ts"
 import { touchAccessLazily } from "./access-time.ts"
 import { MAX_FILE_SIZE } from "./attributes.ts"
@@ -49,16 +50,28 @@ export function read(env: Environment, request: InHeader, range: ReadRange, repl
   return OK
 }
 
+/** What is executed again was looked at before. */
+function guardOf(env: Environment, { tree }: Inode): GuardAction | undefined {
+  if (tree === 0 || env.store.isReplaying) return undefined
+  return guardAction(env.store.trees.around(tree))
+}
+
 export function write(
   env: Environment,
   request: InHeader,
   offset: number,
   data: Buffer,
   flags: number,
-): Status {
+): Status | typeof LATER {
   const inode = writableOf(env, request, offset, offset + data.length)
   if (isErrno(inode)) return inode
   if (data.length === 0) return OK
+  const action = guardOf(env, inode)
+  if (action !== undefined) {
+    const isFromCache = (flags & WriteFlag.CACHE) !== 0
+    const verdict = env.guard?.(request, { inode, action, offset, data, isFromCache }) ?? OK
+    if (verdict !== OK) return verdict
+  }
   const full = refuseWrite(env, inode, offset, data.length)
   if (full !== undefined) return full
   const killsPrivileges = (flags & WriteFlag.KILL_SUIDGID) !== 0
@@ -138,8 +151,9 @@ export function copyFileRange(
   const end = range.targetOffset + length
   const target = writableOf(env, { ...request, node: range.target }, range.targetOffset, end)
   if (isErrno(target)) return target
-  // Each encrypted file has a key of its own. The kernel copies the bytes instead.
+  // Each encrypted file has a key of its own, and what comes to a guarded one is looked at. The kernel copies the bytes instead.
   if (env.store.sealing.isEncrypted(source) || env.store.sealing.isEncrypted(target)) return E.EXDEV
+  if (guardOf(env, target) !== undefined) return E.EXDEV
   const { contents } = env.store
   const full = refuseGrowth(env, target, () =>
     contents.growthOfShare(source, range.offset, target, range.targetOffset, length),

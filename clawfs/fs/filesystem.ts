@@ -173,7 +173,7 @@ export class FileSystem implements Operations, Replay {
     return OK
   }
 
-  write(request: InHeader, offset: number, data: Buffer, flags: number): Status {
+  write(request: InHeader, offset: number, data: Buffer, flags: number): Status | typeof LATER {
     this.#env.store.requireRoom()
     return this.#on(request, () => file.write(this.#env, request, offset, data, flags))
   }

@@ -26,11 +26,18 @@ export function namesOf(path: Buffer): Buffer[] {
 
 /** The inode at `path`; the message says which part of it is missing. */
 export function find(env: Environment, path: Buffer): Inode {
+  const inode = findIfThere(env, path)
+  if (inode === undefined) throw new Fault("not-found", `there is no ${printable(path)} in the filesystem`)
+  return inode
+}
+
+/** The inode at `path`; undefined when there is none. */
+export function findIfThere(env: Environment, path: Buffer): Inode | undefined {
   let inode = present(env.store.inodes.get(ROOT_NODE), "root inode")
   for (const name of namesOf(path)) {
     const entry = inode.isDirectory ? env.store.dentries.find(inode.ino, name) : undefined
     const next = entry === undefined ? undefined : env.store.inodes.get(entry.ino)
-    if (next === undefined) throw new Fault("not-found", `there is no ${printable(path)} in the filesystem`)
+    if (next === undefined) return undefined
     inode = next
   }
   return inode

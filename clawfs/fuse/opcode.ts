@@ -117,7 +117,7 @@ function releasedir(context: Context, _: InHeader, reader: Reader): Status {
   return OK
 }
 
-function write(context: Context, request: InHeader, reader: Reader): Status {
+function write(context: Context, request: InHeader, reader: Reader): Outcome {
   const { offset, size, flags } = abi.readWriteIn(reader)
   const status = context.operations.write(request, offset, reader.bytes(size), flags)
   return status === OK ? countReply(context, request.opcode, size) : status

@@ -75,7 +75,7 @@ export interface Operations {
   /** Puts up to `size` bytes at the reply's start and advances it; fewer only at the end of the file. */
   read(request: InHeader, range: ReadRange, reply: Reply): Status
   /** All of `data`, or an error and nothing. `flags` are `WriteFlag`s. */
-  write(request: InHeader, offset: number, data: Buffer, flags: number): Status
+  write(request: InHeader, offset: number, data: Buffer, flags: number): Status | typeof LATER
   fsync(request: InHeader): typeof LATER | Status
   syncfs(request: InHeader): typeof LATER | Status
   /** A handle lets the kernel cache the listing until it is given back; 0 does not. */

@@ -6,10 +6,8 @@ import { closeSync, fstatSync, readSync, writeSync } from "node:fs"
 import type { LeakAction } from "../../schema/vault-api.ts"
 import { VaultLink } from "../api/vault-link.ts"
 import { Fault } from "../core/fault.ts"
-import { checked } from "../sys/ffi.ts"
-import { memfdCreate } from "../sys/libc.ts"
+import { memoryFile } from "../sys/memory-file.ts"
 
-const MFD_CLOEXEC = 1
 /** The vault answers one request after the other, and learns all values at the first. */
 const TIMEOUT_SECONDS = 30
 
@@ -71,7 +69,7 @@ export class LeakGuard implements Disposable {
 }
 
 function inMemory(): number {
-  return checked("memfd_create", memfdCreate("clawfs-answer", MFD_CLOEXEC))
+  return memoryFile("clawfs-answer")
 }
 
 function contentsOf(fd: number): string {

@@ -6,7 +6,12 @@ import { segmentOf } from "../store/log-position.ts"
 import { segmentPath, syncDirectory } from "../store/segment-files.ts"
 import { META, SEGMENTS } from "../store/store.ts"
 import { HeldDirectory } from "../sys/held-directory.ts"
+import { syncFileRange } from "../sys/libc.ts"
+import { partsBetween } from "./early-writeback.ts"
 import type { SessionMemory } from "./session-memory.ts"
+
+/** SYNC_FILE_RANGE_WRITE (sync_file_range(2)). */
+const BEGIN_TO_WRITE = 2
 
 export class Disk {
   readonly #memory: SessionMemory
@@ -50,6 +55,18 @@ export class Disk {
     } catch (thrown) {
       this.#memory.isInDoubt = true
       throw thrown
+    }
+  }
+
+  /** What was written between two places in the log is on its way when this returns. What fails is the next sync's to tell. */
+  begin(from: number, to: number): void {
+    this.#held.requireHere()
+    for (const { segment, from: at, length } of partsBetween(from, to)) {
+      const path = segmentPath(this.#segments, segment)
+      if (!existsSync(path)) continue
+      const fd = openSync(path, "r")
+      syncFileRange(fd, at, length, BEGIN_TO_WRITE)
+      closeSync(fd)
     }
   }
 

@@ -138,7 +138,19 @@ export class Encryption {
   async unlock(id: number, generation: number, key: Buffer): Promise<void> {
     const order = { do: "unlock", id, generation, key } as const
     const identity = await this.#identity(id, generation)
+    await this.#requireRight(identity, key)
     await this.#introduce(identity, key, (isKept) => this.#ask({ ...order, isKept }, key))
+  }
+
+  /** The kernel has one key of that name: a wrong one must not take the place of the right one. */
+  async #requireRight(identity: KeyIdentity, key: Uint8Array): Promise<void> {
+    const { keys } = await this.report()
+    const known = keys.find(({ id, generation }) => id === identity.id && generation === identity.generation)
+    if (known === undefined) return
+    using given = new TreeKey(identity, copySecret(key))
+    if (given.isRight(known.checkValue)) return
+    wipe(key)
+    throw new Fault("denied", "this is not the key of the tree")
   }
 
   async #lock(params: unknown): Promise<object> {

@@ -1,7 +1,8 @@
 /**
- * Group commit. An fsync waits until no other request does (one program alone waits for nothing), then one commit serves all
- * fsyncs that have come in, and the sync worker answers them with one flush of the disk. One that comes again after a kill
- * has waited long enough: it is carried out on the spot, before the sync worker has even started.
+ * Group commit. An fsync waits until no other request does and the disk is not busy with earlier ones (one program alone waits for
+ * nothing), then one commit serves all fsyncs that have come in, and the sync worker answers them with one flush of the disk.
+ * One that comes again after a kill has waited long enough: it is carried out on the spot, before the sync worker has even
+ * started.
  */
 import { OK, type Status } from "../core/errno.ts"
 import { Fault, describe, errnoOfThrown } from "../core/fault.ts"
@@ -71,8 +72,17 @@ export class Fsyncs {
     if (this.#since > MOST_BETWEEN) this.flush()
   }
 
-  /** Commits, and hands the waiting fsyncs to the sync worker. To be called when no request is there. */
+  /** To be called when no request is there, or the disk has got free. */
+  onDrained(): void {
+    if (this.#waiting.length === 0) return
+    // Set before the other is looked at: whoever ends the flush looks at them in turn.
+    this.#memory.fsyncsWait = true
+    if (!this.#memory.isFlushing) this.flush()
+  }
+
+  /** Commits, and hands the waiting fsyncs to the sync worker. */
   flush(): void {
+    this.#memory.fsyncsWait = false
     if (this.#waiting.length === 0) return
     const requests = this.#waiting
     this.#waiting = []

@@ -3,7 +3,6 @@
  * disk (fsync goes to the sync worker), sends no notification that could wait for the request being served, and never
  * touches its own mount.
  */
-import { setPriority } from "node:os"
 import { parentPort, workerData } from "node:worker_threads"
 import { present } from "../core/assert.ts"
 import { E } from "../core/errno.ts"
@@ -14,6 +13,7 @@ import { FileSystem } from "../fs/filesystem.ts"
 import { Listings } from "../fs/listings.ts"
 import { Lookups } from "../fs/lookups.ts"
 import { adoptOrphans } from "../fs/orphans.ts"
+import { findIfThere } from "../fs/path.ts"
 import { Removal } from "../fs/removal.ts"
 import { SearchDirectories } from "../fs/search-directories.ts"
 import { VirtualFiles, VirtualNodes } from "../fs/virtual.ts"
@@ -22,23 +22,30 @@ import { NOTHING_STALE } from "../fuse/notify.ts"
 import { NOTHING, Protocol, type Replay } from "../fuse/protocol.ts"
 import { standaloneReply } from "../fuse/reply.ts"
 import { hasResend } from "../fuse/session.ts"
+import { RecordCrew } from "../../keyring/record-crew.ts"
+import { useRecordWorker } from "../../keyring/record-jobs.ts"
+import { sealInto } from "../store/record-sealing.ts"
 import { Store } from "../store/store.ts"
 import type { Moment } from "../store/transactions.ts"
+import { ToolPlaces } from "../tools/places.ts"
 import { CpuLatency } from "../sys/cpu-latency.ts"
 import { WakeUp } from "../sys/wake-up.ts"
 import { Cleaning } from "./cleaning.ts"
 import { Desk, type Method, type Outcome } from "./desk.ts"
+import { EarlyWriteback } from "./early-writeback.ts"
 import { Good } from "./good.ts"
 import { Fsyncs } from "./fsyncs.ts"
 import { KeyOrders } from "./key-orders.ts"
-import { ServerFd, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
+import { ServerFd, type Looked, type SyncMessage, type WorkerData, type WorkerReport } from "./messages.ts"
 import { Parked } from "./parked.ts"
+import { raisePriority } from "./priority.ts"
 import { Replayer } from "./replayer.ts"
 import type { SearchDone } from "./search-requests.ts"
 import { SecondTries } from "./second-tries.ts"
 import { LOOKUP_BASE, SessionMemory } from "./session-memory.ts"
 import { statusText } from "./status.ts"
 import { treeMethods } from "./tree-methods.ts"
+import { WriteGuard } from "./write-guard.ts"
 
 /** Access times and the rows of unlinked inodes are written after so long without a request. */
 const QUIET_MS = 1000
@@ -49,13 +56,15 @@ const REPLY_ERROR_AT = 4
 const REMOVAL_SLICE = 256
 const REQUESTS_ON_FULL_DISK = 64
 
-const { config, sync, wake, orders: given } = workerData as WorkerData
+const { config, sync, wake, orders: given, crew: shared } = workerData as WorkerData
 const orders = present(given, "orders")
+const crew = present(shared, "crew")
 const main = present(parentPort, "parent port")
 const log = new Log("fuse", { level: config.logLevel })
 
-function report(message: WorkerReport): void {
-  main.postMessage(message)
+/** `moved`: memory that goes along instead of being copied. */
+function report(message: WorkerReport, moved: readonly ArrayBuffer[] = []): void {
+  main.postMessage(message, moved)
 }
 
 function post(message: SyncMessage): void {
@@ -71,7 +80,7 @@ function onMoment(moment: Moment, memory: SessionMemory, store: Store): void {
   for (;;);
 }
 
-function openEnvironment(memory: SessionMemory): [Environment, Fsyncs] {
+function openEnvironment(memory: SessionMemory): [Environment, Fsyncs, WriteGuard] {
   const store: Store = Store.open(config.store, {
     readOnly: config.readOnly,
     onMoment: (moment) => onMoment(moment, memory, store),
@@ -80,6 +89,11 @@ function openEnvironment(memory: SessionMemory): [Environment, Fsyncs] {
     log,
   })
   const fsyncs = new Fsyncs(memory, store, post, log)
+  const guard = new WriteGuard(
+    store,
+    (wanted) => report({ kind: "look", wanted }, [wanted.bytes.buffer as ArrayBuffer]),
+    (node) => report({ kind: "stale", node }),
+  )
   const env: Environment = {
     store,
     lookups: new Lookups(memory.fd, LOOKUP_BASE, memory.lookupHeader),
@@ -92,9 +106,10 @@ function openEnvironment(memory: SessionMemory): [Environment, Fsyncs] {
     invalidateAttributes: (node) => {
       if (!store.isReplaying) invalidateAttributes(ServerFd.FUSE, node, log)
     },
+    guard: (request, write) => guard.check(request, write),
     syncLater: (request) => fsyncs.add(request),
   }
-  return [env, fsyncs]
+  return [env, fsyncs, guard]
 }
 
 /** Does again what an earlier server had answered and not committed, and buries what nobody holds any more. */
@@ -138,13 +153,15 @@ function replayOf(fs: FileSystem, memory: SessionMemory): Replay {
 
 function serve(): void {
   using memory = new SessionMemory(ServerFd.MEMORY)
-  const [env, fsyncs] = openEnvironment(memory)
+  useRecordWorker(new RecordCrew(crew.memory))
+  sealInto(crew.payloads)
+  const [env, fsyncs, guard] = openEnvironment(memory)
   const sources = new Map([[".status", (): string => statusText(config, memory)]])
   const nodes = new VirtualNodes(Math.floor(Date.now() / 1000) * 2 ** 20)
   const searches = config.index
     ? new SearchDirectories(env.store, nodes, (wanted) => report({ kind: "search", wanted }))
     : undefined
-  const parked = new Parked()
+  const [parked, looks] = [new Parked(memory), new Parked(memory)]
   const fs = new FileSystem(env, new VirtualFiles(sources, nodes), nodes, searches)
   memory.publish(env.store)
   if (memory.agreement === undefined) memory.logSynced = env.store.logSynced
@@ -154,7 +171,8 @@ function serve(): void {
   if (!config.readOnly) recover(fs, env, memory)
   report({ kind: "opened" })
   using latency = config.powerSave ? undefined : new CpuLatency(log)
-  const channel = new Channel(ServerFd.FUSE, log, { latency, wake: new WakeUp(wake) })
+  const buffers = { request: Buffer.from(crew.request), reply: Buffer.from(crew.reply) }
+  const channel = new Channel(ServerFd.FUSE, log, { latency, wake: new WakeUp(wake), buffers })
   const protocol = new Protocol(fs, channel.request, channel.reply, {
     writeback: config.writeback,
     openIsAsked: config.openIsAsked,
@@ -177,11 +195,14 @@ function serve(): void {
     ["commit", () => commitNow(env)],
     ["feed.trim", ({ seq }: { seq: number }) => trimFeed(env, seq)],
     keys.method,
+    ["tools.there", () => ({ value: hasTools(env), stale: NOTHING_STALE })],
     ["search.done", (found: SearchDone) => endSearch(found, searches, parked)],
+    ["guard.done", (looked: Looked) => endLook(looked, guard, looks)],
   ])
   const desk = new Desk(orders.port, methods, cleaning, log)
   const good = new Good(env.store, memory, log)
-  loop(channel, protocol, { memory, env, fs, fsyncs, keys, cleaning, removal, desk, good, searches, parked })
+  const parts = { keys, cleaning, removal, desk, good, searches, parked, guard, looks }
+  loop(channel, protocol, { memory, env, fs, fsyncs, ...parts })
   fs.settle()
   env.store[Symbol.dispose]()
   report({ kind: "closed" })
@@ -199,11 +220,15 @@ interface Served {
   readonly good: Good
   readonly searches: SearchDirectories | undefined
   readonly parked: Parked
+  readonly guard: WriteGuard
+  /** Writes that wait for one. */
+  readonly looks: Parked
 }
 
 function loop(channel: Channel, protocol: Protocol, served: Served): void {
-  const { memory, env, fs, fsyncs, keys, cleaning, removal, desk, good, searches, parked } = served
+  const { memory, env, fs, fsyncs, keys, cleaning, removal, desk, good, parked, guard, looks } = served
   let isQuiet = false
+  const writeback = new EarlyWriteback(env.store.logEnd, post)
   /** Answers the request in the channel's buffer, unless it is to be tried once more. */
   const serve = (length: number, isLastTry: boolean): void => {
     const { request } = channel
@@ -215,18 +240,17 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     env.store.endRequest()
     const isRefused = env.refusals.early > 0 && channel.reply.readInt32LE(REPLY_ERROR_AT) + E.EDQUOT === 0
     const isHeld = isRefused && !isLastTry && secondTries.hold(request.subarray(0, length))
-    const awaited = searches?.takeAwaited()
-    if (awaited !== undefined) parked.hold(awaited, request.subarray(0, length))
+    const isParked = park(served, request.subarray(0, length))
     if (reply !== NOTHING && !isHeld) channel.send(reply)
     memory.end(0)
-    if (!isHeld && awaited === undefined) memory.countAnswer(opcode)
+    if (!isHeld && !isParked) memory.countAnswer(opcode)
   }
-  parked.serve = (bytes) => serve(bytes.copy(channel.request), true)
+  for (const each of [parked, looks]) each.serve = (bytes) => serve(bytes.copy(channel.request), true)
   const secondTries = new SecondTries(memory, (bytes) => serve(bytes.copy(channel.request), true))
   const onDrained = (): void => {
     secondTries.run()
     if (fsyncs.isWaiting) good.make()
-    fsyncs.flush()
+    fsyncs.onDrained()
   }
   // The batch is committed where the stream of requests pauses; the rest can wait for a longer pause.
   const onQuiet = (): number => {
@@ -255,9 +279,21 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     serve(length, false)
     secondTries.onRequest()
     fsyncs.onRequest()
+    writeback.onRequest(env.store.logEnd)
+    // Answers don't wait for a pause.
+    if (guard.isWaiting) desk.take()
     if (fs.mustSettle) settle(fs)
     if (handled % (env.store.isTight ? REQUESTS_ON_FULL_DISK : REQUESTS_BETWEEN_TIDY) === 0) tidy(served)
   }
+}
+
+/** A request that needs an answer from elsewhere is put aside. True: this is one. */
+function park({ searches, parked, guard, looks }: Served, request: Buffer): boolean {
+  const search = searches?.takeAwaited()
+  if (search !== undefined) parked.hold(search, request)
+  const look = guard.takeAwaited()
+  if (look !== undefined) looks.hold(look, request)
+  return search !== undefined || look !== undefined
 }
 
 /** True when there is more to remove. A full disk delays it. */
@@ -283,11 +319,22 @@ function endSearch(done: SearchDone, searches: SearchDirectories | undefined, pa
   return { value: {}, stale: { entries: searches?.expired() ?? [], inodes: [] } }
 }
 
+/** Somebody has looked at what is to be written to a guarded directory: its program is answered. */
+function endLook(looked: Looked, guard: WriteGuard, looks: Parked): Outcome {
+  guard.answer(looked, (key) => looks.release(key))
+  return { value: {}, stale: NOTHING_STALE }
+}
+
 /** The index has followed the change feed up to `seq`. */
 function trimFeed({ store }: Environment, seq: number): Outcome {
   let hasMore = false
   if (!store.readOnly) store.housekeep(() => (hasMore = store.feed.trim(seq)))
   return { value: { hasMore }, stale: NOTHING_STALE }
+}
+
+/** Whether any tool was ever registered on this mount. */
+function hasTools(env: Environment): boolean {
+  return findIfThere(env, Buffer.from(new ToolPlaces("/").registry)) !== undefined
 }
 
 /** Ends the batch; false when the disk is full or fails: the journal keeps it, and it is tried again. */
@@ -336,22 +383,8 @@ function passOnDeadSegments(env: Environment): void {
   if (segments.length > 0) post({ kind: "dead", segments, isUrgent: env.store.isTight })
 }
 
-/**
- * Programs wait for this thread as they would for the kernel's own code, so it goes before other work where it may (root;
- * setpriority(2) concerns the calling thread alone).
- */
-function raisePriority(): void {
-  try {
-    setPriority(0, PRIORITY)
-  } catch (cause) {
-    log.debug("priority stays", { reason: describe(cause) })
-  }
-}
-
-const PRIORITY = -10
-
 try {
-  raisePriority()
+  raisePriority(log)
   serve()
 } catch (thrown) {
   // A store that can't be opened is told apart from a crash: starting again would not help.

@@ -52,6 +52,7 @@ export class KeyOrders {
       forbidDumps()
       store.unlockTree(key)
       store.sealing.setKept(id, true)
+      this.#report({ kind: "unlocked" })
     }
     this.#look()
   }
@@ -82,10 +83,12 @@ export class KeyOrders {
       case "encrypt":
         encryptTree(store, order.ino, this.#keyOf(order.id, 1, order.key), buffersIn(order.slot))
         store.sealing.setKept(order.id, order.isKept)
+        this.#report({ kind: "unlocked" })
         return undefined
       case "unlock":
         store.unlockTree(this.#keyOf(order.id, order.generation, order.key))
         store.sealing.setKept(order.id, order.isKept)
+        this.#report({ kind: "unlocked" })
         this.#look()
         return undefined
       case "settle":

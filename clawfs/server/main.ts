@@ -2,10 +2,12 @@
  * The server process: serving thread, sync worker, control socket. Started by the supervisor with the FUSE connection,
  * the session memory and the store's lock as inherited descriptors; its only argument is its configuration as JSON.
  */
+import { availableParallelism } from "node:os"
 import { MessageChannel, Worker, type MessagePort } from "node:worker_threads"
 import type { ControlServer, Handler } from "../api/server.ts"
 import { present, unreachable } from "../core/assert.ts"
 import { Fault, describe } from "../core/fault.ts"
+import type { Stale } from "../fuse/notify.ts"
 import type { Wanted } from "../fs/search-directories.ts"
 import { Log } from "../core/log.ts"
 import { isLockOf } from "../store/lock.ts"
@@ -14,7 +16,9 @@ import {
   ServerExit,
   ServerFd,
   type FlushRequest,
+  type ServerCrew,
   type ServerConfig,
+  type ServerOrder,
   type ServerReport,
   type WorkerData,
   type WorkerReport,
@@ -22,9 +26,11 @@ import {
 import { Encryption } from "./encryption.ts"
 import { KEYS } from "./key-orders.ts"
 import { Orders } from "./orders.ts"
+import { Looks } from "./looks.ts"
 import { Scrubbing } from "./scrubbing.ts"
 import type { Search } from "./search.ts"
 import { searchFor } from "./search-requests.ts"
+import { createCrew } from "./crew.ts"
 import { SessionMemory } from "./session-memory.ts"
 import { statusOf } from "./status.ts"
 import { Tools, toolHandlers } from "./tools.ts"
@@ -33,6 +39,8 @@ import { VaultTrees } from "./vault-trees.ts"
 /** The serving thread's heap: bounded, so that garbage is collected before the process grows. */
 const HEAP_MB = 192
 const FLUSH_TIMEOUT_MS = 30_000
+/** What a server without a supervisor waits for its serving thread before it ends all the same. */
+const SETTLE_TIMEOUT_MS = 30_000
 /** How often it is looked for scheduled snapshots that are due. */
 const SCHEDULE_TICK_MS = 15_000
 /** Seconds; who needs segments for longer asks again. */
@@ -53,11 +61,16 @@ class Server {
   readonly #memory = new SessionMemory(ServerFd.MEMORY)
   readonly #fuse: Worker
   readonly #syncPort: MessagePort
+  readonly #crew = createCrew()
   readonly #orders: Orders
   #sync: Worker | undefined
+  /** Helps the serving thread with records, once there is a key. */
+  #helper: Worker | undefined
   readonly scrubbing = new Scrubbing(config, log)
   readonly #flushes = new Map<number, { resolve: () => void; reject: (fault: Fault) => void }>()
+  readonly #forgetting = new Map<number, () => void>()
   #nextFlush = 1
+  #nextForget = 1
   #cleaningOrders = 0
   readonly encryption = new Encryption(
     (order, moved) => this.#orders.run(KEYS, order, moved),
@@ -66,6 +79,7 @@ class Server {
     () => this.watchVault(),
   )
   readonly vaultTrees = new VaultTrees(config.vault, this.encryption, log)
+  readonly #looks = new Looks(config.vault, (looked) => this.run("guard.done", { ...looked }), log)
   /** Ended when the server leaves in good order. */
   search: Search | undefined
   readonly tools = new Tools(config, log)
@@ -76,17 +90,22 @@ class Server {
     const channel = new MessageChannel()
     const orders = new MessageChannel()
     this.#syncPort = channel.port1
-    this.#orders = new Orders(orders.port1, log)
+    this.#orders = new Orders(orders.port1, (stale) => this.#forget(stale))
     const wake = this.#orders.wakeFd
-    const data = { config, sync: channel.port2, wake, orders: { port: orders.port2 } }
+    const data = { config, sync: channel.port2, wake, orders: { port: orders.port2 }, crew: this.#crew }
     this.#fuse = this.#start("./fuse-worker.js", data)
     this.#fuse.on("exit", (code) => log.info("serving thread ended", { code }))
   }
 
   #start(file: string, data: WorkerData): Worker {
+    const ports = data.orders === undefined ? [data.sync] : [data.sync, data.orders.port]
+    return this.#startWith(file, data, ports)
+  }
+
+  #startWith(file: string, data: WorkerData | ServerCrew, ports: MessagePort[]): Worker {
     const worker = new Worker(new URL(file, import.meta.url), {
       workerData: data,
-      transferList: data.orders === undefined ? [data.sync] : [data.sync, data.orders.port],
+      transferList: ports,
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB, maxYoungGenerationSizeMb: 16 },
     })
     worker.on("message", (report: WorkerReport) => this.#onReport(report))
@@ -111,13 +130,16 @@ class Server {
         this.scrubbing.begin()
         this.watchVault()
         this.tools
-          .beginIfThereAre()
+          .beginIfThereAre(async () => (await this.run("tools.there", {})) as boolean)
           .catch((thrown: unknown) => log.error("tools can't be run", { reason: describe(thrown) }))
         break
       case "failed":
         log.error("cannot start", { reason: report.fault.message })
         tell({ kind: "failed", fault: report.fault })
         process.exit(ServerExit.CANNOT_START)
+        break
+      case "unlocked":
+        if (availableParallelism() > 1) this.#helper ??= this.#startWith("./record-helper.js", this.#crew, [])
         break
       case "closed":
         void this.#finish()
@@ -132,6 +154,12 @@ class Server {
         break
       case "search":
         void this.#search(report.wanted)
+        break
+      case "look":
+        this.#looks.look(report.wanted)
+        break
+      case "stale":
+        void this.#forget({ entries: [], inodes: [report.node] })
         break
       default:
         unreachable(report)
@@ -182,6 +210,21 @@ class Server {
     })
   }
 
+  /** The supervisor makes the kernel forget (`supervisor/forgetting.ts`). */
+  #forget(stale: Stale): Promise<void> {
+    const id = this.#nextForget
+    this.#nextForget += 1
+    return new Promise((resolve) => {
+      this.#forgetting.set(id, resolve)
+      tell({ kind: "forget", id, stale })
+    })
+  }
+
+  forgotten(id: number): void {
+    this.#forgetting.get(id)?.()
+    this.#forgetting.delete(id)
+  }
+
   /** Starts cleaning; done when the status counts as many orders as this returns. */
   clean(): { order: number } {
     this.#cleaningOrders = Math.max(this.#cleaningOrders, this.#memory.cleaned) + 1
@@ -209,6 +252,7 @@ class Server {
   async #finish(): Promise<void> {
     try {
       this.vaultTrees[Symbol.dispose]()
+      this.#looks[Symbol.dispose]()
       await this.scrubbing.stop(false)
       await Promise.all([this.search?.[Symbol.asyncDispose](), this.tools[Symbol.asyncDispose]()])
       await this.flush(true)
@@ -224,12 +268,21 @@ class Server {
   /** The supervisor is gone: nobody would restart this server, so it leaves in good order. */
   async abandon(): Promise<void> {
     log.error("the supervisor is gone, ending")
-    await this.encryption
-      .settle()
-      .catch((thrown: unknown) => log.error("commit failed", { reason: describe(thrown) }))
+    await withLimit(this.encryption.settle(), SETTLE_TIMEOUT_MS).catch((thrown: unknown) =>
+      log.error("commit failed", { reason: describe(thrown) }),
+    )
     await this.flush().catch((thrown: unknown) => log.error("flush failed", { reason: describe(thrown) }))
     process.exit(ServerExit.CRASHED)
   }
+}
+
+/** Rejects with `Fault("timeout")` when `work` takes longer. */
+async function withLimit<T>(work: Promise<T>, milliseconds: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Fault("timeout", "the serving thread does not answer")), milliseconds)
+  })
+  return await Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
 /** A store that has taken the place of the one that was mounted is not served in its stead. */
@@ -258,8 +311,9 @@ async function start(): Promise<void> {
   process.on("disconnect", () => void server.abandon())
   // The event of a channel that closed while modules were being loaded has passed.
   if (!process.connected) void server.abandon()
-  process.on("message", (message: { kind?: unknown }) => {
-    if (message.kind === "flush") void server.flush().finally(() => tell({ kind: "flushed" }))
+  process.on("message", (order: ServerOrder) => {
+    if (order.kind === "flush") void server.flush().finally(() => tell({ kind: "flushed" }))
+    else server.forgotten(order.id)
   })
   // Programs wait for the threads that have just been started; the socket's modules can be loaded meanwhile.
   const api = await import("../api/server.ts")

@@ -1,10 +1,13 @@
 /** What the threads of the server tell each other, and the configuration that the supervisor gives it. */
 import type { MessagePort } from "node:worker_threads"
+import type { NodeId } from "../core/brand.ts"
 import type { FaultKind } from "../core/fault.ts"
 import type { Level } from "../core/log.ts"
+import type { CrewMemory } from "../../keyring/record-crew.ts"
 import type { KeySlot } from "../../keyring/slots.ts"
 import type { Wanted } from "../fs/search-directories.ts"
 import type { Stale } from "../fuse/notify.ts"
+import type { GuardAction } from "../store/trees.ts"
 
 /** Descriptors that the supervisor passes to every server, by number. */
 export const ServerFd = { FUSE: 3, MEMORY: 4, LOCK: 5 } as const
@@ -40,6 +43,16 @@ export interface WorkerData {
   readonly wake: number
   /** The serving thread's alone. */
   readonly orders?: OrdersData
+  /** The serving thread's and its helper's alone. */
+  readonly crew?: ServerCrew
+}
+
+/** Memory that requests, replies and payloads lie in: a second thread seals and opens records there (`keyring/record-crew.ts`). */
+export interface ServerCrew {
+  readonly request: SharedArrayBuffer
+  readonly reply: SharedArrayBuffer
+  readonly payloads: SharedArrayBuffer
+  readonly memory: CrewMemory
 }
 
 /** Main thread → serving thread, which sleeps in poll(2): a message, then a signal on the eventfd `wake`. */
@@ -121,6 +134,27 @@ export interface KeyState {
   readonly rewrapped: number
 }
 
+/** Bytes that are about to be written to a guarded directory, and what lies beside them in the file. */
+export interface WantedLook {
+  readonly key: number
+  readonly action: GuardAction
+  readonly bytes: Uint8Array
+  /** Which of them are new. */
+  readonly from: number
+  readonly to: number
+  readonly ino: number
+  /** Who writes; of what the kernel writes from its cache the file's owner. */
+  readonly writer: { readonly uid: number; readonly pid: number }
+}
+
+/** What came of a look; without `leaks` nobody could look. */
+export interface Looked {
+  readonly key: number
+  readonly leaks: number | undefined
+  /** Bytes of the longest form of a secret. */
+  readonly longest: number | undefined
+}
+
 /** An fsync that the sync worker will answer, and its slot in the session memory. */
 export interface Fsync {
   readonly slot: number
@@ -131,6 +165,8 @@ export interface Fsync {
 /** Serving thread → sync worker. */
 export type SyncMessage =
   | { readonly kind: "fsync"; readonly requests: readonly Fsync[] }
+  /** So much of the log may begin its way to the disk. */
+  | { readonly kind: "written"; readonly from: number; readonly to: number }
   /** Segments that nothing points to once the commits so far are durable. */
   | {
       readonly kind: "dead"
@@ -158,18 +194,31 @@ export type WorkerReport =
   | { readonly kind: "opened" }
   | { readonly kind: "failed"; readonly fault: FaultReport }
   | { readonly kind: "serving" }
+  /** There is a key: records will be sealed and opened. */
+  | { readonly kind: "unlocked" }
   | { readonly kind: "closed" }
   | { readonly kind: "flushed"; readonly id: number; readonly error?: string }
   /** The generation of a key that was in force until a re-key has ended. */
   | { readonly kind: "retired"; readonly id: number; readonly generation: number }
   /** Somebody looks into a directory of `.search`; it gets one order "search.done". */
   | { readonly kind: "search"; readonly wanted: Wanted }
+  /** Somebody writes to a guarded directory; it gets one order "guard.done". */
+  | { readonly kind: "look"; readonly wanted: WantedLook }
+  /** The kernel has pages of a file that were refused, and has to forget them. */
+  | { readonly kind: "stale"; readonly node: NodeId }
 
 /** Server process → supervisor. */
 export type ServerReport =
   | { readonly kind: "serving" }
   | { readonly kind: "failed"; readonly fault: FaultReport }
   | { readonly kind: "flushed" }
+  /** The kernel has to forget something; the answer is "forgotten". */
+  | { readonly kind: "forget"; readonly id: number; readonly stale: Stale }
+
+/** Supervisor → server process. */
+export type ServerOrder =
+  /** The answer is "flushed". */
+  { readonly kind: "flush" } | { readonly kind: "forgotten"; readonly id: number }
 
 /** Exit statuses of the server that the supervisor understands. Any other end is a crash. */
 export const ServerExit = { CLOSED: 0, CRASHED: 70, CANNOT_START: 71 } as const

@@ -1,10 +1,9 @@
 /** The main thread's side of what the serving thread is asked to do between two requests. */
 import type { MessagePort } from "node:worker_threads"
 import { Fault } from "../core/fault.ts"
-import type { Log } from "../core/log.ts"
-import { invalidate } from "../fuse/notify.ts"
+import type { Stale } from "../fuse/notify.ts"
 import { WakeUp } from "../sys/wake-up.ts"
-import { ServerFd, type Order, type OrderReply } from "./messages.ts"
+import type { Order, OrderReply } from "./messages.ts"
 
 interface Waiter {
   readonly resolve: (value: unknown) => void
@@ -13,15 +12,15 @@ interface Waiter {
 
 export class Orders {
   readonly #port: MessagePort
-  readonly #log: Log
+  readonly #forget: (stale: Stale) => Promise<void>
   readonly #wake = new WakeUp()
   readonly #waiting = new Map<number, Waiter>()
   #next = 1
 
-  /** `port`: to the serving thread, which must know `wakeFd`. */
-  constructor(port: MessagePort, log: Log) {
+  /** `port`: to the serving thread, which must know `wakeFd`. `forget` makes the kernel forget something. */
+  constructor(port: MessagePort, forget: (stale: Stale) => Promise<void>) {
     this.#port = port
-    this.#log = log
+    this.#forget = forget
     port.on("message", (reply: OrderReply) => this.#onReply(reply))
     // It must not keep the process alive.
     port.unref()
@@ -53,12 +52,13 @@ export class Orders {
   #onReply(reply: OrderReply): void {
     const waiter = this.#waiting.get(reply.id)
     this.#waiting.delete(reply.id)
-    if (reply.ok) {
-      invalidate(ServerFd.FUSE, reply.stale, this.#log)
-      waiter?.resolve(reply.value)
+    if (!reply.ok) {
+      const { kind, message, hint } = reply.fault
+      waiter?.reject(new Fault(kind, message, { hint }))
       return
     }
-    const { kind, message, hint } = reply.fault
-    waiter?.reject(new Fault(kind, message, { hint }))
+    const { entries, inodes } = reply.stale
+    if (entries.length + inodes.length === 0) waiter?.resolve(reply.value)
+    else void this.#forget(reply.stale).then(() => waiter?.resolve(reply.value))
   }
 }

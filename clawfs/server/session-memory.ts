@@ -41,6 +41,9 @@ const Word = {
   FREE_BYTES: 38,
   /** A double: seconds of the monotonic clock. */
   HELD_UNTIL: 40,
+  /** Words again. */
+  FLUSHING: 42,
+  FSYNCS_WAIT: 43,
   OPCODES: 64,
   IN_FLIGHT: 256,
   LISTINGS: 768,
@@ -232,6 +235,24 @@ export class SessionMemory implements Disposable {
 
   set isInDoubt(value: boolean) {
     Atomics.store(this.#words, Word.IN_DOUBT, value ? 1 : 0)
+  }
+
+  /** The disk is busy with fsyncs: those that come now wait for it to have ended, and share a commit and a flush. */
+  get isFlushing(): boolean {
+    return Atomics.load(this.#words, Word.FLUSHING) === 1
+  }
+
+  set isFlushing(value: boolean) {
+    Atomics.store(this.#words, Word.FLUSHING, value ? 1 : 0)
+  }
+
+  /** Some do, and the serving thread is to be woken. */
+  get fsyncsWait(): boolean {
+    return Atomics.load(this.#words, Word.FSYNCS_WAIT) === 1
+  }
+
+  set fsyncsWait(value: boolean) {
+    Atomics.store(this.#words, Word.FSYNCS_WAIT, value ? 1 : 0)
   }
 
   /** Whether somebody copies segments, a backup: until then none is deleted, by this server or the next one. */

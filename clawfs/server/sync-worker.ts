@@ -68,18 +68,26 @@ function deleteSegments(): void {
   deletable.length = 0
 }
 
+/** Those that have waited for it are next. */
+function endFlush(): void {
+  memory.isFlushing = false
+  if (memory.fsyncsWait) new WakeUp(wake).signal()
+}
+
 /** Every fsync that has come in while the disk was busy is answered by one flush. */
 function answerWaiting(): void {
   scheduled = false
   const batch = waiting.splice(0)
   if (batch.length === 0) return
   let status: typeof OK | typeof E.EIO = OK
+  memory.isFlushing = true
   try {
     syncAll()
   } catch (thrown) {
     log.error("sync failed", { reason: describe(thrown) })
     status = E.EIO
   }
+  endFlush()
   for (const { slot, uniqueLow, uniqueHigh } of batch) {
     const message = standaloneReply(status, uniqueLow, uniqueHigh)
     sendMessage(ServerFd.FUSE, message, message.length, log)
@@ -139,6 +147,10 @@ function walMoved(): boolean {
 }
 
 sync.on("message", (message: SyncMessage) => {
+  if (message.kind === "written") {
+    beginToWrite(message.from, message.to)
+    return
+  }
   if (message.kind === "dead") {
     dead.push(...message.segments)
     // Freed once the commits that emptied them are durable, even if nothing else is written.
@@ -154,6 +166,15 @@ sync.on("message", (message: SyncMessage) => {
   scheduled = true
   setImmediate(answerWaiting)
 })
+
+/** Something that helps only: what is wrong with the disk comes out with the next sync. */
+function beginToWrite(from: number, to: number): void {
+  try {
+    disk.begin(from, to)
+  } catch (thrown) {
+    log.debug("writing does not begin early", { reason: describe(thrown) })
+  }
+}
 
 /** The serving thread has closed its connection: a store that is not in use has no WAL. */
 function closeDatabase(): void {
@@ -178,4 +199,6 @@ main.on("message", ({ id, last }: FlushRequest) => {
   }
 })
 
+// A server that was killed may have left it set.
+endFlush()
 const ticker = setInterval(tick, TICK_MS)

@@ -1,11 +1,9 @@
 /** The runner of tools, a process of this server's: it is started when there is a tool, and ends with the server. */
-import { stat } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import type { Handler } from "../api/server.ts"
 import { Fault } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import { eventsDirectory, readEvents } from "../monitor/log.ts"
-import { ToolPlaces } from "../tools/places.ts"
 import type { RunnerConfig, RunnerReport, RunnerRequest } from "../runner/messages.ts"
 import type { SandboxStatus } from "../../schema/sandbox.ts"
 import { EventQuery } from "../../schema/tool-event.ts"
@@ -38,15 +36,12 @@ export class Tools implements AsyncDisposable {
     this.#log = log
   }
 
-  /** To be called when the mount serves. Looked up by a thread of the pool, which may wait for the mount; this one must not. */
-  async beginIfThereAre(): Promise<void> {
-    try {
-      await stat(new ToolPlaces(this.#config.mountpoint).registry)
-      this.#start()
-    } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException
-      if (code !== "ENOENT" && code !== "ENOTDIR") throw cause
-    }
+  /**
+   * To be called when the mount serves. `areThere` asks the serving thread: a thread of this process that asked the mount would
+   * keep a killed server from dying, as it waits in the kernel for an answer that only the next server could give.
+   */
+  async beginIfThereAre(areThere: () => Promise<boolean>): Promise<void> {
+    if (await areThere()) this.#start()
   }
 
   /** Resolves when tools can be run. */

@@ -4,6 +4,7 @@ import type { Log } from "../core/log.ts"
 import { clone } from "../fs/clone.ts"
 import { compressBelow, showCompression, stopCompressing } from "../fs/compressing.ts"
 import type { Environment } from "../fs/environment.ts"
+import { guardBelow, showGuard, stopGuarding } from "../fs/guarding.ts"
 import { listQuotas, removeQuota, setQuota, showQuota } from "../fs/limits.ts"
 import { find } from "../fs/path.ts"
 import type { Removal } from "../fs/removal.ts"
@@ -60,7 +61,7 @@ export function treeMethods(env: Environment, removal: Removal, log: Log): Reado
   return new Map<string, Method>(Object.entries(methods))
 }
 
-type PropertyMethod = Extract<TreeMethod, `quota.${string}` | `compress.${string}`>
+type PropertyMethod = Extract<TreeMethod, `quota.${string}` | `compress.${string}` | `guard.${string}`>
 
 /** Nothing of this is in the kernel's caches. */
 function propertyMethods(env: Environment): Pick<Methods, PropertyMethod> {
@@ -75,6 +76,9 @@ function propertyMethods(env: Environment): Pick<Methods, PropertyMethod> {
     "compress.set": ({ path, level }) => answer(compressBelow(store, at(path), level)),
     "compress.off": ({ path }) => answer(stopCompressing(store, at(path))),
     "compress.show": ({ path }) => answer(showCompression(store, at(path))),
+    "guard.set": ({ path, action }) => answer(guardBelow(store, at(path), action)),
+    "guard.off": ({ path }) => answer(stopGuarding(store, at(path))),
+    "guard.show": ({ path }) => answer(showGuard(store, at(path))),
   }
 }
 

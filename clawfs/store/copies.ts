@@ -35,8 +35,11 @@ export interface Copied {
 
 const DIRECTORY_TYPE = S_IFDIR >>> 12
 
-/** Which inode becomes which. Of this connection, in memory. */
-const MAPS = `
+/**
+ * Which inode becomes which. Of this connection, in memory. Statements begin with these (CROSS JOIN: in the order that is written):
+ * SQLite, which has no statistics, would rather go through all inodes of the store and look for each whether it is copied.
+ */
+export const COPY_MAPS = `
 CREATE TEMP TABLE IF NOT EXISTS copied (old INTEGER PRIMARY KEY, new INTEGER NOT NULL);
 CREATE TEMP TABLE IF NOT EXISTS copied_tree (old INTEGER PRIMARY KEY, new INTEGER NOT NULL);
 DELETE FROM copied;
@@ -52,53 +55,58 @@ INSERT INTO copied SELECT ino, ? - 1 + row_number() OVER (ORDER BY ino) FROM (
   ) SELECT ino FROM below)`
 
 const COPY_INODES = `
-INSERT INTO inode (ino, mode, nlink, uid, gid, rdev, size, alloc, flags, parent, inline_offset, inline_length, atime,
-  atime_nanos, mtime, mtime_nanos, ctime, ctime_nanos, btime, btime_nanos, tree, body, part_sum)
-SELECT m.new, mode, nlink, uid, gid, rdev, size, alloc, flags,
-  CASE i.parent WHEN 0 THEN 0 ELSE coalesce(p.new, ?) END, inline_offset, inline_length, atime, atime_nanos, mtime,
-  mtime_nanos, ctime, ctime_nanos, btime, btime_nanos, coalesce(t.new, 0), CASE body WHEN 0 THEN i.ino ELSE body END,
-  part_sum
-FROM copied m JOIN inode i ON i.ino = m.old
-  LEFT JOIN copied p ON p.old = i.parent AND i.ino != ?
-  LEFT JOIN copied_tree t ON t.old = i.tree
-ORDER BY m.old`
+INSERT INTO inode (ino, ${INODE_COLUMNS}, sum)
+SELECT ino, ${INODE_COLUMNS}, row_sum(ino, ${INODE_COLUMNS}) FROM (
+  SELECT m.new AS ino, mode, nlink, uid, gid, rdev, size, alloc, flags,
+    CASE i.parent WHEN 0 THEN 0 ELSE coalesce(p.new, ?) END AS parent, inline_offset, inline_length, atime, atime_nanos,
+    mtime, mtime_nanos, ctime, ctime_nanos, btime, btime_nanos, coalesce(t.new, 0) AS tree,
+    CASE body WHEN 0 THEN i.ino ELSE body END AS body, part_sum
+  FROM copied m CROSS JOIN inode i ON i.ino = m.old
+    LEFT JOIN copied p ON p.old = i.parent AND i.ino != ?
+    LEFT JOIN copied_tree t ON t.old = i.tree
+  ORDER BY m.old)`
 
 const COPY_NAMES = `
 INSERT INTO dentry (parent, cookie, name, ino, type, sum)
 SELECT p.new, d.cookie, d.name, m.new, d.type, renamed(d.sum, d.cookie, d.type, d.parent, d.ino, p.new, m.new)
-FROM copied p JOIN dentry d ON d.parent = p.old JOIN copied m ON m.old = d.ino ORDER BY p.old, d.cookie`
+FROM copied p CROSS JOIN dentry d ON d.parent = p.old CROSS JOIN copied m ON m.old = d.ino ORDER BY p.old, d.cookie`
 
 /** Copies of inodes get checksums of their own: what is damaged must not get one that is right. */
 const DAMAGED = `
-SELECT i.ino FROM copied m JOIN inode i ON i.ino = m.old WHERE i.sum IS NOT row_sum(i.ino, ${INODE_COLUMNS}) LIMIT 1`
+SELECT i.ino FROM copied m CROSS JOIN inode i ON i.ino = m.old WHERE i.sum IS NOT row_sum(i.ino, ${INODE_COLUMNS}) LIMIT 1`
 
-const SUM_INODES = `
-UPDATE inode SET sum = row_sum(ino, ${INODE_COLUMNS}) WHERE ino IN (SELECT new FROM copied)`
+/** Of one that was changed after it had been copied. */
+const SUM_INODE = `UPDATE inode SET sum = row_sum(ino, ${INODE_COLUMNS}) WHERE ino = ?`
 
 const COPY_XATTRS = `
 INSERT INTO xattr (ino, name, value, sum)
-SELECT m.new, x.name, x.value, rekeyed(x.sum, x.ino, m.new) FROM copied m JOIN xattr x ON x.ino = m.old`
+SELECT m.new, x.name, x.value, rekeyed(x.sum, x.ino, m.new) FROM copied m CROSS JOIN xattr x ON x.ino = m.old`
 
 const COPY_LINKS = `
 INSERT INTO symlink (ino, target, sum)
-SELECT m.new, s.target, rekeyed(s.sum, s.ino, m.new) FROM copied m JOIN symlink s ON s.ino = m.old`
+SELECT m.new, s.target, rekeyed(s.sum, s.ino, m.new) FROM copied m CROSS JOIN symlink s ON s.ino = m.old`
 
 const COUNT_BODIES = `
 INSERT INTO shared (body, refs)
-SELECT i.body, 1 + count(*) FROM copied m JOIN inode i ON i.ino = m.new
+SELECT i.body, 1 + count(*) FROM copied m CROSS JOIN inode i ON i.ino = m.new
 WHERE (i.mode & ${S_IFMT}) = ${S_IFREG} GROUP BY i.body
 ON CONFLICT (body) DO UPDATE SET refs = refs + excluded.refs - 1`
 
 /** What that adds to the sum of table `shared`, of any length. */
 const SUM_BODIES = `
-SELECT coalesce(sum(CAST(sharing_sum(i.body) AS INTEGER)), 0) & 0xffffffff FROM copied m JOIN inode i ON i.ino = m.new
+SELECT coalesce(sum(CAST(sharing_sum(i.body) AS INTEGER)), 0) & 0xffffffff FROM copied m CROSS JOIN inode i ON i.ino = m.new
 WHERE (i.mode & ${S_IFMT}) = ${S_IFREG}`
 
 /** Names of a file outside of the subtree are not copied. */
 const COUNT_LINKS = `
-SELECT m.new, count(*) FROM copied p JOIN dentry d ON d.parent = p.old JOIN copied m ON m.old = d.ino
-  JOIN inode i ON i.ino = d.ino
+SELECT m.new, count(*) FROM copied p CROSS JOIN dentry d ON d.parent = p.old CROSS JOIN copied m ON m.old = d.ino
+  CROSS JOIN inode i ON i.ino = d.ino
 WHERE d.type != ${DIRECTORY_TYPE} AND i.nlink > 1 GROUP BY m.new`
+
+/** What runs over all files of a copy, for the test of what it goes through. */
+export const COPY_STATEMENTS = [
+  ...[DAMAGED, COPY_INODES, COPY_NAMES, COPY_XATTRS, COPY_LINKS, COUNT_BODIES, SUM_BODIES, COUNT_LINKS],
+]
 
 export class Copies {
   readonly #db: Database
@@ -116,7 +124,7 @@ export class Copies {
   /** Copies a directory and everything below, or a file. */
   copy(source: Inode, options: CopyOptions): Copied {
     const db = this.#db
-    db.execute(MAPS)
+    db.execute(COPY_MAPS)
     const first = this.#counters.allocateInos(0)
     const inodes = source.isDirectory
       ? this.#number(first, source, options.except)
@@ -130,8 +138,8 @@ export class Copies {
     for (const sql of [COPY_NAMES, COPY_XATTRS, COPY_LINKS, COUNT_BODIES]) db.query(sql).run()
     const [added = 0] = db.query<[], [number]>(SUM_BODIES).get() ?? []
     this.#counters.sharedSum = moved(this.#counters.sharedSum, added, 0)
-    this.#countLinks(source, options.except)
-    db.query(SUM_INODES).run()
+    const sum = db.query<[number]>(SUM_INODE)
+    for (const ino of this.#countLinks(source, options.except)) sum.run(ino)
     this.#counters.inodes += inodes
     this.#inodes.forgetSole()
     return { root, inodes, bytes: this.#charge() }
@@ -148,9 +156,14 @@ export class Copies {
   }
 
   #newOf(ino: number): NodeId {
+    const copy = this.#copyOf(ino)
+    if (copy === undefined) throw new Fault("bug", `BUG: inode ${ino} was not copied`)
+    return copy
+  }
+
+  #copyOf(ino: number): NodeId | undefined {
     const row = this.#db.query<[number], [number]>("SELECT new FROM copied WHERE old = ?").get(ino)
-    if (row === undefined) throw new Fault("bug", `BUG: inode ${ino} was not copied`)
-    return row[0] as NodeId
+    return row === undefined ? undefined : (row[0] as NodeId)
   }
 
   /**
@@ -205,16 +218,23 @@ export class Copies {
     return top
   }
 
-  #countLinks(source: Inode, except: Inode | undefined): void {
+  /** Returns the copies that were changed. */
+  #countLinks(source: Inode, except: Inode | undefined): Set<number> {
+    const changed = new Set<number>()
     const set = this.#db.query<[number, number]>("UPDATE inode SET nlink = ? WHERE ino = ?")
-    for (const [ino, links] of this.#db.query<[], [number, number]>(COUNT_LINKS).all()) set.run(links, ino)
-    if (!source.isDirectory) set.run(1, this.#newOf(source.ino))
-    const lacks = this.#db.query<[number]>(
-      "UPDATE inode SET nlink = nlink - 1 WHERE ino = (SELECT new FROM copied WHERE old = ?)",
-    )
-    if (except === undefined) return
-    lacks.run(except.parent)
+    const count = (ino: number, links: number): void => {
+      set.run(links, ino)
+      changed.add(ino)
+    }
+    for (const [ino, links] of this.#db.query<[], [number, number]>(COUNT_LINKS).all()) count(ino, links)
+    if (!source.isDirectory) count(this.#newOf(source.ino), 1)
+    if (except === undefined) return changed
+    const parent = this.#copyOf(except.parent)
+    if (parent === undefined) return changed
+    this.#db.query<[number]>("UPDATE inode SET nlink = nlink - 1 WHERE ino = ?").run(parent)
+    changed.add(parent)
     this.#lackName(except)
+    return changed
   }
 
   /** The copy of the directory that it is in has a name less. */
@@ -237,7 +257,7 @@ export class Copies {
     let total = 0
     const sums = this.#db
       .query<[], [number, number, number]>(
-        "SELECT i.tree, sum(i.alloc), count(*) FROM copied m JOIN inode i ON i.ino = m.new GROUP BY i.tree",
+        "SELECT i.tree, sum(i.alloc), count(*) FROM copied m CROSS JOIN inode i ON i.ino = m.new GROUP BY i.tree",
       )
       .all()
     for (const [tree, bytes, inodes] of sums) {

@@ -3,7 +3,8 @@ import { present } from "../core/assert.ts"
 import { Fault } from "../core/fault.ts"
 import { addressOf, checked } from "../sys/ffi.ts"
 import { preadv } from "../sys/libc.ts"
-import { RECORD_HEADER, verifyRecord, type RecordHeader, type RecordPlace } from "./record.ts"
+import { recordWorker, type RecordJob } from "../../keyring/record-jobs.ts"
+import { RECORD_HEADER, verifyHeader, verifyRecord, type RecordHeader, type RecordPlace } from "./record.ts"
 
 /** Records in one pwritev(2) or preadv(2): a request of 1 MiB that starts and ends inside of a record, and some room. */
 export const MOST_RECORDS = 32
@@ -22,8 +23,8 @@ export interface RecordRead extends RecordPlace {
 /** What opens records whose payload is what was written, encrypted, and a tag. */
 export interface Sealed {
   readonly tagLength: number
-  /** Decrypts in place. Throws `Fault("corrupt")`. */
-  readonly open: (header: RecordHeader, payload: Buffer, tag: Buffer) => void
+  /** What decrypts it in its place. Throws `Fault("corrupt")` for what can't be a record of the file. */
+  readonly jobOf: (header: RecordHeader, payload: Buffer, tag: Buffer) => RecordJob
 }
 
 /** Places in memory for one call. They must be held by others until it returns: this has their addresses alone. */
@@ -64,22 +65,27 @@ export class RecordReads {
   }
 
   /**
-   * As `readRun`, of encrypted records: each payload without its tag gets to its place in `out` and is opened there.
-   * `onRecord` is told of each before.
+   * As `readRun`, of encrypted records: each payload without its tag gets to its place in `out` and is opened there, which
+   * verifies it. `onRecord` is told of each before.
    */
   readSealedRun(
     run: readonly RecordRead[],
     out: Buffer,
     at: number,
-    { tagLength, open }: Sealed,
+    sealed: Sealed,
     onRecord: (header: RecordHeader, index: number) => void,
   ): void {
     for (let first = 0, target = at; first < run.length; first += MOST_RECORDS) {
       const batch = run.slice(first, first + MOST_RECORDS)
-      target = this.#readSealed(batch, out, target, tagLength, (header, index, payload, tag) => {
-        onRecord(header, first + index)
-        open(header, payload, tag)
+      const read = this.#readSealed(batch, out, target, sealed.tagLength)
+      const jobs = read.map(({ record, header, payload, tag }, index) => {
+        const found = verifyHeader(header, record.length, record)
+        onRecord(found, first + index)
+        return sealed.jobOf(found, payload, tag)
       })
+      if (recordWorker().open(jobs).includes(false))
+        throw new Fault("corrupt", "an encrypted record is damaged or belongs elsewhere")
+      target = read.reduce((end, { payload }) => end + payload.length, target)
     }
   }
 
@@ -88,24 +94,19 @@ export class RecordReads {
     out: Buffer,
     at: number,
     tagLength: number,
-    open: (header: RecordHeader, index: number, payload: Buffer, tag: Buffer) => void,
-  ): number {
+  ): { record: RecordRead; header: Buffer; payload: Buffer; tag: Buffer }[] {
     let [target, bytes] = [at, 0]
-    const parts = batch.map(({ length }, index) => {
+    const read = batch.map((record, index) => {
       const header = this.#header(index)
-      const payload = out.subarray(target, target + length - tagLength)
+      const payload = out.subarray(target, target + record.length - tagLength)
       const tag = this.#tags.subarray(index * TAG_MAX, index * TAG_MAX + tagLength)
       ;[header, payload, tag].forEach((part, i) => this.#iovec.set(PARTS * index + i, part))
       target += payload.length
-      bytes += RECORD_HEADER + length
-      return { header, payload, tag }
+      bytes += RECORD_HEADER + record.length
+      return { record, header, payload, tag }
     })
     this.#readParts(batch[0], PARTS * batch.length, bytes)
-    batch.forEach((record, index) => {
-      const { header, payload, tag } = present(parts[index], "parts of a record")
-      open(verifyRecord(header, payload, record, tag), index, payload, tag)
-    })
-    return target
+    return read
   }
 
   #readParts(first: RecordRead | undefined, parts: number, bytes: number): void {

@@ -2,6 +2,7 @@
 import { Fault } from "../core/fault.ts"
 import type { FileKey } from "../../keyring/file-key.ts"
 import { TAG_BYTES, randomNonce } from "../../keyring/primitives.ts"
+import { openOne, recordWorker, type RecordJob } from "../../keyring/record-jobs.ts"
 import { RECORD_MAX, RecordFlag, type RecordHeader } from "./record.ts"
 import type { Decode } from "./record-cache.ts"
 import { MOST_RECORDS } from "./record-reads.ts"
@@ -29,6 +30,9 @@ function placeOf(record: {
   return place
 }
 
+/** How much memory `sealInto` is to be given. */
+export const PAYLOADS_BYTES = (MOST_RECORDS + 1) * (RECORD_MAX + TAG_BYTES)
+
 /**
  * Where payloads are encrypted to, valid until as many others were: all of one write. New memory for each would cost more
  * than encrypting does, a page fault every 4 KiB.
@@ -37,8 +41,12 @@ class Payloads {
   #memory: Buffer | undefined
   #at = 0
 
+  use(memory: Buffer): void {
+    this.#memory = memory
+  }
+
   take(length: number): Buffer {
-    this.#memory ??= Buffer.allocUnsafeSlow((MOST_RECORDS + 1) * (RECORD_MAX + TAG_BYTES))
+    this.#memory ??= Buffer.allocUnsafeSlow(PAYLOADS_BYTES)
     if (this.#at + length > this.#memory.length) this.#at = 0
     this.#at += length
     return this.#memory.subarray(this.#at - length, this.#at)
@@ -46,6 +54,11 @@ class Payloads {
 }
 
 const payloads = new Payloads()
+
+/** Has payloads of this thread encrypted into `memory`, which another thread sees too. */
+export function sealInto(memory: SharedArrayBuffer): void {
+  payloads.use(Buffer.from(memory))
+}
 
 /**
  * Encrypts records that `ino` writes; what `inner` makes of them first, where it makes anything. A payload stays as it is until
@@ -59,8 +72,17 @@ export function sealer(key: FileKey, ino: number, inner?: Encode): Encode {
     const payload = payloads.take(bytes.length + TAG_BYTES)
     const nonce = Buffer.from(randomNonce())
     const place = placeOf({ flags, plain: data.length, ino, ...record })
-    key.sealRecord(nonce, place, bytes, payload.subarray(0, bytes.length), payload.subarray(bytes.length))
-    return { payload, flags, key: key.identity.id, nonce }
+    const [out, tag] = [payload.subarray(0, bytes.length), payload.subarray(bytes.length)]
+    return { payload, flags, key: key.identity.id, nonce, job: key.recordJob(nonce, place, bytes, out, tag) }
+  }
+}
+
+/** For one record by itself: its payload is made at once. */
+export function sealedNow(encode: Encode): Encode {
+  return (record, data) => {
+    const encoded = encode(record, data)
+    if (encoded?.job !== undefined) recordWorker().seal([encoded.job])
+    return encoded
   }
 }
 
@@ -72,16 +94,16 @@ export function openPayload(key: FileKey, header: RecordHeader, payload: Buffer,
   const length = payload.length - TAG_BYTES
   const flags = header.flags & ~RecordFlag.ENCRYPTED
   const opened = payload.subarray(0, Math.max(0, length))
-  openParts(key, header, opened, payload.subarray(opened.length))
+  if (!openOne(jobOf(key, header, opened, payload.subarray(opened.length))))
+    throw new Fault("corrupt", "an encrypted record is damaged or belongs elsewhere")
   return flags === 0 ? opened : inner({ ...header, flags, length }, opened)
 }
 
-/** Decrypts what stands before the tag, in its place. Throws `Fault("corrupt")`. */
-export function openParts(key: FileKey, header: RecordHeader, sealed: Buffer, tag: Buffer): void {
+/** What decrypts the bytes before the tag, in their place. Throws `Fault("corrupt")`. */
+export function jobOf(key: FileKey, header: RecordHeader, sealed: Buffer, tag: Buffer): RecordJob {
   const flags = header.flags & ~RecordFlag.ENCRYPTED
   const isOurs = flags !== header.flags && header.key === key.identity.id
   if (!isOurs || tag.length !== TAG_BYTES || (flags === 0 && sealed.length !== header.plain))
     throw new Fault("corrupt", "a record is not encrypted as those of its file are")
-  if (!key.openRecord(header.nonce, placeOf(header), sealed, sealed, tag))
-    throw new Fault("corrupt", "an encrypted record is damaged or belongs elsewhere")
+  return key.recordJob(header.nonce, placeOf(header), sealed, sealed, tag)
 }

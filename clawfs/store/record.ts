@@ -50,6 +50,11 @@ export const NO_NONCE = Buffer.alloc(NONCE_BYTES)
 
 /** Writes the header of `payload` into `out` (80 bytes), checksum included. */
 export function encodeRecordHeader(out: Buffer, header: RecordHeader, payload: Buffer): void {
+  putChecksum(out, crc32(payload, encodeHead(out, header)))
+}
+
+/** Writes all of a header but the checksum; returns the CRC-32 of that. */
+export function encodeHead(out: Buffer, header: RecordHeader): number {
   const w = new Writer(out)
   w.u32(MAGIC)
     .u8(VERSION)
@@ -63,7 +68,12 @@ export function encodeRecordHeader(out: Buffer, header: RecordHeader, payload: B
     .u32(header.key)
     .put(header.nonce)
     .zero(CRC_AT - 64)
-  w.u32(checksum(out, payload))
+  return crc32(out.subarray(0, CRC_AT))
+}
+
+/** Completes a header by the CRC-32 of all that stands before it and of the payload. */
+export function putChecksum(out: Buffer, sum: number): void {
+  out.writeUInt32LE(sum, CRC_AT)
 }
 
 /** The record that is meant. */
@@ -74,32 +84,40 @@ export interface RecordPlace {
   readonly sequence: number
 }
 
-/**
- * Checks header and payload against each other and against what was to be read; `rest`: the payload's end, where that was read
- * to another place. Throws `Fault("corrupt")`.
- */
-export function verifyRecord(
-  header: Buffer,
-  payload: Buffer,
-  wanted: RecordPlace,
-  rest?: Buffer,
-): RecordHeader {
-  const { segment, position, sequence } = wanted
-  const where = `record at segment ${segment} position ${position}`
-  const found = decodeRecordHeader(header)
-  if (found === undefined) throw new Fault("corrupt", `${where} has no valid header`)
-  if (
-    found.segment !== segment ||
-    found.position !== position ||
-    found.length !== payload.length + (rest?.length ?? 0)
-  ) {
-    throw new Fault("corrupt", `${where} belongs elsewhere`)
-  }
-  if (header.readUInt32LE(CRC_AT) !== checksum(header, payload, rest))
-    throw new Fault("corrupt", `${where} is damaged`)
-  if (sequence !== 0 && found.sequence !== sequence)
-    throw new Fault("corrupt", `${where} is not the one that was written last`)
+/** Checks header and payload against each other and against what was to be read. Throws `Fault("corrupt")`. */
+export function verifyRecord(header: Buffer, payload: Buffer, wanted: RecordPlace): RecordHeader {
+  const found = headerFound(header, payload.length, wanted)
+  if (header.readUInt32LE(CRC_AT) !== checksum(header, payload))
+    throw new Fault("corrupt", `${nameOf(wanted)} is damaged`)
+  requireSequence(found, wanted)
   return found
+}
+
+/**
+ * Checks a header, with a payload of `length` bytes behind it, against what was to be read, and not its checksum: for a payload
+ * that is authenticated together with all of the header that matters. Throws `Fault("corrupt")`.
+ */
+export function verifyHeader(header: Buffer, length: number, wanted: RecordPlace): RecordHeader {
+  const found = headerFound(header, length, wanted)
+  requireSequence(found, wanted)
+  return found
+}
+
+const nameOf = ({ segment, position }: RecordPlace): string =>
+  `record at segment ${segment} position ${position}`
+
+function headerFound(header: Buffer, length: number, wanted: RecordPlace): RecordHeader {
+  const { segment, position } = wanted
+  const found = decodeRecordHeader(header)
+  if (found === undefined) throw new Fault("corrupt", `${nameOf(wanted)} has no valid header`)
+  if (found.segment !== segment || found.position !== position || found.length !== length)
+    throw new Fault("corrupt", `${nameOf(wanted)} belongs elsewhere`)
+  return found
+}
+
+function requireSequence(found: RecordHeader, wanted: RecordPlace): void {
+  if (wanted.sequence !== 0 && found.sequence !== wanted.sequence)
+    throw new Fault("corrupt", `${nameOf(wanted)} is not the one that was written last`)
 }
 
 /** The fields, or undefined for bytes that are no record header of this version. */
@@ -120,9 +138,8 @@ export function decodeRecordHeader(bytes: Buffer): RecordHeader | undefined {
   }
 }
 
-function checksum(header: Buffer, payload: Buffer, rest?: Buffer): number {
-  const sum = crc32(payload, crc32(header.subarray(0, CRC_AT)))
-  return rest === undefined ? sum : crc32(rest, sum)
+function checksum(header: Buffer, payload: Buffer): number {
+  return crc32(payload, crc32(header.subarray(0, CRC_AT)))
 }
 
 /** Lengths of the records for `[offset, offset + length)`: cut at multiples of 128 KiB. */

@@ -4,7 +4,7 @@ import type { RecodingOf } from "./cleaner.ts"
 import type { Coding, RecordCoding } from "./contents.ts"
 import type { PieceCoding } from "./inline.ts"
 import { TAG_BYTES } from "../../keyring/primitives.ts"
-import { openParts, openPayload, sealer } from "./record-sealing.ts"
+import { jobOf, openPayload, sealedNow, sealer } from "./record-sealing.ts"
 import { RecordFlag } from "./record.ts"
 import type { Sealing } from "./sealing.ts"
 
@@ -25,7 +25,7 @@ export function sealedCoding(sealing: Sealing, inner: RecordCoding): Coding {
         decode: (header, payload) => openPayload(key, header, payload, decode),
         sealed: {
           tagLength: TAG_BYTES,
-          open: (header, payload, tag) => openParts(key, header, payload, tag),
+          jobOf: (header, payload, tag) => jobOf(key, header, payload, tag),
         },
       }
     },
@@ -50,7 +50,7 @@ export function sealedRecoding(sealing: Sealing, inner: RecodingOf): RecodingOf 
     return {
       decode: (of, payload) =>
         openPayload(key, of, payload, (opened, bytes) => recoding?.decode(opened, bytes) ?? bytes),
-      encode: sealer(key, header.ino, recoding?.encode),
+      encode: sealedNow(sealer(key, header.ino, recoding?.encode)),
     }
   }
 }

@@ -29,11 +29,14 @@ import {
   NO_NONCE,
   RECORD_HEADER,
   cut,
+  encodeHead,
   encodeRecordHeader,
+  putChecksum,
   type RecordContent,
   type RecordPlace,
 } from "./record.ts"
 import { Iovec, MOST_RECORDS, RecordReads } from "./record-reads.ts"
+import { recordWorker, type RecordJob } from "../../keyring/record-jobs.ts"
 import { rewriteLog } from "./rewrite.ts"
 import { segmentIds, segmentPath } from "./segment-files.ts"
 
@@ -63,6 +66,8 @@ export interface Placed {
 /** How a payload is stored. */
 export interface Encoded extends Pick<RecordContent, "flags" | "key" | "nonce"> {
   readonly payload: Buffer
+  /** Makes the payload, and is still to be done: of all records of a write together. */
+  readonly job?: RecordJob
 }
 
 /** Encodes the bytes of one record; undefined: they are stored as they are. */
@@ -215,6 +220,7 @@ export class Segments implements Disposable {
     const placed: Placed[] = []
     let [position, at] = [this.#tail, 0]
     const pieces = cut(offset, data.length)
+    const jobs: { job: RecordJob; header: Buffer }[] = []
     // Held until it is written: the iovec knows its address alone.
     const payloads = pieces.map((length, index) => {
       const bytes = data.subarray(at, at + length)
@@ -224,13 +230,22 @@ export class Segments implements Disposable {
       const place = { segment: this.#current, position, sequence }
       const header = this.#headers.subarray(index * RECORD_HEADER, (index + 1) * RECORD_HEADER)
       const content = { ino, offset: offset + at, length: payload.length, plain: length, flags, key, nonce }
-      encodeRecordHeader(header, { ...content, ...place }, payload)
+      const job = encoded?.job
+      if (job === undefined) encodeRecordHeader(header, { ...content, ...place }, payload)
+      else {
+        job.sum = encodeHead(header, { ...content, ...place })
+        jobs.push({ job, header })
+      }
       this.#setIovec(index, header, payload)
       placed.push({ length, stored: payload.length, isEncoded: encoded !== undefined, place })
       position += RECORD_HEADER + payload.length
       at += length
       return payload
     })
+    if (jobs.length > 0) {
+      recordWorker().seal(jobs.map(({ job }) => job))
+      for (const { job, header } of jobs) putChecksum(header, job.sum)
+    }
     this.#writeAll(payloads.length, position - this.#tail)
     this.#tail = position
     return placed

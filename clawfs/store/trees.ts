@@ -13,6 +13,11 @@ export const TreeFlag = {
   COMPRESS: 2,
   /** New records are not compressed, although those of the tree around are. */
   NO_COMPRESS: 4,
+  /** What is written is looked through for values of the vault's secrets: refused, or only told. */
+  GUARD_BLOCK: 8,
+  GUARD_ALERT: 0x10,
+  /** It is not, although that of the tree around is. */
+  NO_GUARD: 0x20,
   /** 1 to 9, shifted. */
   LEVEL: 0x1f00,
 } as const
@@ -34,6 +39,29 @@ export function withCompression(flags: number, wish: number | "none" | "as aroun
   const others = flags & ~COMPRESSION_FLAGS
   if (wish === "as around") return others
   return others | (wish === "none" ? TreeFlag.NO_COMPRESS : TreeFlag.COMPRESS | (wish << LEVEL_SHIFT))
+}
+
+/** What happens to a write with a value of a secret in it: it is refused · it is done, and written down. */
+export type GuardAction = "block" | "alert"
+
+const GUARD_FLAGS = TreeFlag.GUARD_BLOCK | TreeFlag.GUARD_ALERT | TreeFlag.NO_GUARD
+
+/** What the innermost of these trees that says something of it wants; undefined: nobody looks. */
+export function guardAction(trees: Iterable<Readonly<Tree>>): GuardAction | undefined {
+  for (const { flags } of trees) {
+    if ((flags & TreeFlag.GUARD_BLOCK) !== 0) return "block"
+    if ((flags & TreeFlag.GUARD_ALERT) !== 0) return "alert"
+    if ((flags & TreeFlag.NO_GUARD) !== 0) return undefined
+  }
+  return undefined
+}
+
+/** Flags with another wish for the guard: an action, none although the tree around has one, or as that tree does. */
+export function withGuard(flags: number, wish: GuardAction | "none" | "as around"): number {
+  const others = flags & ~GUARD_FLAGS
+  if (wish === "as around") return others
+  if (wish === "none") return others | TreeFlag.NO_GUARD
+  return others | (wish === "block" ? TreeFlag.GUARD_BLOCK : TreeFlag.GUARD_ALERT)
 }
 
 /** A row, as the server works with it. */

@@ -1,6 +1,6 @@
 /**
  * Holds the mount: opens /dev/fuse, mounts, keeps the descriptor, starts a server with it and another one when that dies,
- * unmounts when told to. It does nothing else, so it has nothing to crash on.
+ * unmounts when told to, and makes the kernel forget what a server says. It does nothing else, so it has nothing to crash on.
  *
  * A crash loop is a row of servers that died without answering one request. Then a stand-in answers everything with EIO
  * until somebody unmounts.
@@ -11,12 +11,20 @@ import { fileURLToPath } from "node:url"
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import { mountFuse, unmountFuse, type MountOptions } from "../fuse/mount.ts"
-import { ServerExit, type FaultReport, type ServerConfig, type ServerReport } from "../server/messages.ts"
+import {
+  ServerExit,
+  type FaultReport,
+  type ServerConfig,
+  type ServerOrder,
+  type ServerReport,
+} from "../server/messages.ts"
 import { SessionMemory, createSessionMemory } from "../server/session-memory.ts"
 import { isLockOf, lockStore } from "../store/lock.ts"
 import { setReadAhead } from "../sys/read-ahead.ts"
 import { ownStartTime } from "../sys/process-identity.ts"
 import type { SupervisorState } from "../../schema/supervisor-state.ts"
+import { Forgetting } from "./forgetting.ts"
+import { StartWatch } from "./start-watch.ts"
 import { removeState, writeState } from "./state.ts"
 
 /** SIGKILL is somebody's will, or the kernel's for want of memory: much more of it is borne than of crashes. */
@@ -32,6 +40,8 @@ const READ_AHEAD_KIB = 1024
 export interface SupervisorOptions {
   readonly mount: MountOptions
   readonly server: Omit<ServerConfig, "restarts" | "supervisorPid">
+  /** Before it serves, a server that has used no CPU for so long is killed. */
+  readonly standstillMs: number
   /** Keys of encrypted trees that come through `KEYS_FD`, in this order. */
   readonly keys?: readonly KeyName[]
 }
@@ -55,6 +65,8 @@ export class Supervisor {
   readonly #onServing: () => void
   readonly #fds: { fuse: number; memory: number; lock: number }
   readonly #memory: SessionMemory
+  readonly #forgetting: Forgetting
+  #watch: StartWatch | undefined
   #child: ChildProcess | undefined
   #state: SupervisorState["state"] = "starting"
   /** When it came to be so. */
@@ -80,6 +92,7 @@ export class Supervisor {
     this.#log = log
     this.#onServing = onServing
     this.#memory = new SessionMemory(fds.memory)
+    this.#forgetting = new Forgetting({ fuse: fds.fuse, logLevel: options.server.logLevel })
   }
 
   /** Locks the store and mounts. `onServing` is called once, when the mount is usable. */
@@ -156,24 +169,34 @@ export class Supervisor {
     const { fuse, memory, lock } = this.#fds
     const child = spawn(process.execPath, [serverMain, JSON.stringify(config)], {
       stdio: ["ignore", "inherit", "inherit", fuse, memory, lock, "ipc"],
+      serialization: "advanced",
     })
     this.#child = child
-    child.on("message", (report: ServerReport) => this.#onReport(report))
+    this.#watch = new StartWatch(child, this.#options.standstillMs, this.#log)
+    child.on("message", (report: ServerReport) => this.#onReport(report, child))
     child.on("error", (thrown) =>
       this.#log.error("the server can't be started", { reason: describe(thrown) }),
     )
     child.on("exit", (code, signal) => this.#onExit(code, signal))
   }
 
-  #onReport(report: ServerReport): void {
+  #onReport(report: ServerReport, child: ChildProcess): void {
     if (report.kind === "failed") this.#fault = report.fault
+    if (report.kind === "forget") void this.#forget(report, child)
     if (report.kind !== "serving") return
+    this.#watch?.end()
     const first = this.#state === "starting"
     this.#setState("serving")
     if (first) this.#onServing()
   }
 
+  async #forget({ id, stale }: ServerReport & { kind: "forget" }, child: ChildProcess): Promise<void> {
+    await this.#forgetting.forget(stale)
+    if (child.connected) child.send({ kind: "forgotten", id } satisfies ServerOrder)
+  }
+
   #onExit(code: number | null, signal: NodeJS.Signals | null): void {
+    this.#watch?.end()
     this.#lastEnd = signal === null ? `exit status ${code ?? 0}` : `signal ${signal}`
     if (this.#stopping || code === ServerExit.CLOSED) {
       this.#finish(undefined)
@@ -245,7 +268,7 @@ export class Supervisor {
         clearTimeout(timer)
         resolve()
       })
-      child.send({ kind: "flush" })
+      child.send({ kind: "flush" } satisfies ServerOrder)
     })
   }
 }

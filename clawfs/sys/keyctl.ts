@@ -1,7 +1,7 @@
 /**
  * The kernel's keyrings (keyrings(7)) through syscall(2): memory of the kernel that is never swapped or dumped. A session
  * keyring belongs to a process and those that it starts, a process keyring to one process alone; other processes, of the
- * same user too, can't read them. A thread sees the process keyring only if it was started after the keyring was made.
+ * same user too, can't read them. A user's keyring is all his processes', until the machine ends. A thread sees the process keyring only if it was started after the keyring was made.
  */
 import { E, type Errno } from "../core/errno.ts"
 import { bind, checked, lastErrno, sysFault } from "./ffi.ts"
@@ -19,10 +19,12 @@ const SET_TIMEOUT = 15
 const INVALIDATE = 21
 
 /** Special numbers of keyrings (keyctl(2)). */
-export const Ring = { PROCESS: -2, SESSION: -3 } as const
+export const Ring = { PROCESS: -2, SESSION: -3, USER: -4 } as const
 export type Ring = (typeof Ring)[keyof typeof Ring]
 /** The possessor may do everything, nobody else anything, not even see that it is there. */
 const POSSESSOR_ONLY = 0x3f00_0000
+/** All processes of the user may as well: what is in the user's keyring is possessed by those alone whose session has it. */
+const POSSESSOR_AND_USER = 0x3f3f_0000
 const TYPE = "user"
 
 const addKeyCall = bind<
@@ -50,7 +52,8 @@ export function joinSessionKeyring(): void {
 export function addKey(name: string, bytes: Uint8Array, ring: Ring = Ring.SESSION): void {
   if (numbers === undefined) throw sysFault("add_key")
   const key = checked("add_key", addKeyCall(numbers.addKey, TYPE, name, bytes, bytes.length, ring))
-  checked("keyctl", numbersCall(numbers.keyctl, SETPERM, key, POSSESSOR_ONLY, 0, 0))
+  const permissions = ring === Ring.USER ? POSSESSOR_AND_USER : POSSESSOR_ONLY
+  checked("keyctl", numbersCall(numbers.keyctl, SETPERM, key, permissions, 0, 0))
 }
 
 /** Fills `into` from the key `name`; false where there is none (any more), or it is not as long. */

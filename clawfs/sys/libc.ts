@@ -90,6 +90,10 @@ export const setsockopt = bind<[fd: number, level: number, name: number, value: 
 export const closeRangeCall = bind<[number: number, first: number, last: number, flags: number]>(
   "long syscall(long, unsigned int, unsigned int, unsigned int)",
 )
+/** sync_file_range(2) */
+export const syncFileRange = bind<[fd: number, offset: number, length: number, flags: number]>(
+  "int sync_file_range(int, int64_t, int64_t, unsigned int)",
+)
 /** futimens(3); two struct timespec: access, modification */
 export const futimens = bind<[fd: number, times: Buffer]>("int futimens(int, const void*)")
 /** pipe2(2) */

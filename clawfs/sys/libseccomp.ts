@@ -1,8 +1,9 @@
 /** System call filters by the system's libseccomp 2: rules in, a BPF program out (seccomp_rule_add(3), seccomp_export_bpf(3)). */
 import { readSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
-import { bindFrom, checked } from "./ffi.ts"
-import { close, memfdCreate } from "./libc.ts"
+import { bindFrom } from "./ffi.ts"
+import { close } from "./libc.ts"
+import { memoryFile } from "./memory-file.ts"
 
 const lib = bindFrom("libseccomp.so.2")
 
@@ -122,7 +123,7 @@ function addRule(context: unknown, { call, action, comparisons }: Rule): void {
 }
 
 function exported(context: unknown): Buffer {
-  const fd = checked("memfd_create", memfdCreate("seccomp", 1))
+  const fd = memoryFile("seccomp")
   try {
     require0("seccomp_export_bpf", library().export(context, fd))
     const program = Buffer.alloc(65_536 * INSTRUCTION_SIZE)

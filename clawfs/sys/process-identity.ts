@@ -1,8 +1,10 @@
-/** Whether a process that wrote down its number is still that process. */
+/** What /proc tells of a process: whether one that wrote down its number is still that process, and what it has used. */
 import { readFileSync } from "node:fs"
 
 /** Fields of /proc/PID/stat behind the name, which may hold anything (man 5 proc). */
 const STATE = 0
+const USER_TIME = 11
+const SYSTEM_TIME = 12
 const START_TIME = 19
 
 function statOf(pid: number): string[] | undefined {
@@ -19,6 +21,12 @@ function statOf(pid: number): string[] | undefined {
 /** When this process started, in clock ticks since boot: with the pid it names a process for good. */
 export function ownStartTime(): string {
   return statOf(process.pid)?.[START_TIME] ?? ""
+}
+
+/** CPU time of all of its threads so far, in clock ticks (100 a second); undefined when it is gone. */
+export function cpuTicks(pid: number): number | undefined {
+  const stat = statOf(pid)
+  return stat === undefined ? undefined : Number(stat[USER_TIME]) + Number(stat[SYSTEM_TIME])
 }
 
 /** Not a zombie, and not another process that has got the number since. */

@@ -40,6 +40,7 @@ const MSGHDR = 56
 const MSGHDR_FLAGS_AT = 48
 const CMSGHDR = 16
 const ENOENT = 2
+const EINTR = 4
 const EAGAIN = 11
 const ECONNREFUSED = 111
 
@@ -93,7 +94,7 @@ export function connectTo(path: string, timeoutSeconds: number): number | undefi
   timeout.writeBigInt64LE(BigInt(timeoutSeconds))
   const address = addressFor(path)
   if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.length) === 0) {
-    if (connectCall(fd, address, address.length) === 0) return fd
+    if (uninterrupted(() => connectCall(fd, address, address.length)) === 0) return fd
     const errno = lastErrno()
     close(fd)
     if (errno === ENOENT || errno === ECONNREFUSED) return undefined
@@ -173,7 +174,7 @@ export function receiveMessage(
   const { data, control, iovec, message } = room
   iovec.writeBigUInt64LE(BigInt(Math.min(options.most ?? data.length, data.length)), 8)
   message.writeBigUInt64LE(BigInt(control.length), 40)
-  const got = recvmsg(fd, message, MSG_CMSG_CLOEXEC | (options.wait ? 0 : MSG_DONTWAIT))
+  const got = uninterrupted(() => recvmsg(fd, message, MSG_CMSG_CLOEXEC | (options.wait ? 0 : MSG_DONTWAIT)))
   if (got < 0) return lastErrno() === EAGAIN ? "late" : undefined
   const fds = descriptorsIn(control, Number(message.readBigUInt64LE(40)))
   if ((message.readInt32LE(MSGHDR_FLAGS_AT) & (MSG_TRUNC | MSG_CTRUNC)) !== 0) {
@@ -181,6 +182,14 @@ export function receiveMessage(
     return "too long"
   }
   return got === 0 && fds.length === 0 ? undefined : { data: Buffer.from(data.subarray(0, got)), fds }
+}
+
+/** A signal, such as a profiler's, ends a call that waits; with a time limit the kernel never begins it again itself (signal(7)). */
+function uninterrupted(call: () => number): number {
+  for (;;) {
+    const result = call()
+    if (result >= 0 || lastErrno() !== EINTR) return result
+  }
 }
 
 /** Made once a thread: 64 KiB of zeroes for each message took longer than receiving it. */

@@ -5,10 +5,10 @@
  */
 import { closeSync } from "node:fs"
 import { checked, pointerValue, viewOf } from "./ffi.ts"
-import { fallocate, ftruncate, memfdCreate, mmap, munmap } from "./libc.ts"
+import { fallocate, ftruncate, mmap, munmap } from "./libc.ts"
+import { memoryFile } from "./memory-file.ts"
 import { Fault } from "../core/fault.ts"
 
-const MFD_CLOEXEC = 1
 const PROT_READ_WRITE = 3
 const MAP_SHARED = 1
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn
@@ -17,7 +17,7 @@ const FALLOC_FL_PUNCH_HOLE = 2
 
 /** A new anonymous file of `bytes` zeroes, of which only touched pages take memory. */
 export function createSharedMemory(name: string, bytes: number): number {
-  const fd = checked("memfd_create", memfdCreate(name, MFD_CLOEXEC))
+  const fd = memoryFile(name)
   try {
     checked("ftruncate", ftruncate(fd, bytes))
   } catch (cause) {

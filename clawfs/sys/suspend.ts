@@ -6,8 +6,9 @@ const CLOCK_BOOTTIME = 7
 /** The two are read one after the other. */
 const TOLERANCE_SECONDS = 0.5
 
+const time = Buffer.alloc(16)
+
 function read(clock: number): number {
-  const time = Buffer.alloc(16)
   clockGettime(clock, time)
   return Number(time.readBigInt64LE(0)) + Number(time.readBigInt64LE(8)) / 1e9
 }

@@ -7,7 +7,7 @@
  *   CLAWFS_TEST_CRASH_KEEP    a directory to leave broken stores in, with their recordings
  */
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest"
-import { cli, requireFuse, skipIf } from "../helpers/requirements.ts"
+import { cli, requireFuse, requirePrograms, skipIf } from "../helpers/requirements.ts"
 import { seed } from "../helpers/reports.ts"
 import { judge, putUpAftermath, told, type Trial } from "./judges.ts"
 import type { PlanOptions, TreeOptions } from "./draft.ts"
@@ -44,8 +44,13 @@ const planOf = (offset: number, steps: number, more: Partial<PlanOptions> = {}):
 const files = (track: string, plan: PlanOptions, from = 0, to = END): Load => ({ track, plan, from, to })
 const ledger = (track: string, mode: "delete" | "wal", to: number): Load => ({ track, mode, from: 0, to })
 
+const repository = (track: string, to: number): Load => ({ track, mode: "git", from: 0, to })
+
 const changed = (name: string, patches: readonly Patch[]): string =>
   variant(place.directory(`program-${name.replaceAll(/\W+/g, "-")}`), cli, patches)
+
+/** Where git is. */
+const repositories = requirePrograms("git") === undefined ? [repository("git", 6)] : []
 
 /** Fails with the first broken states. */
 async function expectWhole(trial: Omit<Trial, "seed">): Promise<void> {
@@ -67,56 +72,64 @@ async function recordAndJudge(
   return recorded
 }
 
-describe("after a power cut a store is as it was at one moment, with everything that fsync promised", () => {
-  test("as it is built", async (context) => {
-    skipIf(context, reason)
-    const loads = [files("a", planOf(1, 160)), ledger("b", "delete", 10), ledger("c", "wal", 10)]
-    await recordAndJudge("as built", cli, [{ loads, end: "unmount" }], 0.3)
-  })
+describe.concurrent(
+  "after a power cut a store is as it was at one moment, with everything that fsync promised",
+  () => {
+    test("as it is built", async (context) => {
+      skipIf(context, reason)
+      const ledgers = [ledger("b", "delete", 10), ledger("c", "wal", 10)]
+      const loads = [files("a", planOf(1, 160)), ...ledgers, ...repositories]
+      await recordAndJudge("as built", cli, [{ loads, end: "unmount" }], 0.3)
+    })
 
-  test("with checkpoints and segment ends all the time, also when the power goes again during recovery", async (context) => {
-    skipIf(context, reason)
-    const program = changed("small", SMALL)
-    const loads = [files("a", planOf(2, 220)), ledger("b", "delete", 15)]
-    const first = await recordAndJudge("small limits", program, [{ loads, end: "unmount" }], 0.3)
-    const store = place.directory("aftermath")
-    const fixed = await putUpAftermath({ recording: first.directory, cli: program, directory: store })
-    const again: Phase[] = [{ loads: [files("second", planOf(3, 60))], end: "unmount" }]
-    const recorded = await place.record("recovery", program, again, store)
-    const trial = { recorded, cli: program, loads: loadsOf(again), fixed, states: Math.ceil(STATES * 0.1) }
-    await expectWhole({ name: "recovery", ...trial })
-  })
+    test("with checkpoints and segment ends all the time, also when the power goes again during recovery", async (context) => {
+      skipIf(context, reason)
+      const program = changed("small", SMALL)
+      const loads = [files("a", planOf(2, 220)), ledger("b", "delete", 15)]
+      const first = await recordAndJudge("small limits", program, [{ loads, end: "unmount" }], 0.3)
+      const store = place.directory("aftermath")
+      const fixed = await putUpAftermath({ recording: first.directory, cli: program, directory: store })
+      const again: Phase[] = [{ loads: [files("second", planOf(3, 60))], end: "unmount" }]
+      const recorded = await place.record("recovery", program, again, store)
+      const trial = { recorded, cli: program, loads: loadsOf(again), fixed, states: Math.ceil(STATES * 0.1) }
+      await expectWhole({ name: "recovery", ...trial })
+    })
 
-  test("with servers killed and mounts that come and go", async (context) => {
-    skipIf(context, reason)
-    const plan = planOf(4, 120, { kills: 2 })
-    const rushed = [10, 11, 12].map((offset) => planOf(offset, 20, { rush: true }))
-    const phases: Phase[] = [
-      { loads: [files("a", plan, 0, 60)], end: "unmount" },
-      { loads: [files("a", plan, 60)], end: "kill" },
-      ...rushed.map((each, index): Phase => ({ loads: [files(`rush-${index}`, each)], end: "unmount" })),
-    ]
-    await recordAndJudge("restarts", changed("restarts", SMALL), phases, 0.2)
-  })
+    test("with servers killed and mounts that come and go", async (context) => {
+      skipIf(context, reason)
+      const plan = planOf(4, 120, { kills: 2 })
+      const rushed = [10, 11, 12].map((offset) => planOf(offset, 20, { rush: true }))
+      const phases: Phase[] = [
+        { loads: [files("a", plan, 0, 60)], end: "unmount" },
+        { loads: [files("a", plan, 60)], end: "kill" },
+        ...rushed.map((each, index): Phase => ({ loads: [files(`rush-${index}`, each)], end: "unmount" })),
+      ]
+      await recordAndJudge("restarts", changed("restarts", SMALL), phases, 0.2)
+    })
 
-  test("when the serving thread is interrupted right after a commit", async (context) => {
-    skipIf(context, reason)
-    const loads = [files("a", planOf(5, 90))]
-    await recordAndJudge(
-      "interrupted",
-      changed("interrupted", [...SMALL, ...INTERRUPTED]),
-      [{ loads, end: "unmount" }],
-      0.2,
-    )
-  })
+    test("when the serving thread is interrupted right after a commit", async (context) => {
+      skipIf(context, reason)
+      const loads = [files("a", planOf(5, 90))]
+      await recordAndJudge(
+        "interrupted",
+        changed("interrupted", [...SMALL, ...INTERRUPTED]),
+        [{ loads, end: "unmount" }],
+        0.2,
+      )
+    })
 
-  test("with segments of full size", async (context) => {
-    skipIf(context, reason, STATES < 20_000 ? "only with CLAWFS_TEST_CRASH_STATES=20000 or more" : undefined)
-    const loads = [files("a", planOf(6, 2000, { largest: 900_000, keeps: true }))]
-    const { longest } = await recordAndJudge("full size", cli, [{ loads, end: "unmount" }], 0.05)
-    expect(longest).toBeGreaterThan(64 * 1024 * 1024)
-  })
-})
+    test("with segments of full size", async (context) => {
+      skipIf(
+        context,
+        reason,
+        STATES < 20_000 ? "only with CLAWFS_TEST_CRASH_STATES=20000 or more" : undefined,
+      )
+      const loads = [files("a", planOf(6, 2000, { largest: 900_000, keeps: true }))]
+      const { longest } = await recordAndJudge("full size", cli, [{ loads, end: "unmount" }], 0.05)
+      expect(longest).toBeGreaterThan(64 * 1024 * 1024)
+    })
+  },
+)
 
 interface TreeLoad {
   readonly tree: Omit<TreeOptions, "prefix">
@@ -134,22 +147,25 @@ const TREE_LOADS: Readonly<Record<string, TreeLoad>> = {
 }
 const TREE_STEPS = STATES < 10_000 ? 80 : 200
 
-describe("after a power cut trees, snapshots, keys, limits and the change feed are of one moment, while", () => {
-  test.for(Object.entries(TREE_LOADS))("%s", async ([name, { tree, kills = 0 }], context) => {
-    skipIf(context, reason)
-    const offset = 20 + Object.keys(TREE_LOADS).indexOf(name)
-    const load = files("a", planOf(offset, TREE_STEPS, { kills, tree: { ...tree, prefix: "a" } }))
-    const half = TREE_STEPS / 2
-    const phases: Phase[] = [
-      { loads: [{ ...load, to: half }], end: "unmount", flags: NO_INDEX },
-      { loads: [{ ...load, from: half }], end: kills > 0 ? "kill" : "unmount", flags: NO_INDEX },
-    ]
-    const more = { hasWholeFeed: true, loads: [load] }
-    await recordAndJudge(`trees-${offset}`, changed(`trees-${offset}`, SMALL), phases, 0.02, more)
-  })
-})
+describe.concurrent(
+  "after a power cut trees, snapshots, keys, limits and the change feed are of one moment, while",
+  () => {
+    test.for(Object.entries(TREE_LOADS))("%s", async ([name, { tree, kills = 0 }], context) => {
+      skipIf(context, reason)
+      const offset = 20 + Object.keys(TREE_LOADS).indexOf(name)
+      const load = files("a", planOf(offset, TREE_STEPS, { kills, tree: { ...tree, prefix: "a" } }))
+      const half = TREE_STEPS / 2
+      const phases: Phase[] = [
+        { loads: [{ ...load, to: half }], end: "unmount", flags: NO_INDEX },
+        { loads: [{ ...load, from: half }], end: kills > 0 ? "kill" : "unmount", flags: NO_INDEX },
+      ]
+      const more = { hasWholeFeed: true, loads: [load] }
+      await recordAndJudge(`trees-${offset}`, changed(`trees-${offset}`, SMALL), phases, 0.02, more)
+    })
+  },
+)
 
-describe("the tester finds it when", () => {
+describe.concurrent("the tester finds it when", () => {
   test.for(Object.entries(TREE_FAULTS))("%s", async ([name, { patches, tree, finds }], context) => {
     skipIf(context, reason)
     const program = changed(name, [...SMALL, ...patches])
@@ -157,7 +173,7 @@ describe("the tester finds it when", () => {
     const phases: Phase[] = [{ loads, end: "unmount", flags: NO_INDEX }]
     const recorded = await place.record(name.replaceAll(" ", "-"), program, phases)
     const trial = { name: `fault: ${name}`, recorded, cli: program, loads, seed, states: 800, failures: 1 }
-    expect(told(await judge({ ...trial, hasWholeFeed: true })).join("\n")).toMatch(finds)
+    context.expect(told(await judge({ ...trial, hasWholeFeed: true })).join("\n")).toMatch(finds)
   })
 })
 

@@ -4,6 +4,7 @@ import { checkLedger } from "./ledger-check.ts"
 import type { Step } from "./draft.ts"
 import { makePlan } from "./plan.ts"
 import type { DiskOp } from "./recording.ts"
+import { checkRepository } from "./repository-check.ts"
 import type { Load } from "./session.ts"
 
 /** Steps of a track: `durable` of them must be there, `begun` at most. */
@@ -56,6 +57,7 @@ export interface Found {
 export type TrackCheck = (found: Found, progress: Progress) => string[]
 
 export function trackCheck({ track, plan, mode }: Load): TrackCheck {
+  if (mode === "git") return (found, progress) => checkRepository(track, found, progress)
   if (mode !== undefined) return (found, progress) => checkLedger(track, found, progress)
   if (plan === undefined) throw new Error(`track ${track} has neither plan nor mode`)
   const steps = makePlan(plan)

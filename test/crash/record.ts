@@ -20,6 +20,7 @@ const CALLS = [
 /** Segments that a recording may come to; strace is told each path. */
 const SEGMENTS_MAX = 150
 const LIMIT_SECONDS = 170
+const LOADS = ["test/crash/load.ts", "test/crash/ledger.ts", "test/crash/repository.ts"]
 
 /** The reason why nothing can be recorded here, or undefined. */
 export function requireStrace(): string | undefined {
@@ -90,7 +91,7 @@ export class Place implements AsyncDisposable {
     const args = [...flags, "-e", `trace=${CALLS.join(",")}`, ...paths.flatMap((path) => ["-P", path])]
     const session = [process.execPath, program("test/crash/session.ts"), JSON.stringify(order)]
     // the loads are prepared here: strace would slow the compiler down
-    for (const source of ["test/crash/load.ts", "test/crash/ledger.ts"]) program(source)
+    for (const source of LOADS) program(source)
     try {
       return await exec("strace", [...args, ...session], {
         timeoutSeconds: LIMIT_SECONDS,

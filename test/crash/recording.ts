@@ -121,6 +121,8 @@ class Translator {
   /** A call on an open file or directory. */
   #use(call: Call, path: string): void {
     const { name, args } = call
+    // Begins to write; promises nothing.
+    if (name === "sync_file_range") return
     if (path === this.#sources.marks) {
       const mark = JSON.parse(Buffer.concat(stringsOf(args)).toString()) as Mark
       this.ops.push({ op: "mark", mark })

@@ -12,13 +12,13 @@ import { marker } from "./marks.ts"
 import type { PlanOptions } from "./draft.ts"
 import { killFamily } from "./stop.ts"
 
-/** A part of a plan, or some rows of a ledger. */
+/** A part of a plan, some rows of a ledger, or some commits of a git repository. */
 export interface Load {
   readonly track: string
   readonly from: number
   readonly to: number
   readonly plan?: PlanOptions
-  readonly mode?: "delete" | "wal"
+  readonly mode?: "delete" | "wal" | "git"
 }
 
 export interface Phase {
@@ -76,8 +76,13 @@ async function ended(server: ChildProcess, end: () => unknown): Promise<void> {
   await exit
 }
 
+function sourceOf({ mode }: Load): string {
+  if (mode === undefined) return "test/crash/load.ts"
+  return mode === "git" ? "test/crash/repository.ts" : "test/crash/ledger.ts"
+}
+
 function run(load: Load): Promise<void> {
-  const source = load.mode === undefined ? "test/crash/load.ts" : "test/crash/ledger.ts"
+  const source = sourceOf(load)
   const directory = join(order.mountpoint, load.track)
   const { marks, store, keys } = order
   const args = { ...load, directory, marks, store, keys }

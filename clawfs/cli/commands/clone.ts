@@ -38,7 +38,7 @@ clawfs clone /clawfs/.snapshots/monday /clawfs/workspaces/site-as-on-monday`,
     [ExitCode.CANNOT_CREATE, "TARGET exists"],
     [ExitCode.IO, "the disk is full or fails"],
     [ExitCode.BUSY, "the daemon does not answer"],
-    [ExitCode.DENIED, "no permission, or TARGET lies in a snapshot"],
+    [ExitCode.DENIED, "no permission, or TARGET lies in a snapshot or a guarded directory"],
   ],
   run: async (invocation) => (await import("../run/clone.ts")).runClone(invocation),
 })

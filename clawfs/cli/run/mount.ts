@@ -27,6 +27,7 @@ type Values = MountInvocation["values"]
 const DEFAULT_SCRUB_DAYS = 30
 const DEFAULT_FLUSH = 5
 const MOST_FLUSH = 3600
+const DEFAULT_STANDSTILL_MS = 60_000
 
 export async function runMount({ values, operands, terminal }: MountInvocation): Promise<ExitCode> {
   const choices = choicesOf(values)
@@ -34,6 +35,7 @@ export async function runMount({ values, operands, terminal }: MountInvocation):
   const mountpoint = await checkMountpoint(locate(operands[1] ?? ""), values.nonempty === true, store)
   const { allowOther, suid, dev, exec, ...server } = choices
   const options: SupervisorOptions = {
+    standstillMs: Number(process.env["CLAWFS_TEST_STANDSTILL_MS"] ?? DEFAULT_STANDSTILL_MS),
     mount: { mountpoint, source: store, readOnly: server.readOnly, allowOther, suid, dev, exec },
     server: {
       ...server,

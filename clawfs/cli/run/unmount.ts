@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { call } from "../../api/client.ts"
 import { Fault, describe } from "../../core/fault.ts"
-import { unmountFuse } from "../../fuse/mount.ts"
+import { unmountFuse, type UnmountResult } from "../../fuse/mount.ts"
 import type { SupervisorState } from "../../../schema/supervisor-state.ts"
 import { isClawfs } from "../../sys/clawfs-mounts.ts"
 import { isRunning } from "../../sys/process-identity.ts"
@@ -16,6 +16,7 @@ import type { Terminal } from "../terminal.ts"
 
 const WAIT_MS = 30_000
 const POLL_MS = 20
+const BUSY_MS = 250
 const MOST_NAMED = 3
 
 export async function runUnmount({ values, operands, terminal }: UnmountInvocation): Promise<ExitCode> {
@@ -32,7 +33,7 @@ export async function runUnmount({ values, operands, terminal }: UnmountInvocati
     if (!isLazy) await requireNoTools(entry.source, path)
     await flush(entry.source, path, isLazy, terminal)
   }
-  const result = unmountFuse(path, { lazy: isLazy })
+  const result = await unmount(path, isLazy)
   if (result === "not-mounted") {
     // We have seen it mounted: fusermount3 says so of a mount that is not the caller's.
     throw new Fault("denied", `no permission to unmount ${path}: another user has mounted it`, {
@@ -48,6 +49,17 @@ export async function runUnmount({ values, operands, terminal }: UnmountInvocati
   if (supervisor !== undefined && !isLazy) await ended(supervisor, entry.source)
   terminal.out(`unmounted ${path}`)
   return ExitCode.OK
+}
+
+/** A tool that has just ended, or is made ready for its next call, holds the mount for a moment. */
+async function unmount(path: string, lazy: boolean): Promise<UnmountResult> {
+  const until = Date.now() + BUSY_MS
+  let result = unmountFuse(path, { lazy })
+  while (result === "busy" && Date.now() < until) {
+    await sleep(POLL_MS)
+    result = unmountFuse(path, { lazy })
+  }
+  return result
 }
 
 /** The store of a dead mount may be gone, and another user's is closed to us: unmounting may work all the same. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest"
 import { Fault } from "../../../clawfs/core/fault.ts"
 import { FileKey } from "../../../keyring/file-key.ts"
+import { openOne, sealOne } from "../../../keyring/record-jobs.ts"
 import { copySecret } from "../../../keyring/secret.ts"
 import { counting, fileAad, gcm, sealedName, subkey } from "./independent.ts"
 
@@ -36,7 +37,7 @@ describe("a record", () => {
   const plain = Buffer.from("contents of a file")
   const sealed = Buffer.from(plain)
   const tag = Buffer.alloc(16)
-  fileKey().sealRecord(NONCE, PLACE, sealed, sealed, tag)
+  sealOne(fileKey().recordJob(NONCE, PLACE, sealed, sealed, tag))
 
   test("is what the format says", () => {
     const expected = gcm(subkey(KEY, "contents"), NONCE, fileAad("record", TREE, FILE_ID, PLACE), plain)
@@ -46,12 +47,12 @@ describe("a record", () => {
 
   test("opens in its place alone", () => {
     const out = Buffer.alloc(plain.length)
-    expect(fileKey().openRecord(NONCE, PLACE, sealed, out, tag)).toBe(true)
+    expect(openOne(fileKey().recordJob(NONCE, PLACE, sealed, out, tag))).toBe(true)
     expect(out.equals(plain)).toBe(true)
-    expect(fileKey().openRecord(NONCE, counting(0xc1, 40), sealed, out, tag)).toBe(false)
-    expect(fileKey().openRecord(counting(0x91, 12), PLACE, sealed, out, tag)).toBe(false)
+    expect(openOne(fileKey().recordJob(NONCE, counting(0xc1, 40), sealed, out, tag))).toBe(false)
+    expect(openOne(fileKey().recordJob(counting(0x91, 12), PLACE, sealed, out, tag))).toBe(false)
     for (const other of Object.values(OTHERS))
-      expect(other.openRecord(NONCE, PLACE, sealed, out, tag)).toBe(false)
+      expect(openOne(other.recordJob(NONCE, PLACE, sealed, out, tag))).toBe(false)
     expect(out.equals(Buffer.alloc(plain.length))).toBe(true)
   })
 })
