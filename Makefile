@@ -1,11 +1,13 @@
 # The two commands of the README come first. Both install what they need.
-.PHONY: demo test test-slow bench bench-search bench-store bench-vault bench-sandbox bench-migrate build clean
+.PHONY: demo test test-slow test-vm bench bench-search bench-store bench-vault bench-sandbox bench-monitor bench-migrate build clean
 
 demo: ; @scripts/setup.sh demo && scripts/demo.sh
 
 test: ; @scripts/setup.sh test && scripts/test.sh
 
 test-slow: ; @scripts/setup.sh test && SLOW=1 npx --no-install vitest run --project slow --reporter verbose
+
+test-vm: ; @scripts/setup.sh vm && test/vm/run.sh test/vm/all.sh
 
 bench: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/main.js $(BENCH)
 
@@ -16,6 +18,8 @@ bench-store: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig
 bench-vault: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/vault/main.js $(BENCH)
 
 bench-sandbox: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/sandbox/main.js $(BENCH)
+
+bench-monitor: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/monitor/main.js $(BENCH)
 
 bench-migrate: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/migrate/main.js $(BENCH)
 

@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config"
 
 /**
  * unit: parallel, no privileges. mount: needs /dev/fuse; every file drives the built binary in child processes.
- * slow: what takes minutes (`make test-slow`).
+ * slow: what takes minutes (`make test-slow`). vm: what wants a kernel with everything (`make test-vm`).
  */
 export default defineConfig({
   test: {
@@ -40,6 +40,18 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 1_800_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "vm",
+          include: ["test/vm/**/*.test.ts"],
+          pool: "forks",
+          fileParallelism: false,
+          // A processor that is emulated takes ten times as long.
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
+          expect: { poll: { timeout: 60_000 } },
         },
       },
     ],

@@ -42,6 +42,8 @@ export interface MountOptions {
   readonly env?: NodeJS.ProcessEnv
   /** `work` is an encrypted tree, unlocked whenever the store is mounted. */
   readonly encrypted?: boolean
+  /** Another command line program than the built one. */
+  readonly cli?: string
   /** With the search index, which most tests have no use for. */
   readonly index?: boolean
   /** Where the store is to be made; beside the mount point unless told otherwise. */
@@ -163,14 +165,18 @@ export class Mount implements Target {
     return join(this.#base, "key")
   }
 
+  get #cli(): string {
+    return this.#options.cli ?? cli
+  }
+
   /** Runs the command line program. */
   clawfs(args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
-    return run(node, [cli, ...args], { timeoutSeconds: 60, ...options })
+    return run(node, [this.#cli, ...args], { timeoutSeconds: 60, ...options })
   }
 
   /** Runs the command line program, whatever its exit code. */
   clawfsAnyway(args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
-    return exec(node, [cli, ...args], { timeoutSeconds: 60, ...options })
+    return exec(node, [this.#cli, ...args], { timeoutSeconds: 60, ...options })
   }
 
   /** Runs a program on the mount; anything but exit code 0 is an error. */
@@ -261,7 +267,7 @@ export class Mount implements Target {
     const env = this.#options.env === undefined ? {} : { env: this.#options.env }
     const log = join(this.#base, "mount.log")
     this.#isMounted = true
-    const result = await this.exec("/bin/sh", ["-c", script, "mount", log, node, cli, ...args], {
+    const result = await this.exec("/bin/sh", ["-c", script, "mount", log, node, this.#cli, ...args], {
       timeoutSeconds: 30,
       ...env,
     })

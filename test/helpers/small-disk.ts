@@ -74,14 +74,14 @@ export class SmallDisk implements Disposable {
 
   /** Mounts it anew, as after a reboot: what fsck(8) finds of the failure is mended. */
   replug(options = "rw"): void {
-    command("umount", [this.path])
+    unmount(this.path)
     const image = join(this.#base, "image")
     spawnSync("e2fsck", ["-fy", image])
     command("mount", ["-o", `loop,${options}`, image, this.path])
   }
 
   [Symbol.dispose](): void {
-    command("umount", [this.path])
+    unmount(this.path)
     rmSync(this.#base, { recursive: true })
   }
 }
@@ -89,4 +89,15 @@ export class SmallDisk implements Disposable {
 function command(program: string, args: readonly string[]): void {
   const { status, stderr, error } = spawnSync(program, args, { encoding: "utf8" })
   if (status !== 0) throw new Error(`${program} ${args.join(" ")}: ${error?.message ?? stderr}`)
+}
+
+const BUSY_SECONDS = 30
+
+/** Processes that were killed hold it until they have ended. */
+function unmount(path: string): void {
+  for (let left = BUSY_SECONDS * 10; left > 0; left--) {
+    if (spawnSync("umount", [path]).status === 0) return
+    spawnSync("sleep", ["0.1"])
+  }
+  command("umount", [path])
 }

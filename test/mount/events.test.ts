@@ -189,7 +189,10 @@ test("rules and limits speak: the vault, another host, memory", async () => {
   await script("curious", `cat ${mount.mountpoint}/vault/secrets /clawfs/vault/x 2>/dev/null; :`)
   await runTool(mount, "curious")
   const vault = await lastEvents(mount, "--type", "SYSCALL_ANOMALY")
-  expect(vault.map(({ anomaly }) => anomaly?.rule)).toEqual(["vault-access", "vault-access"])
+  expect(
+    vault.map(({ anomaly }) => anomaly?.rule),
+    JSON.stringify(await lastEvents(mount)),
+  ).toEqual(["vault-access", "vault-access"])
   await runTool(mount, "golden", [own])
   const hosts = await lastEvents(mount, "--type", "SYSCALL_ANOMALY")
   expect(hosts.map(({ anomaly }) => anomaly?.detail)).toContain(

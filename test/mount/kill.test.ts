@@ -1,8 +1,11 @@
+import { rmSync } from "node:fs"
 import { expect, test } from "vitest"
+import { childrenOf } from "../../clawfs/sys/processes.ts"
+import { variant, type Patch } from "../crash/variants.ts"
 import { sleep } from "../helpers/exec.ts"
 import { killAgainAndAgain, loadWhile, printLoad } from "../helpers/kill-load.ts"
-import { mountClawfs } from "../helpers/mount.ts"
-import { plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
+import { mountClawfs, temporaryDirectory } from "../helpers/mount.ts"
+import { cli, plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
 
 const noMount = plainDirectory === undefined ? undefined : "there is no server to kill in a plain directory"
 
@@ -57,4 +60,77 @@ test("a server that is killed while nothing happens is replaced, and locks are s
   await mount.run("touch", [`${lock}-release`])
   await holder
   expect((await mount.exec("flock", ["-n", "-x", lock, "true"])).code).toBe(0)
+})
+
+test("a server that is killed while the kernel is made to forget is replaced, though programs wait for both", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs()
+  const tree = `${mount.work}/tree`
+  await mount.run("sh", ["-c", `mkdir ${tree} && seq 200 | sed 's|^|${tree}/kept-|' | xargs touch`])
+  await mount.clawfs(["snapshot", "create", "before", tree])
+  // Holds the directory's lock most of the time, which forgetting names takes, and makes names that restoring takes away.
+  const script = `until [ -e ${mount.scratch}/stop ]; do seq 40 | sed 's|^|${tree}/new-|' | xargs touch; done`
+  const busy = [1, 2].map(() => mount.run("sh", ["-c", script], { timeoutSeconds: 100 }))
+  const over = new AbortController()
+  const restoring = (async () => {
+    // Without a server there is nobody to restore.
+    while (!over.signal.aborted) await mount.clawfsAnyway(["snapshot", "restore", "--yes", "before", tree])
+  })()
+  await killAgainAndAgain(mount, 8, 300)
+  over.abort()
+  await restoring
+  await mount.run("touch", [`${mount.scratch}/stop`])
+  await Promise.all(busy)
+  await mount.clawfs(["snapshot", "restore", "--yes", "before", tree])
+  const { stdout } = await mount.run("sh", ["-c", `ls ${tree} | sort -u | grep -c kept; ls ${tree} | wc -l`])
+  expect(stdout).toBe("200\n200\n")
+})
+
+test("a server that stands still before it serves is replaced too", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs({ env: { CLAWFS_TEST_STANDSTILL_MS: "3000" } })
+  const supervisor = await mount.supervisorPid()
+  const before = await mount.serverPid()
+  await mount.killServer()
+  const stopped = await expect
+    .poll(() => childrenOf(supervisor).find((pid) => pid !== before), { timeout: 30_000, interval: 1 })
+    .toBeDefined()
+    .then(() => childrenOf(supervisor).find((pid) => pid !== before) ?? 0)
+  process.kill(stopped, "SIGSTOP")
+  await expect.poll(() => childrenOf(supervisor).includes(stopped), { timeout: 60_000 }).toBe(false)
+  const { server } = await mount.status(60_000)
+  expect(server.pid).not.toBe(stopped)
+  expect(server.restarts).toBeGreaterThanOrEqual(2)
+  expect(mount.log()).toContain("the new server stands still: it is killed")
+})
+
+/** Kills itself, once asked by a thread of its own: that thread would wait for an answer after the kill, and for ever. */
+const TALKS_TO_ITSELF: Patch = {
+  module: "server/fuse-worker",
+  from: "const opcode = request.readUInt32LE(4);",
+  to: `const opcode = request.readUInt32LE(4);
+        if (process.getBuiltinModule("node:fs").existsSync("/proc/self/task/" + request.readUInt32LE(32)))
+            process.kill(process.pid, "SIGKILL");`,
+}
+
+test("no thread of the server waits for its own mount: a killed one could not end", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  const directory = temporaryDirectory()
+  try {
+    const changed = variant(directory, cli, [TALKS_TO_ITSELF])
+    await using mount = await mountClawfs({ cli: changed, encrypted: true })
+    await mount.run("sh", [
+      "-c",
+      `mkdir -p ${mount.mountpoint}/tools && echo '{}' >${mount.mountpoint}/tools/registry.json`,
+    ])
+    await mount.dropCaches()
+    await mount.killServerAndWait()
+    await mount.clawfs(["lock", mount.work])
+    await mount.clawfs(["unlock", "--key-file", mount.keyFile, mount.work])
+    await mount.clawfs(["snapshot", "create", "now", mount.work])
+    await mount.clawfsAnyway(["sandbox", "status", mount.mountpoint])
+    expect((await mount.status()).server.restarts).toBe(1)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 })

@@ -1,8 +1,8 @@
 /** An embedding endpoint in place of the built-in embedder: on a real mount, with a key from the vault. */
 import { writeFileSync } from "node:fs"
-import { createServer } from "node:http"
 import { join } from "node:path"
 import { expect, test } from "vitest"
+import { embeddingEndpoint } from "../helpers/embedding-endpoint.ts"
 import { VaultPlace } from "../cli/vault-place.ts"
 import { sleep, waitUntil, type Finished } from "../helpers/exec.ts"
 import { mountClawfs } from "../helpers/mount.ts"
@@ -17,7 +17,7 @@ test("another embedder's vectors are made beside the old ones, and a dead endpoi
   for (const name of ["apples", "rivers", "engines"])
     await write(mount, `${name}.md`, `A note about ${name}.\n`)
   expect((await settled(mount)).embedders[0]?.id).toMatch(/^builtin:/)
-  await using endpoint = await fakeEndpoint()
+  await using endpoint = await embeddingEndpoint()
   const embedder = { provider: "http", api: "openai", url: endpoint.url, model: "tiny", dimensions: 128 }
   const file = join(mount.scratch, "config.json")
   const configure = (config: unknown): Promise<Finished> => {
@@ -53,7 +53,7 @@ test("an endpoint's key comes from the vault, as long as a grant allows it", asy
   const env = { ...process.env, CLAWFS_VAULT: place.directory }
   await using mount = await mountClawfs({ index: true, env })
   await write(mount, "rivers.md", "A note about rivers.\n")
-  await using endpoint = await fakeEndpoint("sk-of-the-vault")
+  await using endpoint = await embeddingEndpoint({ key: "sk-of-the-vault" })
   const embedder = {
     ...{ provider: "http", api: "openai", url: endpoint.url, model: "tiny", dimensions: 128 },
     keySecret: "embedding-key",
@@ -76,36 +76,3 @@ test("an endpoint's key comes from the vault, as long as a grant allows it", asy
   expect(lame.results[0]?.path).toBe(own(mount, "rivers.md"))
   expect(lame.degraded.join()).toMatch(/the vault is locked/)
 })
-
-/** Vectors by the letters of a text: enough to tell words apart. With a key only for whoever has it. */
-async function fakeEndpoint(
-  key?: string,
-): Promise<AsyncDisposable & { url: string; close: () => Promise<void> }> {
-  const server = createServer((request, response) => {
-    let body = ""
-    if (key !== undefined && request.headers.authorization !== `Bearer ${key}`) {
-      response.statusCode = 401
-      response.end()
-      return
-    }
-    request.on("data", (part: Buffer) => (body += part.toString()))
-    request.on("end", () => {
-      const { input } = JSON.parse(body) as { input: string | string[] }
-      const data = [input].flat().map((text, index) => {
-        const embedding = new Array<number>(128).fill(0)
-        for (const letter of text) embedding[letter.charCodeAt(0) % 128] = 1
-        return { index, embedding }
-      })
-      response.setHeader("content-type", "application/json")
-      response.end(JSON.stringify({ data }))
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const { port } = server.address() as { port: number }
-  const close = (): Promise<void> =>
-    new Promise((resolve) => {
-      server.closeAllConnections()
-      server.close(() => resolve())
-    })
-  return { url: `http://127.0.0.1:${port}`, close, [Symbol.asyncDispose]: close }
-}
