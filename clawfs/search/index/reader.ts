@@ -71,6 +71,7 @@ export class IndexReader implements Disposable {
   readonly #queries = new Map<string, Query<Value[], Value[]>>()
   readonly #remembered = new Map<string, unknown>()
   #version = -1
+  #isInSnapshot = false
 
   /** Throws `Fault("not-found")` while there is no index, `Fault("unsupported")` for one of a newer version. */
   constructor(directory: string) {
@@ -79,12 +80,15 @@ export class IndexReader implements Disposable {
     this.#file = this.#fileNow()
   }
 
-  /** All reads in `work`, which must not wait for anything, are of one moment. */
+  /** All reads in `work`, which must not wait for anything, are of one moment; in another's `work`, of its moment. */
   snapshot<T>(work: () => T): T {
+    if (this.#isInSnapshot) return work()
     this.db.begin()
+    this.#isInSnapshot = true
     try {
       return work()
     } finally {
+      this.#isInSnapshot = false
       this.db.rollback()
     }
   }
@@ -104,7 +108,7 @@ export class IndexReader implements Disposable {
     const version = this.version()
     if (version !== this.#version) this.#remembered.clear()
     this.#version = version
-    if (!this.#remembered.has(what)) this.#remembered.set(what, find())
+    if (!this.#remembered.has(what)) this.#remembered.set(what, this.snapshot(find))
     return this.#remembered.get(what) as T
   }
 

@@ -22,7 +22,8 @@ const MORE_SELECTED_CANDIDATES = [10]
 
 export interface NearestAnswer {
   readonly hits: readonly FoundChunk[]
-  readonly how: "none" | "memory" | "selected" | "hnsw" | "database"
+  /** "changed": another embedder answers by now, and the query's vector means nothing to it. */
+  readonly how: "none" | "memory" | "selected" | "hnsw" | "database" | "changed"
 }
 
 export interface VectorSearchOptions {
@@ -45,23 +46,50 @@ export class VectorSearch {
   }
 
   /**
-   * Up to `count` chunks that are there and selected, best first, by cosine. The query must be normalized and of the dimensions of
-   * the reader's embedder.
+   * Up to `count` chunks that are there and selected, best first, by cosine. The query must be normalized, and the vector that `of`
+   * gave: the embedder that answers may be replaced, and its vectors removed, while the query is embedded or the graph is asked.
    */
-  async nearest(query: Float32Array, count: number, within?: SelectionSql): Promise<NearestAnswer> {
+  async nearest(
+    query: Float32Array,
+    count: number,
+    within?: SelectionSql,
+    of: EmbedderRow | undefined = this.#reader.embedder(),
+  ): Promise<NearestAnswer> {
     this.#hasDistance ??= this.#options.isPlain !== true && (await loadVectorDistance(this.#reader.db))
-    const embedder = this.#reader.embedder()
-    if (embedder === undefined) return { hits: [], how: "none" }
-    if (query.length !== embedder.dimensions)
-      throw new Fault("bug", `BUG: a query of ${query.length} dimensions for ${embedder.id}`)
+    if (of === undefined) return { hits: [], how: "none" }
+    if (query.length !== of.dimensions)
+      throw new Fault("bug", `BUG: a query of ${query.length} dimensions for ${of.id}`)
+    const atOnce = this.#whileItAnswers(of, () => this.#withoutGraph(of, query, count, within))
+    if (atOnce !== undefined) return atOnce
+    const there = await this.#proposed(of, query, count, within)
+    return this.#whileItAnswers<NearestAnswer>(of, () =>
+      there === undefined
+        ? { hits: this.#inDatabase(of, query, count, within), how: "database" }
+        : { hits: this.#exact(of, query, there).slice(0, count), how: "hnsw" },
+    )
+  }
+
+  /** What `look` finds, all of one moment in which `of` is the embedder that answers. */
+  #whileItAnswers<T>({ n, id }: EmbedderRow, look: () => T): T | NearestAnswer {
+    return this.#reader.snapshot(() => {
+      const now = this.#reader.embedder()
+      return now?.n === n && now.id === id ? look() : { hits: [], how: "changed" }
+    })
+  }
+
+  /** Undefined: there are so many that the graph is to be asked. */
+  #withoutGraph(
+    embedder: EmbedderRow,
+    query: Float32Array,
+    count: number,
+    within: SelectionSql | undefined,
+  ): NearestAnswer | undefined {
     if (this.#size(embedder) <= (this.#options.mostExact ?? MOST_EXACT))
       return { hits: this.#inMemory(embedder, query, count, within), how: "memory" }
     this.#matrix = undefined
     if (within !== undefined && this.#reader.countChunks(within, FEW_CHUNKS + 1) <= FEW_CHUNKS)
       return { hits: this.#inDatabase(embedder, query, count, within), how: "selected" }
-    const hits = await this.#byGraph(embedder, query, count, within)
-    if (hits !== undefined) return { hits, how: "hnsw" }
-    return { hits: this.#inDatabase(embedder, query, count, within), how: "database" }
+    return undefined
   }
 
   #size({ n, dimensions }: EmbedderRow): number {
@@ -102,18 +130,6 @@ export class VectorSearch {
     })
   }
 
-  /** Undefined: the graph can't answer, or not enough of what it proposes is selected. */
-  async #byGraph(
-    embedder: EmbedderRow,
-    query: Float32Array,
-    count: number,
-    within: SelectionSql | undefined,
-  ): Promise<FoundChunk[] | undefined> {
-    const there = await this.#proposed(embedder, query, count, within)
-    if (there === undefined) return undefined
-    return this.#exact(embedder, query, there).slice(0, count)
-  }
-
   /** Exact cosines of chunks with their inodes, best first. */
   #exact({ n }: EmbedderRow, query: Float32Array, there: ReadonlyMap<number, number>): FoundChunk[] {
     const chunks = JSON.stringify([...there.keys()])
@@ -131,7 +147,7 @@ export class VectorSearch {
       .sort((a, b) => b.score - a.score || a.chunk - b.chunk)
   }
 
-  /** Chunks that the graph proposes, and that are there; undefined as above. */
+  /** Chunks that the graph proposes, and that are there; undefined: it can't answer, or not enough of them is selected. */
   async #proposed(
     embedder: EmbedderRow,
     query: Float32Array,

@@ -24,12 +24,26 @@ export class Meaning implements MeaningLeg {
     this.#embedders = embedders
   }
 
+  /** An embedder that takes over meanwhile is asked in its turn; that happens once a change of the configuration. */
   async nearest(
     text: string,
     count: number,
     within: SelectionSql | undefined,
     signal?: AbortSignal,
   ): Promise<Near> {
+    for (;;) {
+      const near = await this.#nearest(text, count, within, signal)
+      if (near !== undefined) return near
+    }
+  }
+
+  /** Undefined: another embedder has taken over. */
+  async #nearest(
+    text: string,
+    count: number,
+    within: SelectionSql | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Near | undefined> {
     const current = this.#reader.embedders().find(({ isCurrent }) => isCurrent)
     if (current === undefined)
       return { hits: [], degraded: ["there are no vectors yet: found by words alone"] }
@@ -55,7 +69,7 @@ export class Meaning implements MeaningLeg {
     if (current.done < chunks)
       degraded.push(`vectors are made of ${Math.floor((100 * current.done) / chunks)} % of the text so far`)
     if (query === undefined) return { hits: [], degraded }
-    const { hits } = await this.#vectors.nearest(query, count, within)
-    return { hits, degraded }
+    const { hits, how } = await this.#vectors.nearest(query, count, within, current)
+    return how === "changed" ? undefined : { hits, degraded }
   }
 }

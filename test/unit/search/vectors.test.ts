@@ -169,3 +169,34 @@ test("says how much is missing, and goes on by words when the embedder fails or 
   expect(failed.degraded).toEqual(["the query could not be embedded (no answer): found by words alone"])
   for (const { results } of [partly, other, failed]) expect(results[0]?.ino).toBe(11)
 })
+
+test("an embedder that takes over while a query is embedded is asked in its turn", async () => {
+  using index = filled(10)
+  index.put(11, "a", "quokka")
+  embed(index)
+  using reader = index.reader()
+  const next = new BuiltinEmbedder(emptyModel(128))
+  const takeOver = (): void =>
+    index.writer.transact(() => {
+      const row = index.writer.vectors.use(next.id, next.dimensions)
+      const chunks = index.writer.vectors.missing(row, 50)
+      index.writer.vectors.put(
+        row,
+        chunks.map(({ id, text }) => ({ chunk: id, vector: next.vector(text) })),
+      )
+      index.writer.vectors.switchTo(row)
+    })
+  const replaced = new BuiltinEmbedder(emptyModel(384))
+  replaced.embedQuery = (text) => {
+    takeOver()
+    return embedder.embedQuery(text)
+  }
+  const asked: string[] = []
+  const meaning = new Meaning(reader, new VectorSearch(reader), (id) => {
+    asked.push(id)
+    return id === next.id ? next : replaced
+  })
+  const { results, degraded } = await new Searcher(reader, meaning).search("quokka", { mode: "meaning" })
+  expect(asked).toEqual([embedder.id, next.id])
+  expect([results[0]?.ino, degraded]).toEqual([11, []])
+})
