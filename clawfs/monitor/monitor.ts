@@ -189,7 +189,7 @@ export class Monitor implements AsyncDisposable {
     if (this.#runs.size === 0) {
       clearInterval(this.#look)
       this.#look = undefined
-      this.#linger = setTimeout(() => (this.#program.looksAtCalls = false), LINGER_MS).unref()
+      this.#restSoon()
       this.#tell({ kind: "totals", totals: this.#program.totals() })
     }
     const { opened, written, executed, forked, connected, denied, sent, capped, dropped } = counts
@@ -205,6 +205,12 @@ export class Monitor implements AsyncDisposable {
       recorded: sent,
       not_recorded: capped + dropped,
     }
+  }
+
+  /** Several runs may end at once, and each finds that there is none any more: one timer, or the others could not be taken back. */
+  #restSoon(): void {
+    clearTimeout(this.#linger)
+    this.#linger = setTimeout(() => (this.#program.looksAtCalls = false), LINGER_MS).unref()
   }
 
   #summary(run: number): Promise<RunSummary> {

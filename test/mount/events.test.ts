@@ -176,6 +176,14 @@ test("twenty tools at once: each event belongs to the run that made it", async (
   expect(found.flat().sort()).toEqual(names.map((name) => `/no/${name}`).sort())
 })
 
+test("after many that end at once, the next is watched for as long as it runs", async () => {
+  await script("late", "sleep 3; cat /no/such/late 2>/dev/null; :")
+  await Promise.all(Array.from({ length: 20 }, () => runTool(mount, "quiet")))
+  expect((await runTool(mount, "late")).code).toBe(0)
+  const events = await lastEvents(mount)
+  expect(events.map(({ file }) => file?.path)).toContain("/no/such/late")
+})
+
 test("programs outside of sandboxes make no events", async () => {
   const since = new Date().toISOString()
   await exec("cat", ["/no/such/file"])
