@@ -1,5 +1,5 @@
 /** `secrets/<id>.enc` of ClawOS P1.4 §3.5: a value under a key that PBKDF2 makes of a master key. Nothing else is authenticated. */
-import { z } from "zod"
+import { z } from "./zod.ts"
 
 export const EncFile = z.looseObject({
   secret_id: z.string().min(1).max(255),

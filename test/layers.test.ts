@@ -87,7 +87,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   koffi: ["clawfs/sys/ffi.ts"],
   "better-sqlite3": ["clawfs/store/database.ts"],
-  zod: ["schema"],
+  // scripts/bundle-zod.mjs makes one file of it and all of zod: who imports zod by itself loads its ninety modules.
+  zod: ["schema/zod.ts"],
   unpdf: ["clawfs/search/extract/pdf.ts"],
   fflate: ["clawfs/search/extract/zip.ts"],
   ignore: ["clawfs/search/extract/ignore-rules.ts"],
