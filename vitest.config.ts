@@ -27,7 +27,7 @@ export default defineConfig({
           pool: "forks",
           // These wait a quarter of their time. vitest's own choice is one fewer than there are CPUs.
           maxWorkers: 3,
-          testTimeout: 180_000,
+          testTimeout: 300_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 30_000 } },
         },

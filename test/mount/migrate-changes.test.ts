@@ -1,36 +1,20 @@
 /** Databases that change between runs, and during one. */
 import { appendFileSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { expect, test } from "vitest"
 import { rollback } from "../../clawfs/migrate/rollback.ts"
 import { Run } from "../../clawfs/migrate/run.ts"
 import { attributeOf } from "../../clawfs/sys/xattr.ts"
-import { SMALL, type Size } from "../helpers/ironclaw/fixture.ts"
 import { MemoryStore, compare, migrate, momentOf, planOf } from "../helpers/ironclaw/in-process.ts"
-import { connectTo, load } from "../helpers/ironclaw/load.ts"
+import { connectTo } from "../helpers/ironclaw/load.ts"
 import { loadP14 } from "../helpers/ironclaw/others.ts"
 import { picture, place } from "../helpers/ironclaw/places.ts"
-import { PostgresServer, requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
-import { skipIf } from "../helpers/requirements.ts"
+import { usePostgres } from "../helpers/ironclaw/postgres-tests.ts"
 
-const reason = requirePostgres()
-let server: PostgresServer
-beforeEach((context) => skipIf(context, reason))
-beforeAll(async () => {
-  if (reason === undefined) server = await PostgresServer.start()
-})
-afterAll(async () => {
-  if (reason === undefined) await server[Symbol.asyncDispose]()
-})
-
-async function loaded(size: Partial<Size>): Promise<string> {
-  const url = server.url(await server.database())
-  await load(url, { ...SMALL, ...size })
-  return url
-}
+const postgres = usePostgres()
 
 test("the server tells what has changed, and the rest stays there", async () => {
-  const url = await loaded({ documents: 8, hazards: false })
+  const url = await postgres.loaded({ documents: 8, hazards: false })
   await using client = await connectTo(url)
   using target = place()
   const migration = { url, directory: target.path, store: new MemoryStore() }
@@ -70,7 +54,7 @@ test("the server tells what has changed, and the rest stays there", async () => 
 })
 
 test("what a rollback has left stays, and the rest can be made anew", async () => {
-  const url = await loaded({ documents: 4, hazards: false })
+  const url = await postgres.loaded({ documents: 4, hazards: false })
   using target = place()
   const store = new MemoryStore()
   const migration = { url, directory: target.path, store }
@@ -90,7 +74,7 @@ test("what a rollback has left stays, and the rest can be made anew", async () =
 })
 
 test("rows that change, go and are vacuumed during the run are those of its moment", async () => {
-  const url = await loaded({ documents: 30, hazards: false })
+  const url = await postgres.loaded({ documents: 30, hazards: false })
   await using client = await connectTo(url)
   // Long enough to be read in pieces, from where the row lies.
   await client.query(
@@ -109,7 +93,7 @@ test("rows that change, go and are vacuumed during the run are those of its mome
 })
 
 test("agents whose names no identity can have are in the plan", async () => {
-  const url = server.url(await server.database())
+  const url = postgres.server.url(await postgres.server.database())
   await using client = await connectTo(url)
   await loadP14(client)
   await client.query("INSERT INTO agent_identities VALUES ('Über Agent', '1', '{}', '{}', '')")

@@ -4,15 +4,15 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { afterAll, describe, expect, test } from "vitest"
 import { dumpText } from "../../clawfs/migrate/dump/open-file.ts"
 import { collected } from "../../clawfs/migrate/rows.ts"
 import { exec, run } from "../helpers/exec.ts"
 import { SMALL } from "../helpers/ironclaw/fixture.ts"
 import { compare, migrate } from "../helpers/ironclaw/in-process.ts"
 import { connectTo, load } from "../helpers/ironclaw/load.ts"
-import { PostgresServer, requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
-import { cli, skipIf } from "../helpers/requirements.ts"
+import { usePostgres } from "../helpers/ironclaw/postgres-tests.ts"
+import { cli } from "../helpers/requirements.ts"
 
 const place = mkdtempSync(join(tmpdir(), "clawfs-dump-"))
 afterAll(() => rmSync(place, { recursive: true, force: true }))
@@ -40,18 +40,10 @@ async function migrated(url: string, name: string): Promise<Record<string, strin
 }
 
 describe("of PostgreSQL", () => {
-  const reason = requirePostgres()
-  let server: PostgresServer
-  beforeEach((context) => skipIf(context, reason))
-  beforeAll(async () => {
-    if (reason === undefined) server = await PostgresServer.start()
-  })
-  afterAll(async () => {
-    if (reason === undefined) await server[Symbol.asyncDispose]()
-  })
+  const postgres = usePostgres()
 
   test("in pg_dump's own format, and as INSERTs: the same bytes as from the server", async () => {
-    const url = server.url(await server.database())
+    const url = postgres.server.url(await postgres.server.database())
     await load(url, SMALL)
     await using client = await connectTo(url)
     await client.query(`CREATE TYPE mood AS ENUM ('fine'); CREATE TABLE "Odd ""one" (a mood, b int[], c "char", d float8);
@@ -65,7 +57,7 @@ describe("of PostgreSQL", () => {
   })
 
   test("tar and directories say the same, and without pg_restore a sentence says what is missing", async () => {
-    const url = server.url(await server.database())
+    const url = postgres.server.url(await postgres.server.database())
     await load(url, { ...SMALL, documents: 2, hazards: false })
     // Comments name the time of the dump; \restrict has a key of its own each time.
     const textOf = async (path: string, searchPath = process.env["PATH"] ?? ""): Promise<string> =>

@@ -11,7 +11,7 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import {
   checkIdentity,
   createIdentity,
@@ -24,37 +24,23 @@ import { readUrl } from "../../clawfs/migrate/postgres/url.ts"
 import { rollback } from "../../clawfs/migrate/rollback.ts"
 import { Run } from "../../clawfs/migrate/run.ts"
 import { run } from "../helpers/exec.ts"
-import { AGENT, SMALL, documentsOf, type Size } from "../helpers/ironclaw/fixture.ts"
+import { AGENT, SMALL, documentsOf } from "../helpers/ironclaw/fixture.ts"
 import { MASTER_KEY } from "../helpers/ironclaw/crypto.ts"
 import { REBORN_SECRET, loadP14, loadReborn, makeHome } from "../helpers/ironclaw/others.ts"
 import { MemoryStore, compare, migrate, planOf } from "../helpers/ironclaw/in-process.ts"
 import { connectTo, load } from "../helpers/ironclaw/load.ts"
 import { PgliteServer } from "../helpers/ironclaw/pglite-server.ts"
-import { PostgresServer, requirePostgres } from "../helpers/ironclaw/postgres-server.ts"
+import { usePostgres } from "../helpers/ironclaw/postgres-tests.ts"
 import { picture, place } from "../helpers/ironclaw/places.ts"
 import { NEWEST_V1 } from "../helpers/ironclaw/schema.ts"
 import { requirePrograms, skipIf } from "../helpers/requirements.ts"
 
 describe("on PostgreSQL", () => {
-  const reason = requirePostgres()
-  let server: PostgresServer
-  beforeEach((context) => skipIf(context, reason))
-  beforeAll(async () => {
-    if (reason === undefined) server = await PostgresServer.start()
-  })
-  afterAll(async () => {
-    if (reason === undefined) await server[Symbol.asyncDispose]()
-  })
-
-  async function loaded(size: Partial<Size>): Promise<string> {
-    const url = server.url(await server.database())
-    await load(url, { ...SMALL, ...size })
-    return url
-  }
+  const postgres = usePostgres()
 
   test("every level from V1 to V27 goes over, and nothing is missing", async () => {
     const small = { documents: 3, conversations: 1, messages: 3, secrets: 2, tools: 1, hazards: false }
-    const url = server.url(await server.database())
+    const url = postgres.server.url(await postgres.server.database())
     await using client = await connectTo(url)
     for (let level = 1; level <= NEWEST_V1; level += 1) {
       await client.query("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
@@ -68,7 +54,7 @@ describe("on PostgreSQL", () => {
   })
 
   test("two migrations of one database have the same bytes, and twice is once", async () => {
-    const url = await loaded({})
+    const url = await postgres.loaded({})
     using first = place()
     using second = place()
     for (const { path } of [first, second]) await migrate({ url, directory: path })
@@ -80,7 +66,7 @@ describe("on PostgreSQL", () => {
   })
 
   test("agents get an identity once, which is theirs from then on", async () => {
-    const url = await loaded({ documents: 6, hazards: false })
+    const url = await postgres.loaded({ documents: 6, hazards: false })
     using target = place()
     const migration = { url, directory: target.path, store: new MemoryStore() }
     await migrate(migration)
@@ -115,7 +101,7 @@ describe("on PostgreSQL", () => {
 
   test("TLS is what libpq means by each mode", async (context) => {
     skipIf(context, requirePrograms("openssl"))
-    const made = (name: string): string => join(server.directory, name)
+    const made = (name: string): string => join(postgres.server.directory, name)
     for (const name of ["server", "other"])
       await run("openssl", [
         ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"],
@@ -129,7 +115,7 @@ describe("on PostgreSQL", () => {
         ],
       ])
     await run("chown", ["postgres", made("server.key")])
-    const url = server.url("postgres")
+    const url = postgres.server.url("postgres")
     await using client = await connectTo(url)
     for (const setting of [
       `ssl_cert_file = '${made("server.crt")}'`,
@@ -171,7 +157,7 @@ describe("on PostgreSQL", () => {
   })
 
   test("a value of many megabytes is read in pieces, whatever its type", async () => {
-    const url = await loaded({ documents: 1, hazards: false })
+    const url = await postgres.loaded({ documents: 1, hazards: false })
     await using client = await connectTo(url)
     await client.query("UPDATE memory_documents SET content = repeat('wörd \"q\" ', 900000)")
     await client.query(
@@ -195,7 +181,7 @@ describe("on PostgreSQL", () => {
   })
 
   test("a hostile database calls nothing of its own and leads nowhere", async () => {
-    const url = await loaded({ documents: 2, secrets: 0 })
+    const url = await postgres.loaded({ documents: 2, secrets: 0 })
     await using client = await connectTo(url)
     // Overloads that a search path with public in it would prefer, views, rules of names.
     await client.query(`
@@ -235,7 +221,7 @@ describe("on PostgreSQL", () => {
   })
 
   test("IronClaw 1.x, at every level from V26 to V34", async () => {
-    const url = server.url(await server.database())
+    const url = postgres.server.url(await postgres.server.database())
     await using client = await connectTo(url)
     for (const level of [26, 27, 28, 29, 30, 31, 32, 33, 34]) {
       await client.query("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
@@ -258,7 +244,7 @@ describe("on PostgreSQL", () => {
   })
 
   test("a database of both generations gives both", async () => {
-    const url = await loaded({ documents: 2, hazards: false })
+    const url = await postgres.loaded({ documents: 2, hazards: false })
     await using client = await connectTo(url)
     await client.query("DROP TABLE root_filesystem_entries")
     await loadReborn(client, 34)
@@ -270,7 +256,7 @@ describe("on PostgreSQL", () => {
   })
 
   test("the schema of the older documents", async () => {
-    const url = server.url(await server.database())
+    const url = postgres.server.url(await postgres.server.database())
     await using client = await connectTo(url)
     await loadP14(client)
     using target = place()
@@ -294,7 +280,7 @@ describe("on PostgreSQL", () => {
   })
 
   test("IronClaw's own directory: tools, skills, configuration without its credentials", async () => {
-    const url = await loaded({ documents: 1, secrets: 0, hazards: false })
+    const url = await postgres.loaded({ documents: 1, secrets: 0, hazards: false })
     using source = place()
     using target = place()
     makeHome(source.path)
