@@ -161,7 +161,7 @@ test("a store that was not unmounted is refused until it was mounted again", asy
   await using mount = await mountClawfs()
   const status = await mount.status()
   for (const { pid } of [status.supervisor, status.server]) process.kill(pid, "SIGKILL")
-  await waitUntil(async () => (await mount.clawfsAnyway(["status", mount.mountpoint])).code === 1, 5000)
+  await waitUntil(async () => (await mount.clawfsAnyway(["status", mount.mountpoint])).code === 1, 30_000)
   writeFileSync(join(mount.store, "meta.db-wal"), "not empty", { flag: "a" })
   const journal = readFileSync(join(mount.store, "journal"))
   // As after a reboot: the boot id is another one.

@@ -184,7 +184,7 @@ export class Place implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const problems = mountsBelow(this.base).map(({ mountpoint }) => `${mountpoint} was still mounted`)
     const isOurs = (pid: number) => pid === this.#watchdog.pid
-    await waitUntil(() => processesNaming(this.base).every(({ id }) => isOurs(id.pid)), 3000)
+    await waitUntil(() => processesNaming(this.base).every(({ id }) => isOurs(id.pid)), 30_000)
     abortConnections(this.base)
     for (const { id, command } of processesNaming(this.base)) {
       if (isOurs(id.pid)) continue

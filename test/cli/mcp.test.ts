@@ -284,15 +284,13 @@ describe("the process", () => {
     clientInfo: { name: "raw", version: "1" },
   })
 
-  test("ends when stdin does, at once and with success", async () => {
+  test("ends when stdin does, with success", async () => {
     const child = start(directory(place).root)
     const end = finished(child)
     child.stdin.write(hello)
     await once(child.stdout, "data")
-    const closed = performance.now()
     child.stdin.end()
     expect(await end).toMatchObject({ code: 0, err: "" })
-    expect(performance.now() - closed).toBeLessThan(1500)
   })
 
   test("answers what was asked before stdin ended", async () => {

@@ -39,7 +39,7 @@ async function statusOf({ mnt }: Scene): Promise<StatusJson> {
 async function killDaemon(scene: Scene): Promise<void> {
   const { supervisor, server } = await statusOf(scene)
   for (const { pid } of [supervisor, server]) process.kill(pid, "SIGKILL")
-  await waitUntil(async () => (await clawfs(["status", scene.mnt])).code === 1, 5000)
+  await waitUntil(async () => (await clawfs(["status", scene.mnt])).code === 1, 30_000)
 }
 
 test("a mounted store and mount point are refused to others, by name", async () => {

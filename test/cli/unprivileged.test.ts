@@ -78,7 +78,7 @@ test("a dead mount is replaced by its user, and by nobody else", async () => {
     const { stdout } = await clawfs(["status", "--json", mnt], options)
     const { supervisor, server } = JSON.parse(stdout) as Record<"supervisor" | "server", { pid: number }>
     for (const { pid } of [supervisor, server]) process.kill(pid, "SIGKILL")
-    await waitUntil(async () => (await clawfs(["status", mnt], options)).code === 1, 5000)
+    await waitUntil(async () => (await clawfs(["status", mnt], options)).code === 1, 30_000)
   }
   expect((await user(["mount", store, mnt])).code).toBe(0)
   await end({ asNobody: true, namespace })

@@ -111,7 +111,7 @@ export class Place implements AsyncDisposable {
       detachMounts(directory)
     }
     left().forEach(({ id }) => kill(id))
-    await waitUntil(() => left().length === 0, 5000)
+    await waitUntil(() => left().length === 0, 30_000)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

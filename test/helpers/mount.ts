@@ -246,7 +246,7 @@ export class Mount implements Target {
     const id = processId(await this.serverPid())
     if (id === undefined) return
     kill(id)
-    await waitUntil(() => !isAlive(id), 5000)
+    await waitUntil(() => !isAlive(id), 30_000)
   }
 
   /** SIGKILL to the server, and waits until another one serves. */
@@ -292,7 +292,7 @@ export class Mount implements Target {
     await this.status()
     const processes = [...this.#processes.values()]
     processes.forEach(kill)
-    await waitUntil(() => !processes.some(isAlive), 5000)
+    await waitUntil(() => !processes.some(isAlive), 30_000)
     detachElsewhere(this.#base)
     detachMounts(this.#base)
     this.#processes.clear()
@@ -302,7 +302,7 @@ export class Mount implements Target {
   async [Symbol.asyncDispose](): Promise<void> {
     const problems = [...this.#running].map((command) => `still running when the test ended: ${command}`)
     this.#ending.abort()
-    await waitUntil(() => this.#running.size === 0, 5000)
+    await waitUntil(() => this.#running.size === 0, 30_000)
     if (this.#isMounted) problems.push(...(await this.#unmount()))
     for (const { id, command } of processesNaming(this.#base)) {
       if (id.pid === this.#watchdog.pid) continue

@@ -243,7 +243,7 @@ describe("what stays", () => {
     const runner = runnerOf(await mount.serverPid())
     const { code } = await runTool(mount, "hostile", ["stay"])
     expect(code).toBe(0)
-    expect(await waitUntil(() => leftovers(runner).length === 0, 2000)).toBe(true)
+    expect(await waitUntil(() => leftovers(runner).length === 0, 30_000)).toBe(true)
   })
 
   test("no core dump is left where the tool may write", async () => {
@@ -310,5 +310,5 @@ test("what a tool writes beside its granted directory stays in its sandbox", asy
 
 test("all this has left nothing", async () => {
   const runner = runnerOf(await mount.serverPid())
-  expect(await waitUntil(() => leftovers(runner).length === 0, 5000)).toBe(true)
+  expect(await waitUntil(() => leftovers(runner).length === 0, 30_000)).toBe(true)
 })

@@ -34,7 +34,7 @@ async function settled(mount: Mount, before: Status): Promise<{ inodes: Status["
     const { inodes, bytes } = await mount.status()
     return inodes.used === before.inodes.used && inodes.orphans === 0 && bytes.used === before.bytes.used
   }
-  await waitUntil(isBack, 8000)
+  await waitUntil(isBack, 30_000)
   const { inodes, bytes } = await mount.status()
   return { inodes, bytes: bytes.used }
 }

@@ -205,7 +205,7 @@ test("indexer and searcher end with their parent, whenever it dies", async (cont
     for (const program of ["indexer/indexer-main.js", "service/searcher-main.js"])
       await mount.exec("node", ["-e", PARENT, join(search, program), config, String(ms)])
   const left = (): unknown[] => processesNaming(mount.store)
-  await waitUntil(() => left().length === 0, 2000)
+  await waitUntil(() => left().length === 0, 30_000)
   expect(left()).toEqual([])
 })
 
@@ -278,6 +278,7 @@ test("--grep prints what grep -rn prints", async (context) => {
   skipIf(context, noMount, requireFuse())
   await using mount = await mountClawfs({ index: true })
   await mount.run("cp", ["-r", join(repository, "clawfs", "store"), join(repository, "docs"), mount.work])
+  await search(mount, "synchronous", "--fresh", "-m", "words")
   for (const [pattern, ...flags] of [
     ["synchronous"],
     ["[a-z]+Fault\\("],

@@ -198,11 +198,11 @@ test("a server that the kernel kills for want of memory is replaced, and nothing
     // Pages that are there stay counted where they were: new servers count from the start.
     writeFileSync(join(own, "memory.limit_in_bytes"), String(48 << 20))
     await mount.killServer()
-    await sleep(3000)
+    const control = join(own, "memory.oom_control")
+    const kills = (): number => Number(/oom_kill (\d+)/.exec(readFileSync(control, "utf8"))?.[1])
+    expect(await waitUntil(() => kills() > 0, 60_000)).toBe(true)
     writeFileSync(join(own, "memory.limit_in_bytes"), "-1")
     await writing
-    const kills = /oom_kill (\d+)/.exec(readFileSync(join(own, "memory.oom_control"), "utf8"))?.[1]
-    expect(Number(kills)).toBeGreaterThan(0)
     await mount.run("sh", ["-ec", `cd ${mount.work}; for i in $(seq 400); do test "$(cat f$i)" = $i; done`])
     await mount.run("cmp", ["-n", String(40 << 20), join(mount.work, "big"), "/dev/zero"])
   } finally {
