@@ -2,7 +2,8 @@
  * Finds values of secrets in a stream of bytes without having them. Of each form of a value it knows its length, a keyed hash and
  * a keyed MAC of the whole, and 20 bits of a keyed hash of each of its first four windows. The stream is looked at in words of
  * four bytes, of which one begins in the first four bytes of a form wherever that lies (S. Wu, U. Manber, "A fast algorithm for
- * multi-pattern searching", 1994, skips in that way). What fits is confirmed by the MAC: nothing else is ever taken for a leak.
+ * multi-pattern searching", 1994, skips in that way). A word that fits is looked at byte by byte: of a form, four windows in a row
+ * fit. What is left is confirmed by the MAC: nothing else is ever taken for a leak.
  *
  * It does not find forms shorter than the window, values that were encrypted, hashed, compressed or otherwise computed with, and
  * encodings that are broken into lines. Who could read this process's memory could work the first eleven bytes of a value out of
@@ -15,6 +16,8 @@ import { ENCODERS } from "./encodings.ts"
 /** Two words: shorter forms are not looked for. */
 export const WINDOW = 8
 const WORD = 4
+/** So many windows of a form are known, each a byte behind the one before. */
+const KNOWN = WORD
 /** From here on there are two whole words within a form wherever it begins. */
 const LONG = WINDOW + WORD - 1
 const TABLE_BITS = 20
@@ -59,6 +62,11 @@ class Windows {
     const place = key >>> SHIFT
     this.bits[place >>> 5] = (this.bits[place >>> 5] ?? 0) | (1 << (place & 31))
     this.#forms.set(place, [...(this.#forms.get(place) ?? []), candidate])
+  }
+
+  has(key: number): boolean {
+    const place = key >>> SHIFT
+    return ((this.bits[place >>> 5] ?? 0) & (1 << (place & 31))) !== 0
   }
 
   of(key: number): readonly Candidate[] {
@@ -120,7 +128,7 @@ export class LeakScanner {
 
   #addForm(form: Fingerprint, bytes: Buffer): void {
     const isLong = bytes.length >= LONG
-    for (let behind = 0; behind < WORD; behind += 1) {
+    for (let behind = 0; behind < KNOWN; behind += 1) {
       const mixed = this.#mixed(bytes.readInt32LE(behind))
       if (isLong) this.#long.add(this.#joined(mixed, bytes.readInt32LE(behind + WORD)), { form, behind })
       else this.#short.add(mixed, { form, behind })
@@ -159,7 +167,7 @@ export class LeakScanner {
   search(bytes: Uint8Array): Search {
     const found = new Found(bytes)
     if (this.#longest === 0) return found.result(bytes.length)
-    const words = this.#lookIn(bytes, found)
+    const words = this.#lookIn(found)
     // A form that begins behind the last window that is whole was not seen.
     const unseen = Math.max(0, WORD * (words - 2) + 1)
     const settled = Math.min(unseen, found.pending)
@@ -171,12 +179,13 @@ export class LeakScanner {
   touching(bytes: Uint8Array, from: number, to: number): readonly Leak[] {
     const found = new Found(bytes)
     if (this.#longest === 0) return []
-    this.#lookIn(bytes, found)
+    this.#lookIn(found)
     return found.result(bytes.length, ({ at, length }) => at < to && at + length > from).leaks
   }
 
   /** Returns how many words there are. */
-  #lookIn(bytes: Uint8Array, found: Found): number {
+  #lookIn(found: Found): number {
+    const { bytes } = found
     const aligned = bytes.byteOffset % WORD === 0 ? bytes : Uint8Array.from(bytes)
     const words = new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length >>> 2)
     this.#look(words, found)
@@ -196,19 +205,33 @@ export class LeakScanner {
       const key = Math.imul(sum ^ (sum >>> 15), odd)
       const place = key >>> SHIFT
       if (((long[place >>> 5] ?? 0) >>> (place & 31)) & 1 && i > 0)
-        this.#confirm(this.#long.of(key), WORD * (i - 1), found)
+        this.#confirm(this.#long, key, WORD * (i - 1), found)
       const once = Math.imul(word ^ first, odd)
       before = Math.imul(once ^ (once >>> 15), odder)
       if (!hasShort) continue
       const other = before >>> SHIFT
       if (((short[other >>> 5] ?? 0) >>> (other & 31)) & 1)
-        this.#confirm(this.#short.of(before), WORD * i, found)
+        this.#confirm(this.#short, before, WORD * i, found)
     }
   }
 
-  #confirm(candidates: readonly Candidate[], place: number, found: Found): void {
+  /** Whether the window at `at` may be one of a form; what is not whole yet may. */
+  #mayBe(windows: Windows, { bytes, view }: Found, at: number): boolean {
+    const isLong = windows === this.#long
+    if (at + (isLong ? 2 * WORD : WORD) > bytes.length) return true
+    const mixed = this.#mixed(view.getInt32(at, true))
+    return windows.has(isLong ? this.#joined(mixed, view.getInt32(at + WORD, true)) : mixed)
+  }
+
+  /** Looks at those forms that a window which fits, at `place`, is of. */
+  #confirm(windows: Windows, key: number, place: number, found: Found): void {
+    // With many secrets many windows fit by chance, and few have three neighbours that fit too.
+    let run = 1
+    for (let at = place + 1; at < place + KNOWN && this.#mayBe(windows, found, at); at += 1) run += 1
+    for (let at = place - 1; run < KNOWN && at >= 0 && this.#mayBe(windows, found, at); at -= 1) run += 1
+    if (run < KNOWN) return
     const { bytes } = found
-    for (const { form, behind } of candidates) {
+    for (const { form, behind } of windows.of(key)) {
       const at = place - behind
       const end = at + form.length
       if (at < 0) continue
@@ -225,12 +248,14 @@ export class LeakScanner {
 /** What a search has come upon. */
 class Found {
   readonly bytes: Uint8Array
+  readonly view: DataView
   readonly leaks: Leak[] = []
   /** Where the first begins that may go on behind the end. */
   pending = Infinity
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   }
 
   /** Of those that overlap, the first counts, and of those that begin together the longest. */
