@@ -31,6 +31,9 @@ const SIGNING_ATTRIBUTES = 0x0004_0472
 /** AUTHWRITE, a counter, AUTHREAD, NO_DA. */
 const COUNTER_ATTRIBUTES = 0x0204_0014
 
+/** AUTHWRITE, ordinary, AUTHREAD, NO_DA. */
+const NOTE_ATTRIBUTES = 0x0204_0004
+
 /** TPMT_TK_HASHCHECK for a digest that the TPM has not made itself (Part 2, section 10.6.5). */
 export const NO_TICKET = Buffer.from("8024400000070000", "hex")
 
@@ -122,6 +125,11 @@ export function counterTemplate(index: number): Buffer {
   return sized(u32(index), u16(ALG_SHA256), u32(COUNTER_ATTRIBUTES), sized(), u16(8))
 }
 
+/** TPM2B_NV_PUBLIC of some bytes that whoever has the index's own authorization value may read and write. */
+export function noteTemplate(index: number, bytes: number): Buffer {
+  return sized(u32(index), u16(ALG_SHA256), u32(NOTE_ATTRIBUTES), sized(), u16(bytes))
+}
+
 /** TPML_PCR_SELECTION over the SHA-256 bank. */
 export function selectionOf(pcrs: readonly number[]): Buffer {
   const bits = Buffer.alloc(PCR_COUNT / 8)
@@ -149,4 +157,22 @@ export function policyDigest({ pcrs, hasPin, counter }: Policy, values: readonly
     digest = sha256(digest, u32(COMMAND_POLICY_NV), operand, counter.name)
   }
   return digest
+}
+
+/** Two numbers of up to 32 bytes, each with its length, that stand at `at`: 64 bytes. */
+export function halves(wire: Buffer, at: number): Buffer {
+  const out = Buffer.alloc(2 * DIGEST_BYTES)
+  for (const end of [DIGEST_BYTES, 2 * DIGEST_BYTES]) {
+    const length = wire.readUInt16BE(at)
+    wire.copy(out, end - length, at + 2, at + 2 + length)
+    at += 2 + length
+  }
+  return out
+}
+
+/** Where the point of a public area of an elliptic curve begins: behind type, hash, attributes, policy and parameters. */
+export function lastOf(area: Buffer): number {
+  // The size of all; type, nameAlg, attributes; policy with its length; symmetric, scheme and hash, curve, kdf.
+  const policyAt = 2 + 2 + 2 + 4
+  return policyAt + 2 + area.readUInt16BE(policyAt) + 2 + 4 + 2 + 2
 }

@@ -29,6 +29,9 @@ import {
   SESSION_CIPHER,
   SRK_TEMPLATE,
   counterTemplate,
+  halves,
+  lastOf,
+  noteTemplate,
   policyDigest,
   sealedTemplate,
   selectionOf,
@@ -80,11 +83,23 @@ export interface SealedObject {
   readonly privateArea: Buffer
 }
 
+/** Where a note is: an ordinary NV index. */
+export interface NotePlace {
+  readonly index: number
+  readonly name: Buffer
+}
+
 /** An NV counter that is open in this connection. */
 export interface Counter {
   readonly index: number
   readonly name: Buffer
   readonly handle: number
+}
+
+interface UnsealOptions {
+  readonly pin?: Uint8Array | undefined
+  readonly counter?: Counter | undefined
+  readonly value?: bigint
 }
 
 export interface Lockout {
@@ -238,15 +253,7 @@ export class Tpm implements Disposable {
    * Opens what was sealed into `into`, which must be as long. Throws a `Fault`: "denied" for another TPM, other PCRs, another
    * value of the counter, a damaged object or a wrong PIN, "busy" while the TPM is locked out for too many of those.
    */
-  unseal(
-    sealed: SealedObject,
-    into: Buffer,
-    options: {
-      readonly pin?: Uint8Array | undefined
-      readonly counter?: Counter | undefined
-      readonly value?: bigint
-    } = {},
-  ): void {
+  unseal(sealed: SealedObject, into: Buffer, options: UnsealOptions = {}): void {
     const parent = this.#parent()
     try {
       const name = this.#nameOf(parent.handle)
@@ -273,11 +280,7 @@ export class Tpm implements Disposable {
     parent: number,
     sealed: SealedObject,
     into: Buffer,
-    options: {
-      readonly pin?: Uint8Array | undefined
-      readonly counter?: Counter | undefined
-      readonly value?: bigint
-    },
+    options: UnsealOptions,
   ): void {
     const { pin, counter, value = 0n } = options
     if (pin !== undefined) {
@@ -329,7 +332,7 @@ export class Tpm implements Disposable {
   /** A new counter at the first index that is free; its value is above that of every counter that this TPM ever had. */
   newCounter(): Counter {
     for (let index = FIRST_INDEX; index < FIRST_INDEX + INDEXES; index += 1) {
-      const handle = this.#define(index)
+      const handle = this.#define(counterTemplate(index), EMPTY)
       if (handle === undefined) continue
       this.#esys.call("NV_Increment", handle, handle, sessions(PASSWORD_SESSION))
       return { index, handle, name: this.#nameOf(handle) }
@@ -337,14 +340,85 @@ export class Tpm implements Disposable {
     throw new Fault("no-space", "the TPM has no room for another counter")
   }
 
-  #define(index: number): number | undefined {
-    const auth = structOf("TPM2B_DIGEST", sized())
-    const area = structOf("TPM2B_NV_PUBLIC", counterTemplate(index))
+  /** Undefined where there is something already. `session`: encrypts the authorization value. */
+  #define(template: Buffer, auth: Uint8Array, session = NO_SESSION): number | undefined {
+    const value = structOf("TPM2B_DIGEST", sized(auth))
+    const area = structOf("TPM2B_NV_PUBLIC", template)
     try {
-      return this.#esys.handle("NV_DefineSpace", OWNER, sessions(PASSWORD_SESSION), auth, area)
+      return this.#esys.handle("NV_DefineSpace", OWNER, sessions(PASSWORD_SESSION, session), value, area)
     } catch (thrown) {
       if (thrown instanceof TpmFault && thrown.rc === Rc.NV_DEFINED) return undefined
       throw thrown
+    } finally {
+      wipe(value)
+    }
+  }
+
+  /**
+   * A note of some bytes (up to 64) at the first index that is free; read and written again only with `auth`: 32 bytes, not ending
+   * in a zero, which never cross the bus in the clear.
+   */
+  newNote(auth: Uint8Array, bytes: Uint8Array): NotePlace {
+    return this.#salted((session) => {
+      for (let index = FIRST_INDEX; index < FIRST_INDEX + INDEXES; index += 1) {
+        const handle = this.#define(noteTemplate(index, bytes.length), auth, session)
+        if (handle === undefined) continue
+        this.#writeNote(handle, auth, bytes, session)
+        return { index, name: this.#nameOf(handle) }
+      }
+      throw new Fault("no-space", "the TPM has no room for another note")
+    })
+  }
+
+  /** Writes a note anew. False where it is gone, or not the one of that name. Its cells wear out. */
+  writeNote({ index, name }: NotePlace, auth: Uint8Array, bytes: Uint8Array): boolean {
+    const note = this.openCounter(index, name)
+    if (note === undefined) return false
+    this.#salted((session) => this.#writeNote(note.handle, auth, bytes, session))
+    return true
+  }
+
+  #writeNote(handle: number, auth: Uint8Array, bytes: Uint8Array, session: number): void {
+    this.#authorize(handle, auth)
+    this.#esys.call("NV_Write", handle, handle, sessions(session), structOf("TPM2B_DIGEST", sized(bytes)), 0)
+  }
+
+  /** What a note says; undefined where it is gone, or somebody made another one in its place. */
+  readNote({ index, name }: NotePlace, auth: Uint8Array, length: number): Buffer | undefined {
+    const note = this.openCounter(index, name)
+    if (note === undefined) return undefined
+    this.#authorize(note.handle, auth)
+    try {
+      return this.#salted((session) => {
+        const out: unknown[] = [null]
+        this.#esys.call("NV_Read", note.handle, note.handle, sessions(session), length, 0, out)
+        return this.#esys.take(out[0])
+      })
+    } catch (thrown) {
+      if (thrown instanceof TpmFault && thrown.rc === Rc.BAD_AUTH) return undefined
+      throw thrown
+    }
+  }
+
+  /** Gives a note's place back, if it is still there. */
+  removeNote({ index, name }: NotePlace): void {
+    const note = this.openCounter(index, name)
+    if (note !== undefined) this.removeCounter(note)
+  }
+
+  #authorize(handle: number, auth: Uint8Array): void {
+    const value = structOf("TPM2B_DIGEST", sized(auth))
+    this.#esys.call("TR_SetAuth", handle, value)
+    wipe(value)
+  }
+
+  /** Runs `work` with a session that encrypts both ways, salted with the storage root key. */
+  #salted<T>(work: (session: number) => T): T {
+    const parent = this.#parent()
+    try {
+      return this.#withSessions((open) => work(open(HMAC_SESSION, parent.handle, ENCRYPTED)))
+    } finally {
+      parent.done()
     }
   }
 
@@ -430,22 +504,4 @@ export class Tpm implements Disposable {
   [Symbol.dispose](): void {
     this.#esys[Symbol.dispose]()
   }
-}
-
-/** Two numbers of up to 32 bytes, each with its length, that stand at `at`: 64 bytes. */
-function halves(wire: Buffer, at: number): Buffer {
-  const out = Buffer.alloc(2 * DIGEST_BYTES)
-  for (const end of [DIGEST_BYTES, 2 * DIGEST_BYTES]) {
-    const length = wire.readUInt16BE(at)
-    wire.copy(out, end - length, at + 2, at + 2 + length)
-    at += 2 + length
-  }
-  return out
-}
-
-/** Where the point of a public area of an elliptic curve begins: behind type, hash, attributes, policy and parameters. */
-function lastOf(area: Buffer): number {
-  // The size of all; type, nameAlg, attributes; policy with its length; symmetric, scheme and hash, curve, kdf.
-  const policyAt = 2 + 2 + 2 + 4
-  return policyAt + 2 + area.readUInt16BE(policyAt) + 2 + 4 + 2 + 2
 }

@@ -173,6 +173,18 @@ export class Audit {
     )
   }
 
+  /** Runs `work` with what the TPM's note of the end is read and written by: only who has the chain's key can. */
+  withNoteAuth<T>(keys: VaultKeys, work: (auth: Buffer) => T): T {
+    return this.#withKey(keys, (key) =>
+      keys.borrow(KEY_BYTES, (auth) => {
+        expandInto(auth, key, "clawfs/v1/vault end note")
+        // The TPM cuts zeroes off the end.
+        auth[KEY_BYTES - 1] = (auth[KEY_BYTES - 1] ?? 0) | 1
+        return work(auth)
+      }),
+    )
+  }
+
   /** The newest row's number and MAC. */
   end(keys: VaultKeys): { readonly seq: number; readonly mac: Buffer } {
     const { seq, last } = this.#withKey(keys, (key) => this.#checkedHead(key, keys.uuid))

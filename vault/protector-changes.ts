@@ -85,4 +85,5 @@ export function removeProtector(
   using tpm = tpmIfReachable(state.counter.tcti)
   const counter = tpm?.openCounter(state.counter.index, state.counter.name)
   if (counter !== undefined) tpm?.removeCounter(counter)
+  if (state.counter.note !== undefined) tpm?.removeNote(state.counter.note)
 }

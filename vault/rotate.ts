@@ -82,6 +82,8 @@ export function adopt(
   // In a TPM that was cleared, the new counter may have got the place of the old one.
   const previous = made.index === old.index ? undefined : tpm.openCounter(old.index, old.name)
   if (previous !== undefined) tpm.removeCounter(previous)
+  // The next note is made anew: what it says of a newer history is not to be compared with this one any more.
+  if (old.note !== undefined) tpm.removeNote(old.note)
   return next
 }
 

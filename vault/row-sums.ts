@@ -11,14 +11,22 @@ import { bound } from "./bound.ts"
 import type { RowNote, VaultDatabase } from "./database.ts"
 import { damaged, type VaultKeys } from "./keys.ts"
 
+interface TableInfo {
+  readonly columns: string
+  readonly key: string
+  readonly what: string
+  readonly laterColumns?: number
+}
+
 const TABLES = {
   // A version's body is bound to its key, which no other body was ever encrypted under.
   version: { columns: "secret, version, created, key", key: "secret = ? AND version = ?", what: "versions" },
   secret: { columns: "id, name_tag, sealed", key: "id = ?", what: "secrets" },
   grant: { columns: "id, sealed", key: "id = ?", what: "grants" },
   protector: { columns: "number, kind, created, fixed, sealed, mac", key: "number = ?", what: "protectors" },
-  vault: { columns: "*", key: "id = ?", what: "settings" },
-} as const
+  // Its last column came later: while it is empty, the sum is as before.
+  vault: { columns: "*", key: "id = ?", what: "settings", laterColumns: 1 },
+} as const satisfies Record<string, TableInfo>
 type SummedTable = keyof typeof TABLES
 
 const ORDER = Object.keys(TABLES) as readonly SummedTable[]
@@ -53,12 +61,15 @@ export class SummedRows {
 
   #note(key: readonly Value[]): void {
     const row = this.#row.get(...key)
-    if (row !== undefined) this.#db.note({ table: this.#table, row: encoded(row) })
+    if (row !== undefined) this.#db.note({ table: this.#table, row: encoded(this.#table, row) })
   }
 }
 
-function encoded(row: readonly Value[]): Buffer {
-  return bound("row", ...row.map((value) => value ?? ""))
+function encoded(table: SummedTable, row: readonly Value[]): Buffer {
+  const { laterColumns = 0 }: TableInfo = TABLES[table]
+  const [first, later] = [row.slice(0, row.length - laterColumns), row.slice(row.length - laterColumns)]
+  const isOld = later.every((value) => Buffer.isBuffer(value) && value.length === 0)
+  return bound("row", ...(isOld ? first : row).map((value) => value ?? ""))
 }
 
 /** Of rows that nobody has changed since: from the rows themselves. */
@@ -67,7 +78,7 @@ function sumsOf(db: VaultDatabase, keys: VaultKeys): Buffer {
   keys.with("rows", (key) => {
     for (const table of ORDER)
       for (const row of db.query<[], Value[]>(`SELECT ${TABLES[table].columns} FROM "${table}"`).all())
-        add(sums, key, { table, row: encoded(row) })
+        add(sums, key, { table, row: encoded(table, row) })
   })
   return sums
 }

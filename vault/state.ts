@@ -1,4 +1,5 @@
 /** The row of table `vault`: what is known without a key. */
+import type { NotePlace } from "../keyring/tpm.ts"
 import type { VaultDatabase } from "./database.ts"
 import { SummedRows } from "./row-sums.ts"
 import { bug } from "../clawfs/core/assert.ts"
@@ -10,6 +11,8 @@ export interface CounterPlace {
   readonly name: Buffer
   /** The counter has `base + epoch`. */
   readonly base: bigint
+  /** Where the same TPM has a note of the audit's end. */
+  readonly note?: NotePlace | undefined
 }
 
 export interface VaultState {
@@ -37,17 +40,31 @@ type Cells = [
   name: Buffer,
   base: string,
   idle: number,
+  note: Buffer,
 ]
 
 const COLUMNS =
-  "uuid, created, epoch, rotated, check_value, audit_key, tcti, counter_index, counter_name, counter_base, idle_seconds"
+  "uuid, created, epoch, rotated, check_value, audit_key, tcti, counter_index, counter_name, counter_base, idle_seconds, end_note"
 const EMPTY = Buffer.alloc(0)
 
 export function readState(db: VaultDatabase): VaultState {
   const row = db.query<[], Cells>(`SELECT ${COLUMNS} FROM vault`).get() ?? bug("the vault has no state")
-  const [uuid, created, epoch, rotated, checkValue, auditKey, tcti, index, name, base, idleSeconds] = row
-  const counter = tcti === "" ? undefined : { tcti, index, name, base: BigInt(base) }
+  const [uuid, created, epoch, rotated, checkValue, auditKey, tcti, index, name, base, idleSeconds, note] =
+    row
+  const counter = tcti === "" ? undefined : { tcti, index, name, base: BigInt(base), note: noteOf(note) }
   return { uuid, created, epoch, rotated, checkValue, auditKey, counter, idleSeconds }
+}
+
+function noteOf(cell: Buffer): NotePlace | undefined {
+  return cell.length === 0 ? undefined : { index: cell.readUInt32BE(), name: cell.subarray(4) }
+}
+
+function noteCell(note: NotePlace | undefined): Buffer {
+  if (note === undefined) return EMPTY
+  const cell = Buffer.alloc(4 + note.name.length)
+  cell.writeUInt32BE(note.index)
+  note.name.copy(cell, 4)
+  return cell
 }
 
 /** Inserts or replaces the row; the caller is in a transaction. */
@@ -55,13 +72,20 @@ export function writeState(db: VaultDatabase, state: VaultState): void {
   const { uuid, created, epoch, rotated, checkValue, auditKey, counter, idleSeconds } = state
   const row = new SummedRows(db, "vault")
   const put = db.query<Cells>(
-    `INSERT OR REPLACE INTO vault (id, ${COLUMNS}) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT OR REPLACE INTO vault (id, ${COLUMNS}) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const place = counter ?? { tcti: "", index: 0, name: EMPTY, base: 0n }
   row.change([1], () =>
     put.run(
       ...([uuid, created, epoch, rotated, checkValue, auditKey] as const),
-      ...([place.tcti, place.index, place.name, String(place.base), idleSeconds] as const),
+      ...([
+        place.tcti,
+        place.index,
+        place.name,
+        String(place.base),
+        idleSeconds,
+        noteCell(counter?.note),
+      ] as const),
     ),
   )
 }

@@ -18,6 +18,7 @@ export const Rc = {
   LOCKOUT: 0x921,
   HANDLE: 0x8b,
   AUTH_FAIL: 0x8e,
+  BAD_AUTH: 0xa2,
   POLICY_FAIL: 0x9d,
   INTEGRITY: 0x9f,
   NV_DEFINED: 0x14c,
@@ -43,7 +44,7 @@ export class TpmFault extends Fault {
 
 function kindOf(rc: number, isTransport: boolean): FaultKind {
   if (isTransport) return "unsupported"
-  const denials: readonly number[] = [Rc.AUTH_FAIL, Rc.POLICY_FAIL, Rc.POLICY, Rc.INTEGRITY]
+  const denials: readonly number[] = [Rc.AUTH_FAIL, Rc.BAD_AUTH, Rc.POLICY_FAIL, Rc.POLICY, Rc.INTEGRITY]
   if (denials.includes(rc)) return "denied"
   return rc === Rc.LOCKOUT ? "busy" : "io"
 }
@@ -105,6 +106,7 @@ const ESYS = {
   NV_DefineSpace: `uint32_t, ${S3}, void*, void*, _Out_ uint32_t*`,
   NV_UndefineSpace: `uint32_t, uint32_t, ${S3}`,
   NV_Increment: `uint32_t, uint32_t, ${S3}`,
+  NV_Write: `uint32_t, uint32_t, ${S3}, void*, uint16_t`,
   NV_Read: `uint32_t, uint32_t, ${S3}, uint16_t, uint16_t, _Out_ void**`,
 } as const
 export type EsysName = keyof typeof ESYS

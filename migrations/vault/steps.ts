@@ -91,9 +91,15 @@ const ROW_SUMS = `
 ALTER TABLE audit_head ADD COLUMN sums BLOB NOT NULL DEFAULT x'';
 `
 
+const END_NOTE = `
+-- Where the TPM has a note of the audit's end: NV index (u32, big-endian) and its name; empty: nowhere.
+ALTER TABLE vault ADD COLUMN end_note BLOB NOT NULL DEFAULT x'';
+`
+
 export const VAULT_STEPS: readonly Step[] = [
   { name: "initial", sql: INITIAL },
   { name: "row sums", sql: ROW_SUMS },
+  { name: "end note", sql: END_NOTE },
 ]
 
 export const VAULT_SCHEMA_VERSION = VAULT_STEPS.length

@@ -170,6 +170,7 @@ test("a vault of the first format gets its sums when it is unlocked", () => {
     )
     db.query<[Buffer]>("UPDATE audit_head SET mac = ?").run(old)
     db.query("ALTER TABLE audit_head DROP COLUMN sums").run()
+    db.query("ALTER TABLE vault DROP COLUMN end_note").run()
   }
   place.close()
   {
