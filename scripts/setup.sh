@@ -48,6 +48,9 @@ needs() {
     test | vm)
       tss device swtpm pcap
       library libsodium.so.23 libsodium23
+      # A bus of the tests' own, and the modules of the systemd-logind on it that is none.
+      echo dbus-daemon dbus-daemon
+      for module in dbus gi; do [ -e "/usr/lib/python3/dist-packages/$module" ] || echo "- python3-$module"; done
       # A server that tests start and stop by themselves, in a directory of their own.
       compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || echo '- postgresql'
       printf '%s\n' 'swtpm swtpm' 'tpm2_pcrread tpm2-tools' 'apparmor_parser apparmor'

@@ -3,9 +3,10 @@
  * neither SCM_RIGHTS nor SO_PEERCRED. Nothing here blocks; koffi's poll handles live in the event loop.
  */
 import { closeSync } from "node:fs"
-import { addressOf, checked, lastErrno, pollReadable, sysFault, type PollHandle } from "./ffi.ts"
+import { checked, pollReadable, sysFault, type PollHandle } from "./ffi.ts"
 import { watchReadable } from "./watch.ts"
-import { accept4, bindSocket, connect, getsockopt, listen, recvmsg, socket } from "./libc.ts"
+import { receiveSome, type Received } from "./unix-stream.ts"
+import { accept4, bindSocket, connect, getsockopt, listen, socket } from "./libc.ts"
 
 const AF_UNIX = 1
 const SOCK_STREAM = 1
@@ -13,15 +14,7 @@ const SOCK_CLOEXEC = 0o2000000
 const SOCK_NONBLOCK = 0o4000
 const SOL_SOCKET = 1
 const SO_PEERCRED = 17
-const SCM_RIGHTS = 1
-const MSG_CMSG_CLOEXEC = 0x4000_0000
 const BACKLOG = 128
-const EAGAIN = 11
-const EINTR = 4
-/** struct cmsghdr, and where its descriptors begin */
-const CMSG_HEADER = 16
-/** The kernel passes up to 253 in one message; more than this nobody has to send. */
-const MOST_DESCRIPTORS = 16
 
 export interface Peer {
   readonly pid: number
@@ -89,13 +82,8 @@ export function peerOf(fd: number): Peer {
 export async function receiveFirst(fd: number, most: number, timeoutMs: number): Promise<FirstMessage> {
   const peer = peerOf(fd)
   // Who connects says something at once, as a rule.
-  const first = receive(fd, most) ?? (await receiveLater(fd, most, timeoutMs))
+  const first = receiveSome(fd, most) ?? (await receiveLater(fd, most, timeoutMs))
   return { fd, peer, ...first }
-}
-
-interface Received {
-  readonly bytes: Buffer
-  readonly descriptors: number[]
 }
 
 async function receiveLater(fd: number, most: number, timeoutMs: number): Promise<Received> {
@@ -113,43 +101,5 @@ async function receiveLater(fd: number, most: number, timeoutMs: number): Promis
       reject(new Error("the client says nothing"))
     }, timeoutMs)
   })
-  return receive(fd, most) ?? { bytes: Buffer.alloc(0), descriptors: [] }
-}
-
-/** Undefined when nothing has come yet. */
-function receive(fd: number, most: number): Received | undefined {
-  const bytes = Buffer.alloc(most)
-  const control = Buffer.alloc(CMSG_HEADER + 4 * MOST_DESCRIPTORS)
-  const [iovec, message] = [Buffer.alloc(16), Buffer.alloc(56)]
-  iovec.writeBigUInt64LE(addressOf(bytes), 0)
-  iovec.writeBigUInt64LE(BigInt(bytes.length), 8)
-  message.writeBigUInt64LE(addressOf(iovec), 16)
-  message.writeBigUInt64LE(1n, 24)
-  message.writeBigUInt64LE(addressOf(control), 32)
-  message.writeBigUInt64LE(BigInt(control.length), 40)
-  const count = recvmsg(fd, message, MSG_CMSG_CLOEXEC)
-  if (count < 0) {
-    const errno = lastErrno()
-    if (errno === EAGAIN || errno === EINTR) return undefined
-    throw sysFault("recvmsg")
-  }
-  return {
-    bytes: bytes.subarray(0, count),
-    descriptors: descriptorsIn(control, Number(message.readBigUInt64LE(40))),
-  }
-}
-
-/** `used`: the bytes of control that the kernel has filled. */
-function descriptorsIn(control: Buffer, used: number): number[] {
-  const found: number[] = []
-  for (let at = 0; at + CMSG_HEADER <= used;) {
-    const length = Number(control.readBigUInt64LE(at))
-    if (length < CMSG_HEADER) break
-    const isRights = control.readInt32LE(at + 8) === SOL_SOCKET && control.readInt32LE(at + 12) === SCM_RIGHTS
-    if (isRights)
-      for (let place = at + CMSG_HEADER; place + 4 <= at + length; place += 4)
-        found.push(control.readInt32LE(place))
-    at += Math.ceil(length / 8) * 8
-  }
-  return found
+  return receiveSome(fd, most) ?? { bytes: Buffer.alloc(0), descriptors: [] }
 }

@@ -13,8 +13,10 @@ import type { Subject } from "../audit.ts"
 import { attempts, clearAttempts, noteAttempt } from "../attempts.ts"
 import { VaultDatabase } from "../database.ts"
 import { NotedEnd } from "../noted-end.ts"
+import { TpmNote } from "../tpm-note.ts"
 import { unlock } from "../unlock.ts"
 import { Vault } from "../vault.ts"
+import { SleepLock } from "./sleep-lock.ts"
 import { lockVault } from "./lock.ts"
 import { Methods } from "./methods.ts"
 import { VaultServer } from "./server.ts"
@@ -71,7 +73,10 @@ function openVault(
     const vault = new Vault(db, keys)
     const noted = new NotedEnd(vault.audit)
     const isBehind = noted.behind(keys) > 0
-    if (!order.adopts) noted.requireNewest(keys)
+    if (!order.adopts) {
+      noted.requireNewest(keys)
+      TpmNote.requireNewest(db, vault)
+    }
     const failed = attempts(db)
     vault.audited("unlock", subject, (about) => {
       about.detail = { protector, failed }
@@ -87,11 +92,12 @@ function openVault(
 }
 
 /** The audit's end is signed and noted once more, unless the key has been forgotten already. */
-function signLast(vault: Vault, noted: NotedEnd, self: Subject): void {
+function signLast(vault: Vault, noted: NotedEnd, { tpm, self }: { tpm: TpmNote; self: Subject }): void {
   try {
     if (vault.isLocked()) return
     vault.signAudit(self)
     noted.note(vault.keys)
+    tpm.last()
   } catch (thrown) {
     log.error("the audit's end is not signed", { reason: describe(thrown) })
   }
@@ -102,13 +108,16 @@ async function serve(): Promise<void> {
   const { directory } = given.order
   let [finish, timer]: [() => void, NodeJS.Timeout | undefined] = [() => undefined, undefined]
   const finished = new Promise<void>((resolve) => (finish = resolve))
+  // Ended last: it is what keeps the machine awake until the keys are gone.
+  using sleepLock = new SleepLock(() => finish(), log, process.env["DBUS_SYSTEM_BUS_ADDRESS"])
   const lock = lockVault(directory)
   using db = VaultDatabase.open(directory)
   const { vault: opened, noted } = openVault(db, given)
   using vault = opened
   given.memory[Symbol.dispose]()
-  const methods = new Methods(db, vault, finish, { source: directory, log })
+  const methods = new Methods(db, vault, finish, { source: directory, log, sleepLock })
   const self: Subject = { uid: process.getuid?.() ?? 0, pid: process.pid }
+  const tpm = new TpmNote(db, vault, self)
   {
     await using _ = new VaultServer(directory, methods, log)
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, finish)
@@ -125,6 +134,7 @@ async function serve(): Promise<void> {
           signed = Date.now()
           vault.signAudit(self)
         }
+        tpm.tick()
         noted.note(vault.keys)
         // Rows about uses, that were not synced one by one.
         db.settle()
@@ -135,12 +145,14 @@ async function serve(): Promise<void> {
         log.error("maintenance failed", { reason: describe(thrown) })
       }
     }, TICK_MS)
+    // Not waited for: a bus that hangs must not keep the vault from being used.
+    void sleepLock.start()
     report({ ok: true, pid: process.pid })
     await finished
     clearInterval(timer)
   }
   await methods.mounts[Symbol.asyncDispose]()
-  signLast(vault, noted, self)
+  signLast(vault, noted, { tpm, self })
   closeSync(lock)
 }
 

@@ -164,7 +164,11 @@ function lockedStatus(directory: string): Status {
   const failed = attempts(db)
   return {
     ...{ state: "locked", uuid: uuid.toString("hex"), epoch, rotated, idleSeconds, tpm: counter?.tcti },
-    ...{ detectsRollback: counter !== undefined, failedAttempts: failed.length },
+    ...{
+      detectsRollback: counter !== undefined,
+      notesEnd: counter?.note !== undefined,
+      failedAttempts: failed.length,
+    },
     protectors: new Protectors(db)
       .list()
       .map(({ number, kind, created }) => ({ number, kind: PROTECTOR_NAMES[kind], created })),
@@ -187,10 +191,14 @@ function showStatus(directory: string, found: Status, terminal: Terminal): void 
   if (typeof found["mountpoint"] === "string") lines.push(`mounted on  ${found["mountpoint"]}`)
   if (typeof keyIn === "string")
     lines.push(`kept in     ${keyIn}, used in ${MEMORY[String(memory)] ?? String(memory)}`)
+  if (typeof found["locksBeforeSleep"] === "boolean")
+    lines.push(
+      `sleep       locked ${found["locksBeforeSleep"] ? "before" : "after: systemd-logind does not wait for it"}`,
+    )
   if (typeof secrets === "number")
     lines.push(`secrets     ${secrets}, ${String(due)} of them due for a new value`)
   lines.push(
-    `rollback    ${tpm === undefined ? "not noticed: no TPM" : `noticed since the last new root key, by ${tpm}`}`,
+    `rollback    ${tpm === undefined ? "not noticed after a restart: no TPM" : `noticed ${found["notesEnd"] === true ? "" : "since the last new root key, "}by ${tpm}`}`,
   )
   if (typeof failedAttempts === "number" && failedAttempts > 0)
     lines.push(`attempts    ${failedAttempts} to unlock it failed`)

@@ -12,6 +12,7 @@ import { Fault } from "../../core/fault.ts"
 
 const MAIN = fileURLToPath(new URL("../../../vault/service/main.js", import.meta.url))
 const LOG = "vault.log"
+const BUS = "DBUS_SYSTEM_BUS_ADDRESS"
 
 export interface Start {
   readonly person?: PersonSecret | undefined
@@ -24,10 +25,11 @@ export async function startVault(directory: string, { person, pin, adopts = fals
   if (!existsSync(join(directory, "vault.db")))
     throw new Fault("not-found", `there is no vault in ${directory}`, { hint: "clawfs vault init" })
   const log = openSync(join(directory, LOG), "a", 0o600)
+  const bus = process.env[BUS]
   const child = spawn(process.execPath, [MAIN], {
     ...{ cwd: "/", detached: true, stdio: ["ignore", "ignore", log, "pipe", "pipe"] },
-    // Nothing of the caller's environment is the vault's business.
-    env: { PATH: process.env["PATH"], LANG: "C.UTF-8" },
+    // Nothing of the caller's environment is the vault's business, but where the bus is that tells of suspends.
+    env: { PATH: process.env["PATH"], LANG: "C.UTF-8", ...(bus === undefined ? {} : { [BUS]: bus }) },
   })
   closeSync(log)
   child.unref()
