@@ -220,6 +220,12 @@ export const VAULT_PARAMS = {
   "inject.look": z.strictObject({ token: z.string().max(255).optional() }),
   "inject.plan": z.strictObject(wanted),
   inject: z.strictObject({ ...wanted, grant: number, address: z.string().max(64), fd: descriptor }),
+  "inject.decoys": z.strictObject({ fd: descriptor }),
+  "inject.tried": z.strictObject({
+    ...wanted,
+    names: z.array(z.string().max(255)).max(1000),
+    where: z.enum(["request", "answer"]),
+  }),
   "inject.leak": z.strictObject({ ...wanted, grant: number, count: number }),
   mount: z.strictObject({
     directory: z.string().min(1).max(4096).startsWith("/"),

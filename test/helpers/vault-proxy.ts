@@ -8,6 +8,8 @@ import type { EndpointText } from "../../schema/endpoint.ts"
 import { Grants } from "../../vault/grants.ts"
 import type { VaultLink } from "../../vault/proxy/link.ts"
 import { ProxyServer } from "../../vault/proxy/server.ts"
+import { LeakGuard } from "../../vault/service/leak-guard.ts"
+import { scannerOf } from "../../vault/proxy/decoys.ts"
 import { Injector } from "../../vault/service/inject.ts"
 import { OWNER, TestMethods } from "./vault-methods.ts"
 import { Upstream, testCertificate } from "./upstream.ts"
@@ -49,7 +51,10 @@ export class TestProxy implements AsyncDisposable {
 
   private constructor(upstream: Upstream) {
     this.upstream = upstream
-    const injector = new Injector(this.vault.vault, new Grants(this.vault.db))
+    const grants = new Grants(this.vault.db)
+    const { vault } = this.vault
+    const leaks = new LeakGuard(vault, (uid, canary) => grants.freeze(vault.keys, uid, canary))
+    const injector = new Injector(vault, grants, leaks)
     this.injector = injector
     this.socket = join(this.vault.place.directory, "proxy.sock")
     const link: VaultLink = {
@@ -63,6 +68,8 @@ export class TestProxy implements AsyncDisposable {
           version,
         }))
       },
+      decoys: (number) => (number === 0 ? undefined : scannerOf(injector.decoys().decoys)),
+      tried: (wanted, names, where) => injector.tried(wanted, names, where),
       leaked: (wanted, grant, count) => injector.leaked(wanted, grant, count),
     }
     const resolve = (): Promise<string[]> => {

@@ -24,6 +24,10 @@ export class BodyFilter extends Transform {
     return this.#filter.count
   }
 
+  get names(): string[] {
+    return this.#filter.names
+  }
+
   override _transform(chunk: Buffer, _encoding: string, done: TransformCallback): void {
     this.#length += chunk.length
     if (this.#length > this.#most) done(new Fault("invalid", `the answer has more than ${this.#most} bytes`))

@@ -6,11 +6,11 @@ import { pipeline } from "node:stream/promises"
 import { Fault, type FaultKind } from "../../clawfs/core/fault.ts"
 import { wipe } from "../../keyring/secret.ts"
 import { MOST_EXPANSION } from "../encodings.ts"
-import { LeakScanner } from "../leaks.ts"
+import { LeakScanner, type Leak } from "../leaks.ts"
 import type { Subject } from "../audit.ts"
 import { mayConnectTo } from "./addresses.ts"
 import { BodyFilter, decodedBody } from "./answer.ts"
-import { fromServer, toServer } from "./headers.ts"
+import { fromServer, toServer, type Headers } from "./headers.ts"
 import type { Given, Plan, VaultLink, Wanted } from "./link.ts"
 import { headerOf, placed, type Draft } from "./placing.ts"
 import { hasParameter, readTarget } from "./target.ts"
@@ -61,7 +61,7 @@ export class Forwarder {
     if (!METHODS.has(method)) throw new Fault("invalid", "the proxy does not forward this method")
     const { provider, host, path, query } = readTarget(client.url ?? "")
     const wanted: Wanted = { subject, provider, host, method, path }
-    const plan = this.#link.plan(wanted)
+    const plan = this.#planned(wanted, client)
     const own = headerOf(plan.place)
     const headers = toServer(
       client.rawHeaders,
@@ -72,6 +72,7 @@ export class Forwarder {
     const body = await bodyOf(client, plan.requestBytes)
     if (WITHOUT_BODY.has(method) && body.length > 0)
       throw new Fault("invalid", "a request of this method has no body")
+    this.#requireNoDecoy(wanted, body, this.#link.decoys(plan.decoys))
     const address = await this.#addressOf(plan)
     const given = this.#link.use(wanted, plan.grant, address)
     const scanner = this.#scannerFor(plan, given)
@@ -87,8 +88,30 @@ export class Forwarder {
       wipe(given.value)
     }
     const answer = await this.#sent(method, plan, address, draft)
-    const leaks = await this.#answered(answer, response, plan, scanner)
+    const leaks = await this.#answered(answer, response, plan, { scanner, wanted })
     if (leaks > 0) this.#link.leaked(wanted, plan.grant, leaks)
+  }
+
+  /** Also what no grant allows is looked through: who tries decoys tries them somewhere. */
+  #planned(wanted: Wanted, { url = "", rawHeaders }: IncomingMessage): Plan {
+    const head = Buffer.from([url, ...rawHeaders].join("\n"), "latin1")
+    let plan: Plan
+    try {
+      plan = this.#link.plan(wanted)
+    } catch (thrown) {
+      this.#requireNoDecoy(wanted, head, this.#link.decoys())
+      throw thrown
+    }
+    this.#requireNoDecoy(wanted, head, this.#link.decoys(plan.decoys))
+    return plan
+  }
+
+  /** Throws `Fault("denied")`, as for what no grant allows, for a request with a decoy in it. */
+  #requireNoDecoy(wanted: Wanted, bytes: Buffer, scanner: LeakScanner | undefined): void {
+    const leaks = scanner?.scan(bytes) ?? []
+    if (leaks.length === 0) return
+    this.#link.tried(wanted, namesOf(leaks), "request")
+    throw new Fault("denied", "no grant allows this")
   }
 
   /** The first address of the host; none of them may be where the grant does not lead. */
@@ -153,18 +176,26 @@ export class Forwarder {
     answer: IncomingMessage,
     response: ServerResponse,
     plan: Plan,
-    scanner: LeakScanner,
+    { scanner, wanted }: { readonly scanner: LeakScanner; readonly wanted: Wanted },
   ): Promise<number> {
+    const decoys = this.#link.decoys(plan.decoys)
+    const seen = decoys?.scan(Buffer.from(answer.rawHeaders.join("\n"), "latin1")) ?? []
+    const filters = [scanner, ...(decoys === undefined ? [] : [decoys])].map(
+      (each) => new BodyFilter(each, plan.responseBytes),
+    )
+    const [filter, other] = filters
     try {
       const { headers, leaks } = fromServer(answer.rawHeaders, scanner)
       const { body, steps } = decodedBody(answer)
-      const filter = new BodyFilter(scanner, plan.responseBytes)
-      response.writeHead(answer.statusCode ?? 502, relocated(headers, plan))
+      response.writeHead(answer.statusCode ?? 502, relocated(withoutDecoys(headers, decoys), plan))
       response.flushHeaders()
-      await pipeline([body, ...steps, filter, response])
-      return leaks + filter.leaks
+      await pipeline([body, ...steps, ...filters, response])
+      return leaks + (filter?.leaks ?? 0)
     } finally {
       answer.destroy()
+      // Also of an answer that was cut off.
+      const names = [...new Set([...namesOf(seen), ...(other?.names ?? [])])]
+      if (names.length > 0) this.#link.tried(wanted, names, "answer")
     }
   }
 
@@ -172,6 +203,18 @@ export class Forwarder {
     for (const agent of this.#agents.values()) agent.destroy()
     this.#agents.clear()
   }
+}
+
+function namesOf(leaks: readonly Leak[]): string[] {
+  return [...new Set(leaks.map(({ name }) => name))]
+}
+
+function withoutDecoys(headers: Headers, decoys: LeakScanner | undefined): Headers {
+  if (decoys === undefined) return headers
+  const raw = Object.entries(headers).flatMap(([name, value]) =>
+    [value].flat().flatMap((each) => [name, each]),
+  )
+  return fromServer(raw, decoys).headers
 }
 
 /** A redirect within the grant leads through the proxy again; others are the client's affair, who has no secret. */

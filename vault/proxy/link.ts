@@ -1,6 +1,7 @@
 /** What the proxy asks the vault's process. */
 import type { Place } from "../../schema/endpoint.ts"
 import type { Subject } from "../audit.ts"
+import type { LeakScanner } from "../leaks.ts"
 
 export interface Wanted {
   readonly subject: Subject
@@ -27,6 +28,8 @@ export interface Plan {
   readonly requestBytes: number
   readonly responseBytes: number
   readonly timeoutMs: number
+  /** Another number when other decoys are looked for; 0: there are none. */
+  readonly decoys: number
 }
 
 /** A value that was given for one request; wiped by who took it. */
@@ -45,6 +48,10 @@ export interface VaultLink {
   readonly plan: (wanted: Wanted) => Plan
   /** Writes the use down and gives the value. Throws "denied", "busy" where there were too many. */
   readonly use: (wanted: Wanted, grant: number, address: string) => Given
+  /** Finds decoys; undefined where there are none. `known`: what the plan says of them, if there is a plan. */
+  readonly decoys: (known?: number) => LeakScanner | undefined
+  /** A request or its answer had decoys in it: who asked has no grants any more. */
+  readonly tried: (wanted: Wanted, names: readonly string[], where: "request" | "answer") => void
   /** An answer had values in it. */
   readonly leaked: (wanted: Wanted, grant: number, count: number) => void
 }

@@ -1,9 +1,10 @@
 /** The process of the egress proxy. The vault's process starts it, tells it where to listen, and is asked about each request. */
-import { closeSync, createReadStream, openSync, readSync, writeSync, constants } from "node:fs"
+import { closeSync, createReadStream, fstatSync, openSync, readSync, writeSync, constants } from "node:fs"
 import { lookup } from "node:dns/promises"
 import { join } from "node:path"
 import { describe, Fault, kindOfThrown, type FaultKind } from "../../clawfs/core/fault.ts"
 import { Log } from "../../clawfs/core/log.ts"
+import { memoryFile } from "../../clawfs/sys/memory-file.ts"
 import { pipe } from "../../clawfs/sys/pipes.ts"
 import { forbidDumps } from "../../clawfs/sys/no-dumps.ts"
 import { connectTo, receiveMessage, sendMessage, throughShortPath } from "../../clawfs/sys/seqpacket.ts"
@@ -11,6 +12,8 @@ import { newSecret } from "../../keyring/secret.ts"
 import { VAULT_SOCKET } from "../../schema/vault-api.ts"
 import type { ProxyOrder, ProxyReport } from "./order.ts"
 import type { Given, Plan, VaultLink } from "./link.ts"
+import type { LeakScanner } from "../leaks.ts"
+import { scannerOf, type Decoy } from "./decoys.ts"
 import { ProxyServer } from "./server.ts"
 
 const ORDER_FD = 3
@@ -52,6 +55,7 @@ class Vault {
 function linkTo(directory: string): VaultLink {
   const vault = new Vault(directory)
   let [looked, asks] = [0, false]
+  let known: ReturnType<typeof decoysFrom> | undefined
   return {
     uidOf: (token) => (vault.ask("inject.look", { token: token.slice(0, 255) }) as { uid?: number }).uid,
     asksInFull: () => {
@@ -74,7 +78,27 @@ function linkTo(directory: string): VaultLink {
         closeSync(writing)
       }
     },
+    decoys: (number) => {
+      if (number === 0) return undefined
+      if (known === undefined || known.number !== number) known = decoysFrom(vault)
+      return known.scanner
+    },
+    tried: (wanted, names, where) => void vault.ask("inject.tried", { ...wanted, names, where }),
     leaked: (wanted, grant, count) => void vault.ask("inject.leak", { ...wanted, grant, count }),
+  }
+}
+
+/** Decoys are handed over as they are: nobody can do anything with them. */
+function decoysFrom(vault: Vault): { readonly number: number; readonly scanner: LeakScanner | undefined } {
+  const fd = memoryFile("clawfs-decoys")
+  try {
+    vault.ask("inject.decoys", { fd: 0 }, [fd])
+    const bytes = Buffer.alloc(fstatSync(fd).size)
+    for (let at = 0; at < bytes.length;) at += readSync(fd, bytes, at, bytes.length - at, at)
+    const { number, decoys } = JSON.parse(bytes.toString()) as { number: number; decoys: Decoy[] }
+    return { number, scanner: decoys.length === 0 ? undefined : scannerOf(decoys) }
+  } finally {
+    closeSync(fd)
   }
 }
 

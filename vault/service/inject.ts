@@ -9,6 +9,7 @@ import type { EndpointText } from "../../schema/endpoint.ts"
 import { allowsSubject, isFrozen, type GrantEntry, type Grants } from "../grants.ts"
 import { baseOf, isListed, pathWithin } from "../proxy/base.ts"
 import type { Plan, Wanted } from "../proxy/link.ts"
+import type { Seen } from "./leak-guard.ts"
 import { Rates } from "../rates.ts"
 import type { Vault } from "../vault.ts"
 
@@ -20,6 +21,13 @@ const TOKENS_PER_USER = 16
 
 export type Guard = (names: readonly string[], subject: Subject) => void
 
+/** `LeakGuard`. */
+export interface Decoys {
+  decoysNow(): number
+  eachDecoy(work: (name: string, value: Buffer) => void): void
+  note(subject: Subject, seen: Seen): void
+}
+
 export class Injector {
   readonly #vault: Vault
   readonly #grants: Grants
@@ -28,11 +36,13 @@ export class Injector {
   readonly #tokens = new Map<string, number>()
 
   readonly #guard: Guard
+  readonly #decoys: Decoys
 
-  /** `guard` is told which secret is about to be used, by whom. */
-  constructor(vault: Vault, grants: Grants, guard: Guard = () => undefined) {
+  /** `guard` is told which secret is about to be used, by whom; `decoys` knows what nobody should have. */
+  constructor(vault: Vault, grants: Grants, decoys: Decoys, guard: Guard = () => undefined) {
     this.#vault = vault
     this.#grants = grants
+    this.#decoys = decoys
     this.#guard = guard
   }
 
@@ -69,6 +79,7 @@ export class Injector {
       requestBytes: limits?.request_bytes ?? REQUEST_BYTES,
       responseBytes: limits?.response_bytes ?? RESPONSE_BYTES,
       timeoutMs: limits?.timeout_ms ?? TIMEOUT_MS,
+      decoys: this.#decoys.decoysNow(),
     }
   }
 
@@ -116,6 +127,19 @@ export class Injector {
       (value) => work(value, version),
       () => this.#grants.spend(this.#vault.keys, id),
     )
+  }
+
+  /** The decoys, and the number that a plan has as long as they are these. */
+  decoys(): { readonly number: number; readonly decoys: { name: string; value: string }[] } {
+    const decoys: { name: string; value: string }[] = []
+    this.#decoys.eachDecoy((name, value) => decoys.push({ name, value: value.toString("base64") }))
+    return { number: this.#decoys.decoysNow(), decoys }
+  }
+
+  /** Somebody had decoys in a request, or got them in an answer. */
+  tried({ subject }: Wanted, names: readonly string[], where: "request" | "answer"): void {
+    const action = where === "request" ? "block" : "redact"
+    this.#decoys.note(subject, { channel: `proxy ${where}`, action, count: names.length, names })
   }
 
   leaked({ subject }: Wanted, grant: number, count: number): void {

@@ -10,10 +10,11 @@ import { MOST_EXPANSION } from "../encodings.ts"
 import { LeakFilter, LeakScanner } from "../leaks.ts"
 import { SecretStack } from "../../keyring/secret-stack.ts"
 import { MOST_VALUE_BYTES, type Vault } from "../vault.ts"
+import type { SecretEntry } from "../secrets.ts"
 import { requireMemory } from "./descriptors.ts"
 
 export interface Seen {
-  /** Where it was: "exec", "tool", "mcp", "file". */
+  /** Where it was: "exec", "tool", "mcp", "file", "proxy request", "proxy answer". */
   readonly channel: string
   readonly action: string
   /** file: which. */
@@ -33,9 +34,12 @@ export interface Scanned {
   readonly longest: number
 }
 
+const isDecoy = ({ metadata }: SecretEntry): boolean => metadata.canary === true && metadata.removed === 0
+
 export class LeakGuard {
   readonly #vault: Vault
   readonly #freeze: (uid: number, canary: Buffer) => boolean
+  #decoys: { readonly count: number; readonly generation: number } | undefined
   #known: { readonly scanner: LeakScanner; readonly generation: number } | undefined
 
   /** `freeze` ends a user's grants, within a transaction. */
@@ -58,6 +62,20 @@ export class LeakGuard {
   /** Teaches a scanner of some secrets all decoys. */
   addCanaries(scanner: LeakScanner): void {
     this.#teach(scanner, ({ canary }) => canary === true)
+  }
+
+  /** Another number when there may be other decoys; 0: there are none. */
+  decoysNow(): number {
+    const { generation } = this.#vault
+    if (this.#decoys?.generation !== generation)
+      this.#decoys = { generation, count: this.#vault.list().filter(isDecoy).length }
+    return this.#decoys.count === 0 ? 0 : generation + 1
+  }
+
+  /** Runs `work` with each decoy. They are no secrets; who has one can do nothing with it. */
+  eachDecoy(work: (name: string, value: Buffer) => void): void {
+    for (const entry of this.#vault.list().filter(isDecoy))
+      this.#vault.withNewest(entry, (value) => work(entry.metadata.name, value))
   }
 
   #teach(scanner: LeakScanner, which: (metadata: { canary?: true | undefined }) => boolean): void {

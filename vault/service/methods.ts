@@ -36,6 +36,10 @@ export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>([
 
 const EMPTY = Buffer.alloc(0)
 
+interface Place extends MountsOptions {
+  readonly sleepLock?: { readonly isHeld: boolean }
+}
+
 export class Methods {
   readonly #db: VaultDatabase
   readonly #vault: Vault
@@ -46,13 +50,15 @@ export class Methods {
   readonly #signer: Signer
   readonly #proxy: ProxyMethods
   readonly #stop: () => void
+  readonly #sleepLock: Place["sleepLock"]
   readonly #since = Date.now()
   readonly handlers: Handlers
   /** Ended with the vault. */
   readonly mounts: Mounts
 
-  /** `place`: the vault's directory and log, for its mount. */
-  constructor(db: VaultDatabase, vault: Vault, stop: () => void, place: MountsOptions) {
+  /** `place`: the vault's directory and log, for its mount, and what tells whether the machine waits for it. */
+  constructor(db: VaultDatabase, vault: Vault, stop: () => void, place: Place) {
+    this.#sleepLock = place.sleepLock
     this.#db = db
     this.#vault = vault
     this.#grants = new Grants(db)
@@ -67,7 +73,9 @@ export class Methods {
     this.#signer = new Signer(vault, this.#grants)
     this.#proxy = new ProxyMethods({
       ...{ vault, directory: place.source, asksInFull: () => this.#asksInFull() },
-      injector: new Injector(vault, this.#grants, (names, subject) => this.#guard(names, subject)),
+      injector: new Injector(vault, this.#grants, this.#leaks, (names, subject) =>
+        this.#guard(names, subject),
+      ),
     })
     this.#stop = stop
     const view = new MountedVault(db, vault, {
@@ -239,6 +247,7 @@ export class Methods {
       ...{ state: "unlocked", uuid: uuid.toString("hex"), epoch, rotated, idleSeconds, since: this.#since },
       ...{ pid: process.pid, keyIn: held.place, memory: held.memory, valueMemory: this.#vault.values.kind },
       ...{ mountpoint: this.mounts.mountpoint, tpm: counter?.tcti, detectsRollback: counter !== undefined },
+      ...{ notesEnd: counter?.note !== undefined, locksBeforeSleep: this.#sleepLock?.isHeld ?? false },
       secrets: entries.length,
       due: entries.filter(({ metadata }) => dueAt(metadata) !== 0 && dueAt(metadata) <= now).length,
       protectors: this.#vault.protectors().map(shown),

@@ -1,16 +1,25 @@
 /** Starting and stopping the egress proxy, and what only its process is answered. */
+import { writeFileSync } from "node:fs"
 import { Fault } from "../../clawfs/core/fault.ts"
 import type { Subject } from "../audit.ts"
 import type { ProxyReport } from "../proxy/order.ts"
 import type { Vault } from "../vault.ts"
 import { descriptorOf } from "./answers.ts"
 import type { Handlers } from "./call.ts"
-import { writeAllFrom } from "./descriptors.ts"
+import { requireMemory, writeAllFrom } from "./descriptors.ts"
 import type { Injector } from "./inject.ts"
 import { ProxyProcess } from "./proxy-process.ts"
 
 type Names =
-  "proxy.start" | "proxy.stop" | "proxy.token" | "inject.look" | "inject.plan" | "inject" | "inject.leak"
+  | "proxy.start"
+  | "proxy.stop"
+  | "proxy.token"
+  | "inject.look"
+  | "inject.plan"
+  | "inject"
+  | "inject.decoys"
+  | "inject.tried"
+  | "inject.leak"
 
 export interface ProxyMethodsOptions {
   readonly vault: Vault
@@ -63,6 +72,17 @@ export class ProxyMethods {
         writeAllFrom(out, value, "the value")
         return { bytes: value.length, version }
       })
+    },
+    "inject.decoys": ({ params: { fd }, fds, subject }) => {
+      this.#requireProxy(subject())
+      const out = descriptorOf(fds, fd)
+      requireMemory(out)
+      writeFileSync(out, JSON.stringify(this.#injector.decoys()))
+      return null
+    },
+    "inject.tried": ({ params: { names, where, ...wanted }, subject }) => {
+      this.#requireProxy(subject())
+      this.#injector.tried(wanted, names, where)
     },
     "inject.leak": ({ params: { grant, count, ...wanted }, subject }) => {
       this.#requireProxy(subject())

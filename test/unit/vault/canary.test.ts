@@ -1,7 +1,9 @@
 /** Decoys: who asks for one loses what he has, and learns nothing. */
-import { expect, test } from "vitest"
+import type { ServerResponse } from "node:http"
+import { describe, expect, test } from "vitest"
 import { KEY } from "../../helpers/vault.ts"
 import { AGENT, OWNER, TestMethods } from "../../helpers/vault-methods.ts"
+import { TestProxy, type Asked } from "../../helpers/vault-proxy.ts"
 
 const fault = (kind: string): unknown => expect.objectContaining({ kind })
 const OTHER = { uid: 1002, pid: 7 }
@@ -76,4 +78,50 @@ test("its owner sees it with a proof, and other secrets are no canaries", () => 
   ])
   expect(() => vault.get(AGENT, "nothing")).toThrow(fault("denied"))
   sign(vault)
+})
+
+describe("by the proxy", () => {
+  const DECOY = "decoy-decoy-decoy-decoy"
+
+  async function started(): Promise<TestProxy> {
+    const proxy = await TestProxy.start()
+    proxy.allow("sk-0123456789abcdef")
+    proxy.vault.put("admin-token", DECOY, { canary: true })
+    return proxy
+  }
+  const shown = (proxy: TestProxy): unknown => proxy.rows("canary").map(({ detail }) => detail)
+
+  test.each<[string, string, Asked]>([
+    ["in a path", `/api/${DECOY}`, {}],
+    ["in the query, encoded", `/api/models?k=${Buffer.from(DECOY).toString("base64url")}`, {}],
+    ["in a header", "/api/models", { headers: { "X-Key": `Bearer ${DECOY}` } }],
+    ["in a body", "/api/models", { method: "POST", body: `{"k":"${Buffer.from(DECOY).toString("hex")}"}` }],
+    ["to a host that no grant is for", `http://elsewhere.test/${DECOY}`, {}],
+  ])("a request with a decoy %s is refused, not sent, and ends the grants", async (_where, path, asked) => {
+    await using proxy = await started()
+    expect((await proxy.ask("/api/models")).status).toBe(200)
+    const { length } = proxy.upstream.requests
+    expect((await proxy.ask(path, asked)).status).toBe(403)
+    expect(shown(proxy)).toEqual([{ seen: "proxy request", frozen: true }])
+    expect((await proxy.ask("/api/models")).status).toBe(403)
+    expect(proxy.upstream.requests).toHaveLength(length)
+  })
+
+  test.each<[string, (response: ServerResponse) => void]>([
+    ["header", (response) => response.setHeader("x-found", DECOY).end("ok")],
+    ["body", (response) => response.end(`found ${DECOY.toUpperCase()} ${DECOY}`)],
+  ])(
+    "an answer with a decoy in its %s is passed on without it, and ends the grants",
+    async (_where, answer) => {
+      await using proxy = await started()
+      proxy.upstream.answer = (_request, response) => answer(response)
+      const { status, headers, body } = await proxy.ask("/api/models")
+      expect(status).toBe(200)
+      const all = `${JSON.stringify(headers)} ${body}`
+      expect(all).not.toContain(DECOY)
+      expect(all).toContain("[secret admin-token]")
+      await expect.poll(() => shown(proxy)).toEqual([{ seen: "proxy answer", frozen: true }])
+      expect((await proxy.ask("/api/models")).status).toBe(403)
+    },
+  )
 })
