@@ -24,6 +24,8 @@ export interface GuardedWrite {
   readonly data: Buffer
   /** The kernel writes what a program has left in its cache: the request does not name the program. */
   readonly isFromCache: boolean
+  /** A name, an attribute or a link's target of `inode`: not a part of its contents, where it would be at `offset`. */
+  readonly isText?: boolean
 }
 
 export interface Environment {

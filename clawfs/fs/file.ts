@@ -50,8 +50,8 @@ export function read(env: Environment, request: InHeader, range: ReadRange, repl
   return OK
 }
 
-/** What is executed again was looked at before. */
-function guardOf(env: Environment, { tree }: Inode): GuardAction | undefined {
+/** Who looks at what comes to an inode. What is executed again was looked at before. */
+export function guardOf(env: Environment, { tree }: Inode): GuardAction | undefined {
   if (tree === 0 || env.store.isReplaying) return undefined
   return guardAction(env.store.trees.around(tree))
 }

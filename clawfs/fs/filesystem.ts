@@ -26,6 +26,8 @@ import * as xattr from "./xattr.ts"
 const MAX_INODES = 2 ** 40
 
 const FALLOC_FL_PUNCH_HOLE = 2
+/** Belongs to no name, and to no value in any encoding. */
+const BETWEEN = Buffer.from([0])
 const O_ACCMODE = 3
 const O_TRUNC = 0o1000
 const O_APPEND = 0o2000
@@ -171,6 +173,15 @@ export class FileSystem implements Operations, Replay {
       return this.#on(request, () => file.read(this.#env, request, range, reply))
     reply.writer.put(virtual.text.subarray(range.offset, range.offset + range.size))
     return OK
+  }
+
+  admit(request: InHeader, node: NodeId, texts: readonly Buffer[]): Status | typeof LATER {
+    const inode = this.#env.store.inodes.get(node)
+    const action = inode === undefined ? undefined : file.guardOf(this.#env, inode)
+    if (inode === undefined || action === undefined) return OK
+    const data = Buffer.concat(texts.flatMap((text, at) => (at === 0 ? [text] : [BETWEEN, text])))
+    const write = { inode, action, offset: 0, data, isFromCache: false, isText: true }
+    return this.#env.guard?.(request, write) ?? OK
   }
 
   write(request: InHeader, offset: number, data: Buffer, flags: number): Status | typeof LATER {

@@ -162,28 +162,14 @@ export const ROWS: ReadonlyMap<number, Row> = new Map<number, Row>([
   [O.SETATTR, { name: "SETATTR", run: (c, q, r) => attr(c, c.operations.setattr(q, abi.readSetattrIn(r))) }],
   [O.STATX, { name: "STATX", run: statx }],
   [O.READLINK, { name: "READLINK", run: (c, q) => bytes(c, c.operations.readlink(q)) }],
-  [
-    O.SYMLINK,
-    {
-      name: "SYMLINK",
-      once: "entry",
-      run: (c, q, r) => entry(c, c.operations.symlink(q, r.name(), r.name())),
-    },
-  ],
+  [O.SYMLINK, { name: "SYMLINK", once: "entry", run: symlink }],
   [O.MKNOD, { name: "MKNOD", once: "entry", run: mknod }],
   [O.MKDIR, { name: "MKDIR", once: "entry", run: mkdir }],
   [O.UNLINK, { name: "UNLINK", once: "status", run: (c, q, r) => c.operations.unlink(q, r.name()) }],
   [O.RMDIR, { name: "RMDIR", once: "status", run: (c, q, r) => c.operations.rmdir(q, r.name()) }],
   [O.RENAME, { name: "RENAME", once: "status", run: rename }],
   [O.RENAME2, { name: "RENAME2", once: "status", run: rename2 }],
-  [
-    O.LINK,
-    {
-      name: "LINK",
-      once: "entry",
-      run: (c, q, r) => entry(c, c.operations.link(q, r.u53() as NodeId, r.name())),
-    },
-  ],
+  [O.LINK, { name: "LINK", once: "entry", run: link }],
   [O.OPEN, { name: "OPEN", run: open }],
   [O.CREATE, { name: "CREATE", once: "entry", run: create }],
   [O.TMPFILE, { name: "TMPFILE", once: "entry", run: tmpfile }],
@@ -224,24 +210,66 @@ function statx(context: Context, request: InHeader, reader: Reader): Status {
   return OK
 }
 
-function mknod(context: Context, request: InHeader, reader: Reader): Status {
+/** Runs what stores `texts` at `node`, if they may be there. */
+function admitted(
+  { operations }: Context,
+  request: InHeader,
+  { node, texts }: { readonly node: NodeId; readonly texts: readonly Buffer[] },
+  run: () => Outcome,
+): Outcome {
+  const verdict = operations.admit?.(request, node, texts) ?? OK
+  return verdict === OK ? run() : verdict
+}
+
+function symlink(context: Context, request: InHeader, reader: Reader): Outcome {
+  const [name, target] = [reader.name(), reader.name()]
+  return admitted(context, request, { node: request.node, texts: [name, target] }, () =>
+    entry(context, context.operations.symlink(request, name, target)),
+  )
+}
+
+function mknod(context: Context, request: InHeader, reader: Reader): Outcome {
   const creation = abi.readMknodIn(reader)
-  return entry(context, context.operations.mknod(request, reader.name(), creation))
+  const name = reader.name()
+  return admitted(context, request, { node: request.node, texts: [name] }, () =>
+    entry(context, context.operations.mknod(request, name, creation)),
+  )
 }
 
-function mkdir(context: Context, request: InHeader, reader: Reader): Status {
+function mkdir(context: Context, request: InHeader, reader: Reader): Outcome {
   const creation = { ...abi.readMkdirIn(reader), rdev: 0 }
-  return entry(context, context.operations.mkdir(request, reader.name(), creation))
+  const name = reader.name()
+  return admitted(context, request, { node: request.node, texts: [name] }, () =>
+    entry(context, context.operations.mkdir(request, name, creation)),
+  )
 }
 
-function rename(context: Context, request: InHeader, reader: Reader): Status {
-  const newParent = reader.u53() as NodeId
-  return context.operations.rename(request, reader.name(), newParent, reader.name(), 0)
+function rename(context: Context, request: InHeader, reader: Reader): Outcome {
+  return renamed(context, request, reader, { newParent: reader.u53() as NodeId, flags: 0 })
 }
 
-function rename2(context: Context, request: InHeader, reader: Reader): Status {
-  const { newParent, flags } = abi.readRename2In(reader)
-  return context.operations.rename(request, reader.name(), newParent, reader.name(), flags)
+function rename2(context: Context, request: InHeader, reader: Reader): Outcome {
+  return renamed(context, request, reader, abi.readRename2In(reader))
+}
+
+function renamed(
+  context: Context,
+  request: InHeader,
+  reader: Reader,
+  { newParent, flags }: { readonly newParent: NodeId; readonly flags: number },
+): Outcome {
+  const [name, newName] = [reader.name(), reader.name()]
+  return admitted(context, request, { node: newParent, texts: [newName] }, () =>
+    context.operations.rename(request, name, newParent, newName, flags),
+  )
+}
+
+function link(context: Context, request: InHeader, reader: Reader): Outcome {
+  const existing = reader.u53() as NodeId
+  const name = reader.name()
+  return admitted(context, request, { node: request.node, texts: [name] }, () =>
+    entry(context, context.operations.link(request, existing, name)),
+  )
 }
 
 /** Asked for on a name that the kernel believes to be missing; another request may have made it meanwhile. */
@@ -249,10 +277,12 @@ function create(context: Context, request: InHeader, reader: Reader): Outcome {
   if (!context.openIsAsked) return E.ENOSYS
   const creation = { ...abi.readCreateIn(reader), rdev: 0 }
   const name = reader.name()
-  const made = context.operations.mknod(request, name, creation)
-  const exclusive = (creation.flags & O_EXCL) !== 0
-  const result = made === E.EEXIST && !exclusive ? context.operations.lookup(request, name) : made
-  return result === LATER ? LATER : created(context, result)
+  return admitted(context, request, { node: request.node, texts: [name] }, () => {
+    const made = context.operations.mknod(request, name, creation)
+    const exclusive = (creation.flags & O_EXCL) !== 0
+    const result = made === E.EEXIST && !exclusive ? context.operations.lookup(request, name) : made
+    return result === LATER ? LATER : created(context, result)
+  })
 }
 
 /** open(2) */
@@ -280,10 +310,13 @@ function statfs(context: Context, request: InHeader): Status {
   return OK
 }
 
-function setxattr(context: Context, request: InHeader, reader: Reader): Status {
+function setxattr(context: Context, request: InHeader, reader: Reader): Outcome {
   const { size, flags, aclFlags } = abi.readSetxattrIn(reader, context.extendedSetxattr)
   const name = reader.name()
-  return context.operations.setxattr(request, name, reader.bytes(size), flags, aclFlags)
+  const value = reader.bytes(size)
+  return admitted(context, request, { node: request.node, texts: [name, value] }, () =>
+    context.operations.setxattr(request, name, value, flags, aclFlags),
+  )
 }
 
 function getxattr(context: Context, request: InHeader, reader: Reader): Status {

@@ -57,6 +57,8 @@ export interface Operations {
   isAbsenceKept(directory: NodeId, name: Buffer): boolean
   /** Gives back `count` of the lookups that entry replies handed out. At 0 an unlinked inode can go. */
   forget(node: NodeId, count: number): void
+  /** Whether names, attributes or a link's target may be stored at `node`: OK, why not, or LATER. Without it they may. */
+  admit?(request: InHeader, node: NodeId, texts: readonly Buffer[]): Status | typeof LATER
   getattr(request: InHeader): Result<Attr>
   setattr(request: InHeader, change: SetattrIn): Result<Attr>
   readlink(request: InHeader): Result<Uint8Array>

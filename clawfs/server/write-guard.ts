@@ -78,7 +78,8 @@ export class WriteGuard {
   }
 
   /** The bytes of the write, and as many beside it as could be part of a secret that is in both. */
-  #range({ inode, offset, data }: GuardedWrite): [start: number, end: number] {
+  #range({ inode, offset, data, isText }: GuardedWrite): [start: number, end: number] {
+    if (isText === true) return [0, data.length]
     const end = offset + data.length
     return [Math.max(0, offset - this.#reach), Math.max(end, Math.min(inode.size, end + this.#reach))]
   }
@@ -95,7 +96,8 @@ export class WriteGuard {
   }
 
   /** What is being looked at beside this write was not looked at together with it. */
-  #written({ inode, offset, data }: GuardedWrite): void {
+  #written({ inode, offset, data, isText }: GuardedWrite): void {
+    if (isText === true) return
     for (const look of this.#looks.values())
       if (look.ino === inode.ino && look.start < offset + data.length && look.end > offset)
         look.isStale = true

@@ -96,6 +96,31 @@ print(refused(lambda: os.writev(d, [page])))
   expect((await mount.run("cat", [join(directory, "plain")])).stdout).not.toContain(VALUE)
 })
 
+test("nor in names, link targets and attributes; the row tells the directory or file", async () => {
+  const before = (await leaks()).length
+  expect(
+    await python(`
+N = V.decode()
+H = V.hex()
+os.close(new("named"))
+os.mkdir(at("named-directory"))
+for work in [
+  lambda: os.close(new(N)), lambda: os.mkdir(at("x-" + H)), lambda: os.mkfifo(at(N)),
+  lambda: os.symlink("/elsewhere/" + N, at("pointing")), lambda: os.symlink("/x", at(N)),
+  lambda: os.rename(at("named"), at(N)), lambda: os.rename(at("named-directory"), at("below/" + N)),
+  lambda: os.link(at("named"), at(N)),
+  lambda: os.setxattr(at("named"), "user.key", base64.b64encode(V)), lambda: os.setxattr(at("named"), "user." + N, b"x"),
+  lambda: os.close(new("harmless")), lambda: os.setxattr(at("named"), "user.key", b"fine"),
+  lambda: os.symlink("/elsewhere", at("pointing")), lambda: os.rename(at("named"), at("renamed")),
+]: print(refused(work), end=" ")
+print(sorted(each for each in os.listdir(at(".")) if "named" in each or N in each or H in each or each == "pointing"))
+`),
+  ).toBe(`${"EPERM ".repeat(10)}${"done ".repeat(4)}['named-directory', 'pointing', 'renamed']`)
+  const rows = (await leaks()).slice(before)
+  expect(rows).toHaveLength(10)
+  for (const { detail } of rows) expect(detail).toMatchObject({ channel: "file", action: "block", count: 1 })
+})
+
 test("a long value is seen wherever two writes of it meet", async () => {
   const long = randomBytes(10_000).toString("hex")
   await place.run(["put", "long"], { input: long })

@@ -28,8 +28,9 @@ stored then. What programs have written through a mapping fails when the kernel 
 fsync say so. While the vault is locked nobody can look: with block nothing can be written (EACCES), with
 alert everything is.
 
-What is in files already, names, link targets and extended attributes are not looked at. Each write waits
-until the vault's process has looked, some 1 ms; other programs don't.
+New names, link targets and extended attributes are looked at too, each by itself: making, renaming or
+setting one with a value in it fails in the same way. What is there already is not looked at. Each write,
+and each new name, waits until the vault's process has looked, some 1 ms; other programs don't.
 
 The directory is left by no rename and no hard link then, nor entered by one: mv copies instead (see
 clawfs quota, which also says when such a directory can be made of one that is not empty). A directory in
