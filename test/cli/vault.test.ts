@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { beforeEach, describe, expect, test } from "vitest"
 import { skipIf } from "../helpers/requirements.ts"
 import { scanMemory } from "../helpers/residue.ts"
+import { Ring, dropKey } from "../../clawfs/sys/keyctl.ts"
 import { Swtpm, requireSwtpm } from "../helpers/swtpm.ts"
 import { bin, requireBuild, said } from "./harness.ts"
 import { PASSPHRASE, VaultPlace } from "./vault-place.ts"
@@ -212,6 +213,24 @@ test("with a TPM: unlocks by itself, and asks for a person when it can't", async
   await place.run(["lock"])
   copyFileSync(join(place.directory, "vault.db"), saved)
   expect((await place.run(["unlock"])).code).toBe(0)
+  await place.run(["put", "b"], { input: VALUE })
+  const { uuid } = JSON.parse((await place.run(["status", "--json"])).stdout) as { uuid: string }
+  await place.run(["lock"])
+  // Put back within the root key's time, and the kernel has forgotten: the TPM has not.
+  const newest = join(place.base, "newest.db")
+  copyFileSync(join(place.directory, "vault.db"), newest)
+  copyFileSync(saved, join(place.directory, "vault.db"))
+  dropKey(`clawfs:vault-end:${uuid}`, Ring.USER)
+  const behind = await place.run(["unlock"])
+  expect([behind.code, behind.stderr]).toEqual([
+    77,
+    expect.stringMatching(
+      /^clawfs: the vault is older than its TPM's note: .*\nhint: .*clawfs vault adopt\n$/,
+    ),
+  ])
+  copyFileSync(newest, join(place.directory, "vault.db"))
+  expect((await place.run(["unlock"])).code).toBe(0)
+  expect((await place.run(["status"])).stdout).toMatch(/^rollback {4}noticed by swtpm:/m)
   await place.run(["rotate", "--root"])
   await place.run(["lock"])
   copyFileSync(saved, join(place.directory, "vault.db"))

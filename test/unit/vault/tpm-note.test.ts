@@ -209,4 +209,4 @@ test("a kill at any step refuses nothing afterwards, and the next unlocking need
       during(place, ({ vault }) => expect(valueOf(vault, "child")).toBe(step), false)
     }
   }
-})
+}, 300_000)
