@@ -176,3 +176,20 @@ export function lastOf(area: Buffer): number {
   const policyAt = 2 + 2 + 2 + 4
   return policyAt + 2 + area.readUInt16BE(policyAt) + 2 + 4 + 2 + 2
 }
+
+export interface Lockout {
+  /** Wrong PINs so far, and how many lead to a lockout. */
+  readonly failures: number
+  readonly most: number
+  /** One failure is forgotten after so many seconds. */
+  readonly intervalSeconds: number
+  readonly isLockedOut: boolean
+}
+
+/** TPMS_CAPABILITY_DATA with the four properties from TPM_PT_LOCKOUT_COUNTER on: capability and count, then pairs of a property and its value. */
+export function lockoutOf(wire: Buffer): Lockout {
+  const [failures = 0, most = 0, intervalSeconds = 0] = [0, 1, 2].map((at) =>
+    wire.readUInt32BE(8 + 8 * at + 4),
+  )
+  return { failures, most, intervalSeconds, isLockedOut: failures >= most }
+}

@@ -31,6 +31,7 @@ import {
   counterTemplate,
   halves,
   lastOf,
+  lockoutOf,
   noteTemplate,
   policyDigest,
   sealedTemplate,
@@ -39,6 +40,7 @@ import {
   sensitiveOf,
   sized,
   u64,
+  type Lockout,
   type Policy,
 } from "./tpm-wire.ts"
 
@@ -100,15 +102,6 @@ interface UnsealOptions {
   readonly pin?: Uint8Array | undefined
   readonly counter?: Counter | undefined
   readonly value?: bigint
-}
-
-export interface Lockout {
-  /** Wrong PINs so far, and how many lead to a lockout. */
-  readonly failures: number
-  readonly most: number
-  /** One failure is forgotten after so many seconds. */
-  readonly intervalSeconds: number
-  readonly isLockedOut: boolean
 }
 
 export class Tpm implements Disposable {
@@ -490,15 +483,7 @@ export class Tpm implements Disposable {
       "GetCapability",
       ...[sessions(), CAP_TPM_PROPERTIES, PT_LOCKOUT_COUNTER, LOCKOUT_PROPERTIES, more, out],
     )
-    const wire = this.#esys.wireOf("TPMS_CAPABILITY_DATA", out[0])
-    // Capability and count, then pairs of a property and its value.
-    const [failures, most, intervalSeconds] = [0, 1, 2].map((at) => wire.readUInt32BE(8 + 8 * at + 4))
-    return {
-      failures: failures ?? 0,
-      most: most ?? 0,
-      intervalSeconds: intervalSeconds ?? 0,
-      isLockedOut: (failures ?? 0) >= (most ?? 0),
-    }
+    return lockoutOf(this.#esys.wireOf("TPMS_CAPABILITY_DATA", out[0]))
   }
 
   [Symbol.dispose](): void {

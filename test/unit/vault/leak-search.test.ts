@@ -15,7 +15,6 @@ interface Hit {
 /** A value, itself without white space around it, and its lines. */
 function partsOf(value: Buffer): Buffer[] {
   const text = value.toString("latin1")
-  // eslint-disable-next-line no-control-regex -- the scanner takes all of them for white space
   const inner = text.replace(/^[\0- ]+/, "").replace(/[\0- ]+$/, "")
   const lines = inner.split("\n")
   const long = lines.length > 1 ? lines.filter((line) => line.length >= LEAST_LINE) : []
