@@ -12,7 +12,7 @@ import { median, quantile, type Row } from "../rows.ts"
 import { proxy } from "./proxy.ts"
 
 const usage = `usage: node build/bench/vault/main.js [options]
-  --only A,B       of socket, proxy, rotate, tpm, tree
+  --only A,B       of socket, proxy, rotate, tpm, tree, leak
   --secrets N      of the part "rotate" (default 10000)
   --dir DIR        where to work (default /var/tmp)
   --json FILE      where to save (default bench/results/vault-<date>.json)
@@ -24,6 +24,7 @@ const KEY_FILE = 4
 const WARM_UP = 300
 const ROUNDS = 2000
 const MOST_VALUE = 65_536
+const LEAK_BYTES = 1 << 20
 /** What is used of the built product. */
 interface Link extends Disposable {
   request(method: string, params: object, fds: readonly number[]): unknown
@@ -37,6 +38,11 @@ interface Product {
   readonly VaultLink: { connect(directory: string, timeoutSeconds: number): Link | undefined }
   readonly Attachments: new () => Attached
   readTaken(reading: number, most: number): Buffer
+  readonly LeakScanner: new () => {
+    add(name: string, value: Buffer, room: Buffer): void
+    scan(bytes: Buffer): readonly object[]
+  }
+  readonly MOST_EXPANSION: number
   createVault(directory: string, options: object): void
   readonly VaultDatabase: { open(directory: string): Disposable }
   unlock(db: Disposable, given: object): { readonly keys: Disposable }
@@ -56,6 +62,8 @@ async function load(): Promise<Product> {
     "vault/create",
     "vault/database",
     "vault/unlock",
+    "vault/leaks",
+    "vault/encodings",
   ]
   const modules = await Promise.all(
     [...files, "vault/vault"].map(
@@ -187,6 +195,30 @@ async function* tree(work: string, guard: Guard): AsyncGenerator<Row> {
   yield { name: "tree.first open p99", value: quantile(times, 0.99), unit: "ms" }
 }
 
+/** The leak filter over text, source code and bytes without any leak, with few and with many secrets. */
+function* leak(): Generator<Row> {
+  const lines = Array.from(
+    { length: 24_000 },
+    (_, i) => `line ${i}: module ${randomBytes(6).toString("hex")}\n`,
+  )
+  const samples = {
+    text: Buffer.from(lines.join("")).subarray(0, LEAK_BYTES),
+    hex: Buffer.from(randomBytes(LEAK_BYTES / 2).toString("hex")),
+    bytes: randomBytes(LEAK_BYTES),
+  }
+  for (const secrets of [20, 1000]) {
+    const scanner = new product.LeakScanner()
+    for (let at = 0; at < secrets; at += 1)
+      scanner.add(`secret-${at}`, randomBytes(24), Buffer.alloc(24 * product.MOST_EXPANSION))
+    for (const [name, bytes] of Object.entries(samples)) {
+      timed(10, () => scanner.scan(bytes))
+      const milliseconds = median(timed(40, () => scanner.scan(bytes)))
+      const value = LEAK_BYTES / 1e6 / (milliseconds / 1000)
+      yield { name: `leak.${name}, ${secrets} secrets`, value, unit: "MB/s", atLeast: 100 }
+    }
+  }
+}
+
 async function* measure(
   only: ReadonlySet<string>,
   guard: Guard,
@@ -197,12 +229,13 @@ async function* measure(
   if (only.has("rotate")) yield* rotate(work, secrets)
   if (only.has("tpm")) yield* tpm(work)
   if (only.has("tree")) yield* tree(work, guard)
+  if (only.has("leak")) yield* leak()
 }
 
 await drive({
   name: "vault",
   usage,
-  parts: ["socket", "proxy", "rotate", "tpm", "tree"],
+  parts: ["socket", "proxy", "rotate", "tpm", "tree", "leak"],
   numbers: { secrets: 10_000 },
   measure,
 })
