@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { beforeEach, describe, expect, test } from "vitest"
 import { skipIf } from "../helpers/requirements.ts"
 import { scanMemory } from "../helpers/residue.ts"
+import { Database } from "../../clawfs/store/database.ts"
 import { Ring, dropKey } from "../../clawfs/sys/keyctl.ts"
 import { Swtpm, requireSwtpm } from "../helpers/swtpm.ts"
 import { bin, requireBuild, said } from "./harness.ts"
@@ -120,11 +121,14 @@ describe("a vault without a TPM", () => {
       expect(result.stderr).toMatch(/^clawfs: .*\n(hint: .*\n)?$/)
     }
     await place.unlock()
+    expect((await place.run(["list"])).stderr).toContain("the vault is empty")
+    expect((await place.run(["put", "old", "--expires", "2020-01-01"], { input: "x" })).code).toBe(0)
     const unlocked: [string[], number, string][] = [
       [["put", "A B"], 65, "x"],
       [["put", "a"], 65, ""],
       [["put", "a"], 65, "x".repeat(70_000)],
       [["get", "nothing", ...place.passphrase], 66, ""],
+      [["get", "old", ...place.passphrase], 77, ""],
       [["history", "nothing"], 66, ""],
       [["rotate", "nothing"], 66, "x"],
       [["rotate"], 64, ""],
@@ -144,7 +148,25 @@ describe("a vault without a TPM", () => {
       expect(result.code, args.join(" ")).toBe(code)
       expect(result.stderr).toMatch(/^clawfs: .*\n(hint: .*\n)?$/)
     }
-    expect((await place.run(["list"])).stderr).toContain("the vault is empty")
+    const { stdout } = await place.run(["audit", "--json"])
+    expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ event: "get", outcome: "denied" }))
+    await place.run(["lock"])
+    // Rows that are not the vault's own, and what is no database at all.
+    const db = join(place.directory, "vault.db")
+    {
+      const file = new Database(db)
+      file.query("UPDATE protector SET mac = zeroblob(32)").run()
+      file[Symbol.dispose]()
+    }
+    const damaged = await place.run(["unlock", ...place.passphrase])
+    writeFileSync(db, "no database".repeat(1000))
+    for (const result of [damaged, await place.run(["unlock", ...place.passphrase])]) {
+      expect([result.code, result.stderr]).toEqual([
+        expect.any(Number),
+        expect.stringMatching(/^clawfs: .*\n(hint: .*\n)?$/),
+      ])
+      expect([0, null]).not.toContain(result.code)
+    }
   })
 
   test("a vault.db that was put back is noticed without a TPM too, as long as the machine runs", async () => {
