@@ -11,7 +11,7 @@ const path = z.base64().transform((text, context): Uint8Array => {
 })
 /** 0: none. */
 const limit = z.int().nonnegative()
-const name = z.string().min(1).max(255)
+const name = z.string().min(1).max(255, "it has more than 255 characters")
 
 /** By the method's name. */
 export const TREE_PARAMS = {

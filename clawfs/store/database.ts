@@ -194,7 +194,9 @@ function faultOf(thrown: unknown, path: string): unknown {
     })
   // No value of ours is too big or of the wrong type.
   const isDamage = ["SQLITE_NOTADB", "SQLITE_TOOBIG", "SQLITE_MISMATCH"].includes(code)
-  if (code.startsWith("SQLITE_CORRUPT") || isDamage) {
+  // The number of the schema's format, in the header, has no code of its own.
+  const isOtherFormat = code === "SQLITE_ERROR" && message === "unsupported file format"
+  if (code.startsWith("SQLITE_CORRUPT") || isDamage || isOtherFormat) {
     return new Fault("corrupt", `${path} is damaged (${message})`, { cause: thrown })
   }
   if (code.startsWith("SQLITE_BUSY"))

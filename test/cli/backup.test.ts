@@ -233,3 +233,36 @@ test("bad places are refused with one sentence, and nothing is made", async () =
   expect(existsSync(join(path, "b"))).toBe(false)
   await clawfs(["unmount", mnt])
 })
+
+test("the backup of another store or of a newer version is refused by all that take one, and stays as it is", async () => {
+  const scene = place.set()
+  const { store, path } = scene
+  const [backup, other, made] = ["backup", "other", "made"].map((name) => join(path, name)) as [
+    string,
+    string,
+    string,
+  ]
+  expect((await clawfs(["backup", store, backup])).code).toBe(0)
+  expect((await clawfs(["init", "--user", other])).code).toBe(0)
+  const before = contents(backup)
+  expect(said(await clawfs(["backup", other, backup]), scene)).toBe(
+    "exit 73\nclawfs: /backup holds the backup of another store\nhint: name a directory of its own for each store",
+  )
+  expect(said(await clawfs(["salvage", "--backup", backup, other, made]), scene)).toMatch(
+    /^exit 65\nclawfs: \/backup\/\S+ is the backup of another store$/,
+  )
+  expect(contents(backup)).toEqual(before)
+  const file = join(backup, "clawfs-backup.json")
+  writeFileSync(file, readFileSync(file, "utf8").replace(/"format": *\d+/, '"format":99'))
+  const newer = contents(backup)
+  for (const args of [
+    ["backup", store, backup],
+    ["restore", backup, made],
+    ["salvage", "--backup", backup, store, made],
+  ])
+    expect(said(await clawfs(args), scene)).toMatch(
+      /^exit 69\nclawfs: \/backup\/clawfs-backup.json has backup format 99, this clawfs knows up to \d+\nhint: install a newer clawfs$/,
+    )
+  expect(contents(backup)).toEqual(newer)
+  expect(existsSync(made)).toBe(false)
+})

@@ -121,6 +121,12 @@ const badStores: Readonly<Record<string, Case>> = {
     args: mount,
     says: "exit 65\nclawfs: /store/meta.db is damaged: 4096 bytes are missing at its end\nhint: restore the store from a backup",
   },
+  "a store whose database has a schema of a format that SQLite does not know": {
+    prepare: (scene) => overwrite(meta(scene), 47, 48),
+    args: mount,
+    says: /^exit 65\nclawfs: [^\n]*\/store\/meta.db is damaged \(unsupported file format\)/,
+    leaves: STARTED,
+  },
   "a store whose database is empty": {
     prepare: (scene) => truncateSync(meta(scene), 0),
     args: mount,

@@ -170,6 +170,12 @@ test("what can't be done is said in one sentence", async () => {
   expect(await say("snapshot", "create", "../up", workspace)).toContain(
     "exit 65\nclawfs: a snapshot's name has",
   )
+  expect(await say("snapshot", "create", "x".repeat(129), workspace)).toContain(
+    "exit 65\nclawfs: a snapshot's name has up to 128 letters",
+  )
+  expect(await say("snapshot", "create", "x".repeat(256), workspace)).toBe(
+    "exit 65\nclawfs: name: it has more than 255 characters",
+  )
   expect(await say("snapshot", "create", "two", join(workspace, "index"))).toBe(
     "exit 65\nclawfs: only directories can be snapshotted",
   )

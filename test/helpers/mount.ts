@@ -258,12 +258,39 @@ export class Mount implements Target {
     throw new Error(`no new server after SIGKILL: ${JSON.stringify(after)}\n${this.log()}`)
   }
 
+  /** SIGKILL to the supervisor alone, as it was asked for before; resolves when the server has ended by itself. */
+  async killSupervisor({ supervisor, server }: Status): Promise<void> {
+    await this.#killAndWait([supervisor.pid], [supervisor.pid, server.pid])
+  }
+
+  /** SIGKILL to supervisor and server at once, as they were asked for before. The dead mount stays. */
+  async killBoth({ supervisor, server }: Status): Promise<void> {
+    const pids = [supervisor.pid, server.pid]
+    await this.#killAndWait(pids, pids)
+  }
+
+  async #killAndWait(pids: readonly number[], ending: readonly number[]): Promise<void> {
+    const isEnding = ({ pid }: ProcessId): boolean => ending.includes(pid)
+    const processes = [...this.#processes.values()].filter(isEnding)
+    processes.filter(({ pid }) => pids.includes(pid)).forEach(kill)
+    if (!(await waitUntil(() => !processes.some(isAlive), 60_000)))
+      throw new Error(`the server goes on without its supervisor\n${this.log()}`)
+    this.#processes.clear()
+  }
+
   /** Mounts the store again after an unmount. */
   async mountAgain(): Promise<void> {
+    const result = await this.tryToMount()
+    if (result.code !== 0) throw new Error(`clawfs mount: exit ${result.code ?? "?"}\n${this.log()}`)
+    if (existsSync(this.keyFile)) await this.clawfs(["unlock", "--key-file", this.keyFile, this.work])
+  }
+
+  /** `clawfs mount`, with more flags than the mount has anyway, whatever its exit code. Encrypted trees stay locked. */
+  async tryToMount(more: readonly string[] = []): Promise<Finished> {
     // the supervisor inherits the output: a file, since a pipe would break when this process ends
     const script = 'log=$1; shift; exec "$@" >>"$log" 2>&1'
     const index = this.#options.index === true ? [] : ["--no-index"]
-    const args = ["mount", this.store, this.mountpoint, ...index, ...(this.#options.flags ?? [])]
+    const args = ["mount", this.store, this.mountpoint, ...index, ...(this.#options.flags ?? []), ...more]
     const env = this.#options.env === undefined ? {} : { env: this.#options.env }
     const log = join(this.#base, "mount.log")
     this.#isMounted = true
@@ -271,9 +298,8 @@ export class Mount implements Target {
       timeoutSeconds: 30,
       ...env,
     })
-    if (result.code !== 0) throw new Error(`clawfs mount: exit ${result.code ?? "?"}\n${this.log()}`)
-    await this.status()
-    if (existsSync(this.keyFile)) await this.clawfs(["unlock", "--key-file", this.keyFile, this.work])
+    if (result.code === 0) await this.status()
+    return result
   }
 
   /** Unmounts through the program; an error if a mount or process stays. */
