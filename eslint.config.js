@@ -14,7 +14,7 @@ export default defineConfig(
   {
     languageOptions: {
       parserOptions: {
-        projectService: { allowDefaultProject: ["eslint.config.js", "scripts/bundle-zod.mjs"] },
+        projectService: { allowDefaultProject: ["eslint.config.js", "scripts/bundle.mjs"] },
         tsconfigRootDir: import.meta.dirname,
       },
     },

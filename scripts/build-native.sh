@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Puts into dist what is not TypeScript: the monitor's program, and three small ones. Without a compiler tools can't be run, and
+# Puts beside the compiled modules what is not TypeScript: the monitor's program, and three small ones. Without a compiler tools can't be run, and
 # nothing else is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # The monitor's program for the kernel is committed; scripts/build-bpf.sh makes it.
-mkdir -p dist/bpf
-cp bpf/monitor.bpf.o dist/bpf/
+mkdir -p build/modules/bpf
+cp bpf/monitor.bpf.o build/modules/bpf/
 if ! command -v cc >/dev/null; then
   echo "setup: no C compiler: tools can't be run (as root: apt-get install gcc libc6-dev)" >&2
   exit 0
 fi
 for name in launcher keeper starter; do
-  target=dist/clawfs/runner/$name
+  target=build/modules/clawfs/runner/$name
   cc -static -O2 -s -Wall -Wextra -Werror -o "$target.new" "clawfs/runner/$name.c"
   # Sandboxes execute it as another user.
   chmod 755 "$target.new"

@@ -91,12 +91,12 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   touch node_modules/.package-lock.json
 fi
 
-if [ ! -e dist/.built ] || [ -n "$(find clawfs keyring vault schema migrations bpf/*.o tsconfig*.json scripts/build-native.sh scripts/bundle-zod.mjs -newer dist/.built -print -quit)" ]; then
+if [ ! -e dist/.built ] || [ -n "$(find clawfs keyring vault schema migrations bpf/*.o tsconfig*.json scripts/build-native.sh scripts/bundle.mjs -newer dist/.built -print -quit)" ]; then
   say "building"
-  rm -rf dist
+  rm -rf dist build/modules
   npx --no-install tsc -p tsconfig.build.json
-  node scripts/bundle-zod.mjs
   scripts/build-native.sh
+  node scripts/bundle.mjs
   chmod +x dist/clawfs/cli/main.js
   touch dist/.built
 fi

@@ -87,7 +87,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   koffi: ["clawfs/sys/ffi.ts"],
   "better-sqlite3": ["clawfs/store/database.ts"],
-  // scripts/bundle-zod.mjs makes one file of it and all of zod: who imports zod by itself loads its ninety modules.
+  // scripts/bundle.mjs makes one file of it and all of zod: who imports zod by itself loads its ninety modules.
   zod: ["schema/zod.ts"],
   unpdf: ["clawfs/search/extract/pdf.ts"],
   fflate: ["clawfs/search/extract/zip.ts"],

@@ -6,7 +6,8 @@ import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
+import { productModule } from "../paths.ts"
 
 const root = fileURLToPath(new URL("../../..", import.meta.url))
 const SOURCE = join(root, "bench/monitor/client.c")
@@ -28,8 +29,7 @@ interface Ring extends Disposable {
   drain(most: number, onRecord: (bytes: Buffer, view: DataView, at: number, length: number) => void): number
 }
 
-const built = async (path: string): Promise<unknown> =>
-  await import(pathToFileURL(join(root, "dist", path)).href)
+const built = async (path: string): Promise<unknown> => await import(productModule(path))
 const { MonitorProgram, RING_BYTES } = (await built("clawfs/monitor/program.js")) as {
   MonitorProgram: { load(hasGroups: boolean): Program | { readonly reason: string } }
   RING_BYTES: number

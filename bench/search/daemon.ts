@@ -1,11 +1,10 @@
 /** A store with a mount and its index, and the daemon's socket: what a program on this machine has. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { pathToFileURL } from "node:url"
 import { run, runNow, sleep } from "../command.ts"
 import type { Guard } from "../mounts.ts"
 import { abortMount, unmountBelow } from "../mounts.ts"
-import { clawfsCli, root } from "../paths.ts"
+import { clawfsCli, productModule } from "../paths.ts"
 
 type Call = (store: string, method: string, params?: Record<string, unknown>) => Promise<unknown>
 
@@ -46,7 +45,7 @@ export class Daemon {
   /** Makes a store below `base`, not mounted yet. */
   static async make(base: string, guard: Guard): Promise<Daemon> {
     if (!existsSync(clawfsCli)) throw new Error(`not built: ${clawfsCli} does not exist`)
-    const client = (await import(pathToFileURL(join(root, "dist/clawfs/api/client.js")).href)) as {
+    const client = (await import(productModule("clawfs/api/client.js"))) as {
       call: Call
     }
     const daemon = new Daemon(base, client.call)

@@ -1,10 +1,9 @@
 /** The nearest vectors: ClawFS's exact scan and graph beside sqlite-vec, hnswlib-node and pgvector, on the index's own vectors. */
 import { createRequire } from "node:module"
 import { join } from "node:path"
-import { pathToFileURL } from "node:url"
 import { run } from "../command.ts"
 import { installPeers } from "../fixtures.ts"
-import { root, source } from "../paths.ts"
+import { productModule, root, source } from "../paths.ts"
 import { median, type Row } from "../rows.ts"
 
 const COUNT = 10
@@ -110,10 +109,10 @@ export async function* vectors(store: string, work: string): AsyncGenerator<Row>
 }
 
 async function ownScan(all: readonly Vector[]): Promise<Find> {
-  const { Rows } = (await import(pathToFileURL(join(root, "dist/clawfs/search/index/simd.js")).href)) as {
+  const { Rows } = (await import(productModule("clawfs/search/index/simd.js"))) as {
     Rows: new (dimensions: number) => { add(row: Vector): void; products(query: Vector): Float32Array }
   }
-  const nearest = (await import(pathToFileURL(join(root, "dist/clawfs/search/index/nearest.js")).href)) as {
+  const nearest = (await import(productModule("clawfs/search/index/nearest.js"))) as {
     highest: (scores: Float32Array, count: number) => readonly { readonly at: number }[]
   }
   const rows = new Rows(all[0]?.length ?? 0)
@@ -122,9 +121,7 @@ async function ownScan(all: readonly Vector[]): Promise<Find> {
 }
 
 async function ownGraph(all: readonly Vector[], ef: number): Promise<Find> {
-  const { HnswGraph } = (await import(
-    pathToFileURL(join(root, "dist/clawfs/search/index/hnsw-graph.js")).href
-  )) as {
+  const { HnswGraph } = (await import(productModule("clawfs/search/index/hnsw-graph.js"))) as {
     HnswGraph: new (
       dimensions: number,
       ef: number,

@@ -3,11 +3,10 @@ import { randomBytes } from "node:crypto"
 import { spawn } from "node:child_process"
 import { closeSync, existsSync, mkdirSync, openSync, readSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { pathToFileURL } from "node:url"
 import { run, sleep } from "../command.ts"
 import { drive, type Options } from "../driver.ts"
 import type { Guard } from "../mounts.ts"
-import { clawfsCli, root } from "../paths.ts"
+import { clawfsCli, productModule } from "../paths.ts"
 import { median, quantile, type Row } from "../rows.ts"
 import { proxy } from "./proxy.ts"
 
@@ -66,9 +65,7 @@ async function load(): Promise<Product> {
     "vault/encodings",
   ]
   const modules = await Promise.all(
-    [...files, "vault/vault"].map(
-      (file) => import(pathToFileURL(join(root, "dist", `${file}.js`)).href) as Promise<object>,
-    ),
+    [...files, "vault/vault"].map((file) => import(productModule(`${file}.js`)) as Promise<object>),
   )
   return Object.assign({}, ...modules) as Product
 }

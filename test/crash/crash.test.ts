@@ -47,7 +47,7 @@ const ledger = (track: string, mode: "delete" | "wal", to: number): Load => ({ t
 const repository = (track: string, to: number): Load => ({ track, mode: "git", from: 0, to })
 
 const changed = (name: string, patches: readonly Patch[]): string =>
-  variant(place.directory(`program-${name.replaceAll(/\W+/g, "-")}`), cli, patches)
+  variant(place.directory(`program-${name.replaceAll(/\W+/g, "-")}`), patches)
 
 /** Where git is. */
 const repositories = requirePrograms("git") === undefined ? [repository("git", 6)] : []

@@ -3,8 +3,8 @@
  * and the faults that the tester must find.
  */
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
-import { repository } from "../helpers/programs.ts"
+import { join } from "node:path"
+import { compiledModules, repository } from "../helpers/programs.ts"
 import type { TreeOptions } from "./draft.ts"
 
 export interface Patch {
@@ -111,10 +111,9 @@ export const TREE_FAULTS: Readonly<Record<string, TreeFault>> = {
   },
 }
 
-/** Makes a changed copy of the program with the command line `cli` in an empty directory; returns the copy's own. */
-export function variant(directory: string, cli: string, patches: readonly Patch[]): string {
-  const dist = join(dirname(cli), "..", "..")
-  cpSync(dist, join(directory, "dist"), { recursive: true })
+/** Makes a changed copy of the program, module by module, in an empty directory; returns its command line. */
+export function variant(directory: string, patches: readonly Patch[]): string {
+  cpSync(compiledModules, join(directory, "dist"), { recursive: true })
   symlinkSync(join(repository, "node_modules"), join(directory, "node_modules"))
   writeFileSync(join(directory, "package.json"), `{ "type": "module" }\n`)
   for (const { module, from, to } of patches) {

@@ -14,6 +14,9 @@ export const repository = ((): string => {
   return directory
 })()
 
+/** The program, a file a module, as the compiler leaves it: `dist` is made of it (scripts/bundle.mjs). */
+export const compiledModules = join(repository, "build", "modules")
+
 const output = join(repository, "build", "test-programs")
 const done = new Set<string>()
 

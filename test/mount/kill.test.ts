@@ -5,7 +5,7 @@ import { variant, type Patch } from "../crash/variants.ts"
 import { sleep } from "../helpers/exec.ts"
 import { killAgainAndAgain, loadWhile, printLoad } from "../helpers/kill-load.ts"
 import { mountClawfs, temporaryDirectory } from "../helpers/mount.ts"
-import { cli, plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
+import { plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
 
 const noMount = plainDirectory === undefined ? undefined : "there is no server to kill in a plain directory"
 
@@ -117,7 +117,7 @@ test("no thread of the server waits for its own mount: a killed one could not en
   skipIf(context, noMount, requireFuse())
   const directory = temporaryDirectory()
   try {
-    const changed = variant(directory, cli, [TALKS_TO_ITSELF])
+    const changed = variant(directory, [TALKS_TO_ITSELF])
     await using mount = await mountClawfs({ cli: changed, encrypted: true })
     await mount.run("sh", [
       "-c",

@@ -7,7 +7,7 @@
 import { openSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
-import { repository } from "../helpers/programs.ts"
+import { compiledModules } from "../helpers/programs.ts"
 
 type Modules = typeof import("../../clawfs/runner/keeper.ts") &
   typeof import("../../clawfs/runner/launch.ts") &
@@ -22,7 +22,7 @@ const AT_ONCE = 6
 const GAP_MS = 0.6
 
 const built = async (name: string): Promise<object> =>
-  (await import(pathToFileURL(join(repository, "dist", "clawfs", `${name}.js`)).href)) as object
+  (await import(pathToFileURL(join(compiledModules, "clawfs", `${name}.js`)).href)) as object
 
 const names = ["keeper", "launch", "sandbox", "cgroup", "ready", "seccomp", "seccomp-list"]
 const loaded = await Promise.all([...names.map((name) => built(`runner/${name}`)), built("core/log")])
