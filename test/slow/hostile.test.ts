@@ -25,8 +25,6 @@ async function attackAll(mount: Mount, before: () => Promise<unknown>): Promise<
   const server = await listening()
   try {
     const ground = await prepareGround(mount, server.port)
-    // The runner begins to run tools with it.
-    await runTool(mount, "hostile", ["identity"])
     const runs: [string, string][] = []
     for (const [attack, argument] of ATTACKS) {
       await before()

@@ -6,7 +6,7 @@ import { expect } from "vitest"
 import type { ToolEvent } from "../../schema/tool-event.ts"
 import { run, type Finished } from "../helpers/exec.ts"
 import type { Mount } from "../helpers/mount.ts"
-import { hostileProgram, installTool } from "./tools.ts"
+import { hostileProgram, installTool, untilToolsRun } from "./tools.ts"
 
 /** What attacks find: made before, so that what fails does not fail for want of a target. */
 export interface Ground {
@@ -119,6 +119,7 @@ export async function prepareGround(mount: Mount, port: number): Promise<Ground>
   await run("mknod", ["-m", "0666", join(own, "disk"), "b", "254", "0"])
   const ground = { mountpoint, store, own, note, port, socket: socketName(statSync(mountpoint).dev) }
   await installHostile(mount, "hostile", ground)
+  await untilToolsRun(mount, "hostile", "identity")
   return ground
 }
 

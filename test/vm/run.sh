@@ -110,7 +110,7 @@ for ((tries = 0; tries < 500; tries++)); do
 done
 
 printf '%s\n' "$repository" "$tree" >"$work/guest"
-options="console=ttyS0 quiet panic=-1 root=hostroot rootfstype=virtiofs ro init=$repository/test/vm/init.sh mitigations=off"
+options="console=ttyS0 quiet panic=-1 root=hostroot rootfstype=virtiofs ro init=$repository/test/vm/init.sh mitigations=off no_timer_check"
 options+=" lsm=landlock,lockdown,yama,apparmor,bpf clawfs.work=$work"
 timeout "${CLAWFS_VM_TIMEOUT:-3600}" qemu-system-x86_64 -M q35 -accel "$accel" -cpu "$cpu" -smp 2 -m "$memory" \
   -nodefaults -no-user-config -display none -serial stdio -no-reboot \
