@@ -55,7 +55,7 @@ needs() {
       printf '%s\n' 'rsync rsync' 'strace strace' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs'
       ;;
     bench)
-      printf '%s\n' 'cc gcc' 'make make' 'pkg-config pkg-config' 'gocryptfs gocryptfs' 'rsync rsync' 'rg ripgrep'
+      printf '%s\n' 'cc gcc' 'make make' 'pkg-config pkg-config' 'gocryptfs gocryptfs' 'rsync rsync' 'rg ripgrep' 'crun crun' 'socat socat'
       [ -e /usr/include/fuse3/fuse.h ] || echo '- libfuse3-dev'
       ;;
   esac
