@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config"
+import { patience } from "./test/helpers/patience.ts"
 
 /**
  * unit: parallel, no privileges. mount: needs /dev/fuse; every file drives the built binary in child processes.
@@ -15,9 +16,9 @@ export default defineConfig({
           pool: "forks",
           maxWorkers: 2,
           // Ends what hangs. Ten times what the slowest takes: on a busy machine with a slow disk it takes that.
-          testTimeout: 300_000,
-          hookTimeout: 120_000,
-          expect: { poll: { timeout: 30_000 } },
+          testTimeout: 300_000 * patience,
+          hookTimeout: 120_000 * patience,
+          expect: { poll: { timeout: 30_000 * patience } },
         },
       },
       {
@@ -27,9 +28,9 @@ export default defineConfig({
           pool: "forks",
           // These wait a quarter of their time. vitest's own choice is one fewer than there are CPUs.
           maxWorkers: 3,
-          testTimeout: 300_000,
-          hookTimeout: 60_000,
-          expect: { poll: { timeout: 30_000 } },
+          testTimeout: 300_000 * patience,
+          hookTimeout: 60_000 * patience,
+          expect: { poll: { timeout: 30_000 * patience } },
         },
       },
       {

@@ -54,11 +54,11 @@ needs() {
       # A server that tests start and stop by themselves, in a directory of their own.
       compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || echo '- postgresql'
       printf '%s\n' 'swtpm swtpm' 'tpm2_pcrread tpm2-tools' 'apparmor_parser apparmor'
-      [ "$purpose" = test ] || printf '%s\n' 'qemu-system-x86_64 qemu-system-x86' 'mkfs.ext4 e2fsprogs' 'modprobe kmod'
+      [ "$purpose" = test ] || printf '%s\n' 'qemu-system-x86_64 qemu-system-x86' 'mkfs.ext4 e2fsprogs' 'modprobe kmod' 'busybox busybox-static' 'cpio cpio'
       printf '%s\n' 'rsync rsync' 'strace strace' 'setfacl acl' 'setfattr attr' 'cc gcc' 'make make' 'tar tar' 'chattr e2fsprogs'
       ;;
     bench)
-      printf '%s\n' 'cc gcc' 'make make' 'pkg-config pkg-config' 'gocryptfs gocryptfs' 'rsync rsync' 'rg ripgrep'
+      printf '%s\n' 'cc gcc' 'make make' 'pkg-config pkg-config' 'gocryptfs gocryptfs' 'rsync rsync' 'rg ripgrep' 'crun crun' 'socat socat'
       [ -e /usr/include/fuse3/fuse.h ] || echo '- libfuse3-dev'
       ;;
   esac

@@ -1,8 +1,10 @@
 /**
  * `make bench-sandbox`: how long it takes to run /bin/true as a tool, next to a bare spawn, bubblewrap with the same
- * namespaces, and crun where it is installed. One after the other in turn, so that what slows the machine down slows all.
+ * namespaces, crun and sandbox-runtime where they are installed. One after the other in turn, so that what slows the machine
+ * down slows all; in between a pause, in which ClawFS makes what the next call finds ready, or else everybody would pay for it.
+ * Calls without a pause are rows of their own, and what the filter costs a system call.
  *
- *   node build/bench/sandbox/main.js [--rounds N] [--dir DIR] [--json FILE]
+ *   node build/bench/sandbox/main.js [--rounds N] [--pause MS] [--dir DIR] [--json FILE]
  */
 import { spawn, spawnSync } from "node:child_process"
 import {
@@ -20,14 +22,18 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { describeMachine } from "../machine.ts"
 import { summarize } from "../samples.ts"
+import { filterCosts } from "./filter.ts"
+import { prepareSrt } from "./srt.ts"
 
 const PROGRAM = "/usr/bin/true"
 const NOBODY = 65_534
 const WARM_UP = 5
 /** Through tools/bin, with control groups, filter and record: against bubblewrap alone, and in milliseconds. */
-const GOALS = { ratio: 1.6, coldMs: 12, warmMs: 5, waitingKib: 3 * 1024 } as const
+const GOALS = { ratio: 1.6, coldMs: 12, warmMs: 5, waitingKib: 3 * 1024, filterNs: 15 } as const
 
-type Target = readonly [name: string, argv: readonly string[], asNobody: boolean]
+type Argv = readonly string[]
+/** What is made for each time counts. */
+type Target = readonly [name: string, argv: Argv | (() => Promise<Argv>), asNobody: boolean]
 
 const NAMESPACES = [
   ...[
@@ -46,10 +52,11 @@ const ROOT = [
   ...["--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"],
 ]
 
-function clawfs(...args: string[]): void {
+function clawfs(...args: string[]): string {
   const main = fileURLToPath(new URL("../../../dist/clawfs/cli/main.js", import.meta.url))
-  const { status, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: "utf8" })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: "utf8" })
   if (status !== 0) throw new Error(`clawfs ${args.join(" ")}: ${stderr}`)
+  return stdout
 }
 
 /** A mount with the program as a tool, of which so many sandboxes wait for a call. */
@@ -95,11 +102,11 @@ function prepareCrun(directory: string): Target | string {
   return trial.status === 0 ? ["crun, without cgroups", argv, false] : `crun: ${trial.stderr.trim()}`
 }
 
-function timed([name, argv, asNobody]: Target): Promise<number> {
-  const [program = "", ...args] = argv
+async function timed([name, argv, asNobody]: Target): Promise<number> {
   const user = asNobody && process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
   const start = performance.now()
-  return new Promise((resolve, reject) => {
+  const [program = "", ...args] = typeof argv === "function" ? await argv() : argv
+  return await new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ["ignore", "ignore", "inherit"], cwd: "/", ...user })
     child.once("error", reject)
     child.once("exit", (code) =>
@@ -148,10 +155,21 @@ function textOf(path: string): string {
   }
 }
 
-async function measure(targets: readonly Target[], rounds: number): Promise<Map<string, number[]>> {
+/** Busy: a processor that sleeps would be paid for by the next. */
+async function paused(ms: number): Promise<void> {
+  for (const end = performance.now() + ms; performance.now() < end;)
+    await new Promise((resolve) => setImmediate(resolve))
+}
+
+async function measure(
+  targets: readonly Target[],
+  rounds: number,
+  pauseMs: number,
+): Promise<Map<string, number[]>> {
   const times = new Map(targets.map(([name]) => [name, [] as number[]]))
   for (let round = -WARM_UP; round < rounds; round += 1)
     for (const target of targets) {
+      await paused(pauseMs)
       const ms = await timed(target)
       if (round >= 0) times.get(target[0])?.push(ms)
     }
@@ -162,6 +180,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       rounds: { type: "string", default: "100" },
+      pause: { type: "string", default: "40" },
       dir: { type: "string", default: "/var/tmp" },
       json: { type: "string" },
     },
@@ -172,7 +191,10 @@ async function main(): Promise<void> {
     `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}; load ${loadavg()[0]?.toFixed(1) ?? "?"}\n`,
   )
   const mountpoints: string[] = []
+  const rounds = Number(values.rounds)
+  const srt = await prepareSrt()
   try {
+    if (typeof srt === "string") process.stdout.write(`MISSING  ${srt}\n`)
     for (const waiting of [2, 0]) mountpoints.push(prepareTool(directory, waiting))
     const crun = prepareCrun(directory)
     if (typeof crun === "string") process.stdout.write(`MISSING  ${crun}\n`)
@@ -186,10 +208,14 @@ async function main(): Promise<void> {
       ["spawn alone", [PROGRAM], false],
       bwrap,
       ...(typeof crun === "string" ? [] : [crun]),
+      ...(typeof srt === "string" ? [] : [["sandbox-runtime", () => srt.argv(PROGRAM), false] as const]),
       warm,
       cold,
     ]
-    const times = await measure(targets, Number(values.rounds))
+    const times = await measure(targets, rounds, Number(values.pause))
+    const inARow = [warm, cold].map(([name, ...more]): Target => [`${name}, no pause`, ...more])
+    for (const target of inARow)
+      for (const [name, all] of await measure([target], rounds, 0)) times.set(name, all)
     const waiting = waitingKib()
     const rows = [...times].map(([name, all]) => ({ name, ...summarize(all), all }))
     const medianOf = ([name]: Target): number => rows.find((row) => row.name === name)?.median ?? Number.NaN
@@ -208,6 +234,18 @@ async function main(): Promise<void> {
     goal("warm, times bubblewrap", own / alone, GOALS.ratio)
     goal("cold, times bubblewrap", medianOf(cold) / alone, GOALS.ratio)
     goal("KiB of a sandbox that waits", Math.max(...waiting.sandboxes), GOALS.waitingKib)
+    const isolated = [...NAMESPACES, ...ROOT]
+    const compile = (name: string, output: string): void => {
+      const list = join(directory, `${name}.json`)
+      writeFileSync(list, clawfs("seccomp", "print", name))
+      clawfs("seccomp", "compile", list, "-o", output)
+    }
+    const costs = filterCosts(directory, isolated, compile, 9)
+    const [without = 0, filtered = 0] = [costs.without, costs.filtered].map((all) => summarize(all)?.median)
+    process.stdout.write(
+      `getppid: ${without.toFixed(0)} ns without the filter, ${filtered.toFixed(0)} ns with it\n`,
+    )
+    goal("ns of the filter a system call", filtered - without, GOALS.filterNs)
     process.stdout.write(`KiB of a process that waits: ${waiting.processes.join(", ")}\n`)
     if (values.json !== undefined)
       writeFileSync(
@@ -215,7 +253,9 @@ async function main(): Promise<void> {
         `${JSON.stringify({ machine, load: loadavg(), rows, waiting }, undefined, 2)}\n`,
       )
   } finally {
-    for (const mountpoint of mountpoints) clawfs("unmount", mountpoint)
+    if (typeof srt !== "string") await srt[Symbol.asyncDispose]()
+    // On a busy machine a daemon may take longer to end than that waits: its mount is gone all the same.
+    for (const mountpoint of mountpoints) spawnSync("umount", [mountpoint])
     rmSync(directory, { recursive: true, force: true })
   }
 }

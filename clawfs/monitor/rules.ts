@@ -48,6 +48,8 @@ export class Rules {
   readonly #said = new Map<AnomalyRule, number>()
   /** Before the tool's program starts, the sandbox's own works with what it takes away. */
   #hasBegun = false
+  /** The sandbox's first process, bubblewrap's own, which makes a run's first event. */
+  #first: number | undefined
   #windowStart = 0n
   #refusals = 0
 
@@ -60,6 +62,7 @@ export class Rules {
 
   /** What `event` gives rise to. */
   judge(event: ToolEvent): ToolEvent[] {
+    this.#first ??= event.pid
     this.#hasBegun ||= event.type === "PROCESS_START" && event.file !== undefined
     if (!this.#hasBegun) return []
     return [
@@ -67,7 +70,7 @@ export class Rules {
       this.#program(event),
       this.#vault(event),
       this.#host(event),
-      call(event),
+      this.#call(event),
       setuid(event),
     ]
       .filter((found) => found !== undefined)
@@ -105,6 +108,12 @@ export class Rules {
       return undefined
     const severity = error === undefined ? "CRITICAL" : "HIGH"
     return { rule: "vault-access", severity, detail: `${file?.operation ?? ""} ${path}` }
+  }
+
+  #call(event: ToolEvent): Found | undefined {
+    // It takes its own rights away beside the program that it has just started, and may come later.
+    const isOwnLast = event.call === "capset" && event.pid === this.#first
+    return isOwnLast ? undefined : call(event)
   }
 
   #host({ network }: ToolEvent): Found | undefined {

@@ -30,7 +30,7 @@ import { KnownFiles } from "./known-files.ts"
 import { probe } from "./probe.ts"
 import { Ready } from "./ready.ts"
 import { Requests } from "./requests.ts"
-import { Records, newRunId } from "./records.ts"
+import { Records, newRunId, type BegunRecord } from "./records.ts"
 import { refusal, type Told } from "./outcome.ts"
 import { Run, ungroupedIn, type Outcome, type RunMeans, type RunRequest } from "./run.ts"
 import { socketName } from "./wire.ts"
@@ -310,9 +310,11 @@ export class Runner implements AsyncDisposable {
     }
   }
 
-  /** Its record is begun while the sandbox is being set up. */
+  /** Its record is begun while the sandbox is being set up, and not before: what serves the mount needs a processor for it. */
   async #executed(run: Run, outcome: Promise<Outcome>): Promise<Outcome> {
-    const begun = this.#records.begin(run.record())
+    const begun = new Promise<BegunRecord>((resolve) =>
+      setImmediate(() => resolve(this.#records.begin(run.record()))),
+    )
     try {
       const ended = await outcome
       const record = await begun

@@ -1,5 +1,6 @@
 /** Child processes with a time limit. Nothing here waits for ever: not for a process, not for its pipes, not for exec. */
 import { spawn } from "node:child_process"
+import { patience } from "./patience.ts"
 
 export interface ExecOptions {
   readonly cwd?: string
@@ -27,7 +28,7 @@ const graceMs = 10_000
  * would otherwise block the parent inside spawn.
  */
 export function exec(program: string, args: readonly string[], options: ExecOptions = {}): Promise<Finished> {
-  const seconds = options.timeoutSeconds ?? 60
+  const seconds = (options.timeoutSeconds ?? 60) * patience
   const script = options.cwd === undefined ? 'exec "$0" "$@"' : 'cd "$CLAWFS_TEST_CWD" && exec "$0" "$@"'
   const env = { ...process.env, ...options.env }
   if (options.cwd !== undefined) env["CLAWFS_TEST_CWD"] = options.cwd
@@ -115,7 +116,7 @@ export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
   timeoutMs: number,
 ): Promise<boolean> {
-  const end = performance.now() + timeoutMs
+  const end = performance.now() + timeoutMs * patience
   while (!(await condition())) {
     if (performance.now() > end) return false
     await sleep(25)

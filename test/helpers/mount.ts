@@ -21,6 +21,7 @@ import {
   processId,
   type ProcessId,
 } from "./mountinfo.ts"
+import { patience } from "./patience.ts"
 import { program } from "./programs.ts"
 import { cli, plainDirectory, requireFuse } from "./requirements.ts"
 import type { Order } from "./watchdog.ts"
@@ -141,7 +142,7 @@ export class Mount implements Target {
     mkdirSync(this.scratch)
     this.#watchdog = spawn(
       node,
-      [program("test/helpers/watchdog.ts"), base, String(options.limitSeconds ?? 170)],
+      [program("test/helpers/watchdog.ts"), base, String((options.limitSeconds ?? 170) * patience)],
       {
         stdio: ["pipe", "pipe", "inherit"],
         detached: true,
@@ -210,7 +211,7 @@ export class Mount implements Target {
 
   /** What the mount says once it serves: while a server is being replaced it is asked again. */
   async status(waitMs = 20_000): Promise<Status> {
-    const end = performance.now() + waitMs
+    const end = performance.now() + waitMs * patience
     for (;;) {
       const { stdout, stderr } = await this.clawfsAnyway(["status", this.mountpoint, "--json"])
       const status = parse(stdout)

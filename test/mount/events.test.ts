@@ -9,7 +9,15 @@ import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { cli, skipIf } from "../helpers/requirements.ts"
 import { repository } from "../helpers/programs.ts"
 import { controlOf, ebpfControl, eventsOf, lastEvents } from "../tools/events.ts"
-import { installTool, lastRecord, records, requireTools, runTool, runnerOf } from "../tools/tools.ts"
+import {
+  installTool,
+  lastRecord,
+  records,
+  requireTools,
+  runTool,
+  runnerOf,
+  untilToolsRun,
+} from "../tools/tools.ts"
 
 let mount: Mount
 let own: string
@@ -37,7 +45,7 @@ beforeAll(async () => {
   const capabilities = ["process:spawn", `filesystem:write:${specified(own)}`]
   await installTool(mount, { tool_id: "golden", capabilities }, { path: program })
   await script("quiet", ":")
-  await runTool(mount, "quiet")
+  await untilToolsRun(mount, "quiet")
   const { state, detail } = await ebpfControl(mount)
   if (state === "absent") missing = `no monitor here: ${detail}`
   hasLsm = state === "enforced"

@@ -16,6 +16,7 @@ import type { Control, SandboxStatus } from "../../schema/sandbox.ts"
 import { exec, run, type Finished } from "../helpers/exec.ts"
 import { repository } from "../helpers/programs.ts"
 import { cli, requirePrograms, skipIf } from "../helpers/requirements.ts"
+import { ATTACKS, expectHeld, listening, socketName, specified, type Ground } from "../tools/attacks.ts"
 import { requireTools } from "../tools/tools.ts"
 
 /** A user of every Debian, who may mount: fusermount3 wants a name. */
@@ -26,6 +27,8 @@ const missing =
   requireTools() ?? requirePrograms("setpriv", "fusermount3") ?? (hasName ? undefined : "there is no user 1")
 let base = ""
 let mountpoint = ""
+let ground: Ground
+let server: Awaited<ReturnType<typeof listening>> | undefined
 
 const asUser = (command: string, ...args: string[]): Promise<Finished> =>
   exec("setpriv", [`--reuid=${USER}`, `--regid=${USER}`, "--clear-groups", command, ...args], {
@@ -43,6 +46,18 @@ async function install(name: string, more: object): Promise<Finished> {
   return await clawfs("tool", "install", directory, "--mount", mountpoint)
 }
 
+/** As `prepareGround`, by the user. There are no devices on users' mounts. */
+async function prepare(store: string, port: number): Promise<Ground> {
+  const work = join(mountpoint, "workspaces", "test")
+  const [own, other] = [join(work, "own"), join(work, "other")]
+  await asUser("mkdir", "-p", own, other)
+  await asUser("cp", join(base, "program"), join(own, "setuid"))
+  await asUser("chmod", "4755", join(own, "setuid"))
+  await asUser("cp", "/etc/hostname", join(other, "note"))
+  const device = (await asUser("stat", "-c", "%d", mountpoint)).stdout.trim()
+  return { mountpoint, store, own, note: join(other, "note"), port, socket: socketName(device) }
+}
+
 beforeAll(async () => {
   if (missing !== undefined) return
   base = mkdtempSync(join(tmpdir(), "clawfs-unprivileged-"))
@@ -58,9 +73,13 @@ beforeAll(async () => {
     ["mount", "--no-index", store, mountpoint],
   ])
     expect((await clawfs(...words)).stderr).not.toContain("can't")
-  expect((await install("hostile", { capabilities: ["process:spawn"], pids_limit: 8 })).code).toBe(0)
+  server = await listening()
+  ground = await prepare(store, server.port)
+  const capabilities = ["process:spawn", `filesystem:write:${specified(ground.own, ground)}`]
+  expect((await install("hostile", { capabilities, pids_limit: 10 })).code).toBe(0)
 })
 afterAll(async () => {
+  server?.close()
   if (missing !== undefined) return
   expect((await clawfs("unmount", mountpoint)).code).toBe(0)
   rmSync(base, { recursive: true })
@@ -70,27 +89,8 @@ beforeEach((context) => skipIf(context, missing))
 const attack = (...words: string[]): Promise<Finished> =>
   asUser(join(mountpoint, "tools/bin/hostile"), ...words)
 
-test("tools run, and are kept in: attacks are held as they are for root's daemon", async () => {
-  for (const words of [
-    ["read", "/etc/shadow"],
-    ["read", join(base, "store", "meta.db")],
-    ["list", join(mountpoint, "vault")],
-    ["new-user"],
-    ["mount"],
-    ["trace"],
-    ["keyring"],
-    ["uring"],
-    ["internet"],
-    ["type-into-terminal"],
-  ]) {
-    const { code, stdout, stderr } = await attack(...words)
-    expect([words[0], code, stdout, stderr]).toEqual([
-      words[0],
-      0,
-      expect.not.stringContaining("ESCAPED"),
-      "",
-    ])
-  }
+test("tools run, and are kept in: every attack is held as it is for root's daemon", async () => {
+  for (const [name, argument] of ATTACKS) expectHeld(name, await attack(name, argument?.(ground) ?? ""))
 })
 
 test("processes are limited by the kernel's own count, memory for each process", async () => {

@@ -10,10 +10,13 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import type { RunRecord } from "../../schema/run-record.ts"
-import { run, type ExecOptions, type Finished } from "../helpers/exec.ts"
+import { run, waitUntil, type ExecOptions, type Finished } from "../helpers/exec.ts"
 import type { Mount } from "../helpers/mount.ts"
 import { repository } from "../helpers/programs.ts"
 import { requireFuse, requirePrograms } from "../helpers/requirements.ts"
+
+/** Of a launcher, when no daemon can be reached. */
+const NO_RUNNER = 125
 
 export const launcher = join(repository, "dist", "clawfs", "runner", "launcher")
 
@@ -62,6 +65,12 @@ export function runTool(
   options: ExecOptions = {},
 ): Promise<Finished> {
   return mount.exec(toolPath(mount, name), args, { timeoutSeconds: 60, ...options })
+}
+
+/** Where the processor is emulated, the runner may take longer to begin than a launcher waits for it. */
+export async function untilToolsRun(mount: Mount, name: string, ...args: string[]): Promise<void> {
+  const runs = async (): Promise<boolean> => (await runTool(mount, name, args)).code !== NO_RUNNER
+  if (!(await waitUntil(runs, 60_000))) throw new Error(`no tool can be run: ${mount.log()}`)
 }
 
 /** Compiles `test/tools/hostile.c`. */

@@ -7,7 +7,7 @@ failed=0
 echo "Linux $(uname -r), $(cat /sys/kernel/security/lsm), control groups: $(cat /sys/fs/cgroup/cgroup.controllers)"
 tests() {
   echo "== $*"
-  node node_modules/vitest/vitest.mjs run --maxWorkers 1 --testTimeout 600000 --hookTimeout 300000 --reporter verbose "$@" || failed=1
+  node node_modules/vitest/vitest.mjs run --maxWorkers 1 --reporter verbose "$@" || failed=1
 }
 tests --project vm
 tests --project unit test/unit/monitor/program.test.ts test/unit/runner

@@ -6,6 +6,7 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm
 ln -s /proc/self/fd /dev/fd
+for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%:*}" "/dev/${number#*:}"; done
 mount -t devpts -o ptmxmode=666 devpts /dev/pts
 mount -t tmpfs shm /dev/shm
 mount -t tmpfs -o mode=755 run /run
@@ -20,7 +21,7 @@ hostname clawfs-vm
 work=$(sed -n 's/.*clawfs\.work=\([^ ]*\).*/\1/p' /proc/cmdline)
 { read -r repository; read -r modules; } <"$work/guest"
 command=$(<"$work/command")
-for module in virtio_blk overlay loop; do modprobe -d "$modules" "$module"; done
+for module in virtio_blk ext4 fuse overlay loop tpm_tis; do modprobe -d "$modules" "$module"; done
 
 # The repository as it is here, to write to; then directories for temporary files, which may hide where it lies.
 mkdir /run/scratch /run/repository

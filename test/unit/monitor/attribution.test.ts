@@ -24,6 +24,7 @@ const CALL = {
   clone: 56,
   clone3: 435,
   setuid: 105,
+  capset: 126,
   kill: 62,
   mknodat: 259,
 } as const
@@ -172,6 +173,17 @@ describe("rules", () => {
     const programs = new KnownPrograms()
     programs.begin("t")
     expect(new Rules("t", "/mnt", programs).judge(told(call(CALL.setuid, 0)))).toEqual([])
+  })
+
+  test("what the sandbox's first process takes away from itself, while the tool begins, is not the tool's", () => {
+    const programs = new KnownPrograms()
+    programs.begin("t")
+    const rules = new Rules("t", "/mnt", programs)
+    const by = (pid: number, event: ToolEvent): number => rules.judge({ ...event, pid }).length
+    by(1, told({ ...call(56, 0), source: "fork" }))
+    by(2, begun)
+    const dropped = told(call(CALL.capset, 0))
+    expect([by(1, dropped), by(1, told(call(CALL.setuid, 0))), by(2, dropped)]).toEqual([0, 1, 1])
   })
 
   test("a program is new once, and not when the tool itself is", () => {
