@@ -5,6 +5,7 @@
 import { closeSync, constants, openSync, statSync } from "node:fs"
 import { Socket } from "node:net"
 import { join } from "node:path"
+import { setImmediate } from "node:timers/promises"
 import type { RegistryEntry, ToolDefinition } from "../../schema/tool.ts"
 import { SandboxPolicy, type Control, type ControlName, type SandboxStatus } from "../../schema/sandbox.ts"
 import { Fault, describe } from "../core/fault.ts"
@@ -30,7 +31,7 @@ import { KnownFiles } from "./known-files.ts"
 import { probe } from "./probe.ts"
 import { Ready } from "./ready.ts"
 import { Requests } from "./requests.ts"
-import { Records, newRunId, type BegunRecord } from "./records.ts"
+import { Records, newRunId } from "./records.ts"
 import { refusal, type Told } from "./outcome.ts"
 import { Run, ungroupedIn, type Outcome, type RunMeans, type RunRequest } from "./run.ts"
 import { socketName } from "./wire.ts"
@@ -312,9 +313,7 @@ export class Runner implements AsyncDisposable {
 
   /** Its record is begun while the sandbox is being set up, and not before: what serves the mount needs a processor for it. */
   async #executed(run: Run, outcome: Promise<Outcome>): Promise<Outcome> {
-    const begun = new Promise<BegunRecord>((resolve) =>
-      setImmediate(() => resolve(this.#records.begin(run.record()))),
-    )
+    const begun = setImmediate().then(() => this.#records.begin(run.record()))
     try {
       const ended = await outcome
       const record = await begun
