@@ -1,10 +1,11 @@
 /** Opens a store as the first mount after a power cut would, and tells what is broken. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { pathToFileURL } from "node:url"
 import type { Store } from "../../clawfs/store/store.ts"
 import { TreeFlag, type Tree } from "../../clawfs/store/trees.ts"
 import type { NodeId } from "../../clawfs/core/brand.ts"
+import { compiledModules } from "../helpers/programs.ts"
 import { brokenInvariants } from "../unit/support/invariants.ts"
 import { DIRECTORY, KEY, LIMITS, digest, limited } from "./history.ts"
 import type { Found } from "./promises.ts"
@@ -18,9 +19,13 @@ export interface Opened {
 
 export type Opener = (directory: string) => Opened
 
-/** `Store.open` of the program under test: the module beside its command line. Then all trees are unlocked. */
+/**
+ * `Store.open` of the program under test: the module beside the command line of a variant, and the one that `dist` is made of.
+ * Then all trees are unlocked.
+ */
 export async function openerOf(cli: string, keyFiles: KeyFiles = []): Promise<Opener> {
-  const path = join(dirname(cli), "..", "store", "store.js")
+  const beside = join(dirname(cli), "..", "store", "store.js")
+  const path = existsSync(beside) ? beside : join(compiledModules, "clawfs", "store", "store.js")
   const module = (await import(pathToFileURL(path).href)) as typeof import("../../clawfs/store/store.ts")
   return (directory) => {
     const store = module.Store.open(directory)

@@ -2,14 +2,25 @@
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
+import type { IndexStatus } from "../../schema/search-api.ts"
 import { embeddingEndpoint } from "../helpers/embedding-endpoint.ts"
 import { VaultPlace } from "../cli/vault-place.ts"
-import { sleep, waitUntil, type Finished } from "../helpers/exec.ts"
-import { mountClawfs } from "../helpers/mount.ts"
+import { sleep, type Finished } from "../helpers/exec.ts"
+import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { plainDirectory, requireFuse, skipIf } from "../helpers/requirements.ts"
 import { own, search, settled, write } from "../helpers/searching.ts"
 
 const noMount = plainDirectory === undefined ? undefined : "there is no store in a plain directory"
+
+/** When the endpoint's vectors answer. */
+async function switched(mount: Mount): Promise<IndexStatus> {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const now = await settled(mount)
+    if (now.embedders[0]?.id.startsWith("openai:") === true) return now
+    await sleep(200)
+  }
+  throw new Error(`the endpoint does not take over\n${mount.log()}`)
+}
 
 test("another embedder's vectors are made beside the old ones, and a dead endpoint is said", async (context) => {
   skipIf(context, noMount, requireFuse())
@@ -30,11 +41,7 @@ test("another embedder's vectors are made beside the old ones, and a dead endpoi
   expect(JSON.parse((await configure({ embedder })).stdout)).toMatchObject({ embedder })
   const { stdout } = await mount.clawfs(["index", "config", mount.mountpoint])
   expect(JSON.parse(stdout)).toMatchObject({ embedder })
-  let now = await settled(mount)
-  while (!now.embedders[0]?.id.startsWith("openai:")) {
-    await sleep(200)
-    now = await settled(mount)
-  }
+  const now = await switched(mount)
   expect(now.embedders.map(({ dimensions, isCurrent }) => [dimensions, isCurrent])).toEqual([[128, true]])
   expect((await search(mount, "rivers", "-m", "meaning")).results[0]?.path).toBe(own(mount, "rivers.md"))
   await endpoint.close()
@@ -64,11 +71,9 @@ test("an endpoint's key comes from the vault, as long as a grant allows it", asy
   expect([both.code, both.stderr]).toEqual([65, expect.stringContaining("not from both")])
   writeFileSync(file, JSON.stringify({ embedder }))
   await mount.clawfs(["index", "config", "--from", file, mount.mountpoint])
-  const byMeaning = async (): Promise<boolean> => {
-    const { results, degraded } = await search(mount, "rivers", "-m", "meaning")
-    return results[0]?.path === own(mount, "rivers.md") && degraded.length === 0
-  }
-  expect(await waitUntil(byMeaning, 60_000)).toBe(true)
+  await switched(mount)
+  const { results, degraded } = await search(mount, "rivers", "-m", "meaning")
+  expect([results[0]?.path, degraded]).toEqual([own(mount, "rivers.md"), []])
   const { stdout } = await place.run(["audit", "--secret", "embedding-key", "--json"])
   expect(stdout).toContain('"get"')
   await place.run(["lock"])
