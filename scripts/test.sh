@@ -37,7 +37,7 @@ run types npx --no-install tsc -p tsconfig.json
 run format npx --no-install prettier --check .
 finish types format
 run lint npx --no-install eslint . --max-warnings 0
-run unit npx --no-install vitest run --project unit --reporter verbose
+run unit npx --no-install vitest run --project 'unit*' --reporter verbose
 finish lint unit
 echo "== mount"
 npx --no-install vitest run --project mount --reporter verbose 2>&1 | tee "$logs/mount" || failed=1
