@@ -67,6 +67,12 @@ describe.each(Object.entries(values))("%s", (name, value) => {
     expect(scanner.scan(Buffer.from(`k=${lower}`)).map((leak) => leak.name)).toEqual([name])
   })
 
+  test("is found in a name for DNS where a label holds it, and not over two, which is a known limit", () => {
+    const labels = value.toString("hex").match(/.{1,63}/g) ?? []
+    const found = scanner.scan(Buffer.from(`;; Q: ${labels.join(".")}.evil.test. A`))
+    expect(found.some((leak) => leak.name === name)).toBe(labels.length === 1)
+  })
+
   test("is taken out of a stream however that is cut, and nothing else is", () => {
     for (const encoded of Object.values(formsOf(value))) {
       const whole = Buffer.concat([
