@@ -4,8 +4,8 @@ import { defineConfig } from "vitest/config"
 import { patience } from "./test/helpers/patience.ts"
 
 /** Those that put something in the place of a module, each of which needs modules of its own. */
-const mocking = readdirSync("test", { recursive: true, encoding: "utf8" })
-  .map((path) => join("test", path))
+const mocking = readdirSync("test/unit", { recursive: true, encoding: "utf8" })
+  .map((path) => join("test/unit", path))
   .filter((path) => path.endsWith(".test.ts") && readFileSync(path, "utf8").includes("vi.mock("))
 
 const unit = {
