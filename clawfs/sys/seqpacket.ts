@@ -17,21 +17,23 @@ import {
   setsockopt,
   socket,
 } from "./libc.ts"
+import {
+  AF_UNIX,
+  MSG_CMSG_CLOEXEC,
+  SCM_RIGHTS,
+  SOCK_CLOEXEC,
+  SOL_SOCKET,
+  SO_PEERCRED,
+  addressOfPath,
+} from "./unix-socket.ts"
 
-const AF_UNIX = 1
-const SEQPACKET_CLOEXEC = 5 | 0o2000000
-const SOCK_CLOEXEC = 0o2000000
-const SOL_SOCKET = 1
+const SEQPACKET_CLOEXEC = 5 | SOCK_CLOEXEC
 const SO_RCVTIMEO = 20
-const SO_PEERCRED = 17
 const SO_PEERPIDFD = 77
-const SCM_RIGHTS = 1
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
-const MSG_CMSG_CLOEXEC = 0x4000_0000
 const MSG_TRUNC = 0x20
 const MSG_CTRUNC = 0x08
-const SUN_PATH = 108
 const BACKLOG = 64
 /** To walk through a directory that may not be read (open(2)). */
 const O_PATH = 0o10000000
@@ -47,16 +49,6 @@ const ECONNREFUSED = 111
 export const MOST_DESCRIPTORS = 16
 export const MOST_MESSAGE_BYTES = 64 * 1024
 
-/** struct sockaddr_un. */
-function addressFor(path: string): Buffer {
-  const name = Buffer.from(path)
-  if (name.length >= SUN_PATH) throw new Fault("name-too-long", `the path of the socket is too long: ${path}`)
-  const address = Buffer.alloc(2 + SUN_PATH)
-  address.writeUInt16LE(AF_UNIX)
-  name.copy(address, 2)
-  return address
-}
-
 /** Runs `work` with a path of `directory/name` that is short enough for a socket's address. */
 export function throughShortPath<T>(directory: string, name: string, work: (path: string) => T): T {
   const fd = openSync(directory, O_PATH | constants.O_DIRECTORY)
@@ -71,7 +63,7 @@ export function throughShortPath<T>(directory: string, name: string, work: (path
 export function listenOn(path: string): number {
   const fd = checked("socket", socket(AF_UNIX, SEQPACKET_CLOEXEC, 0))
   try {
-    const address = addressFor(path)
+    const address = addressOfPath(path)
     checked("bind", bindSocket(fd, address, address.length))
     checked("listen", listenCall(fd, BACKLOG))
     return fd
@@ -92,7 +84,7 @@ export function connectTo(path: string, timeoutSeconds: number): number | undefi
   const fd = checked("socket", socket(AF_UNIX, SEQPACKET_CLOEXEC, 0))
   const timeout = Buffer.alloc(16)
   timeout.writeBigInt64LE(BigInt(timeoutSeconds))
-  const address = addressFor(path)
+  const address = addressOfPath(path)
   if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.length) === 0) {
     if (uninterrupted(() => connectCall(fd, address, address.length)) === 0) return fd
     const errno = lastErrno()

@@ -7,13 +7,16 @@ import { checked, pollReadable, sysFault, type PollHandle } from "./ffi.ts"
 import { watchReadable } from "./watch.ts"
 import { receiveSome, type Received } from "./unix-stream.ts"
 import { accept4, bindSocket, connect, getsockopt, listen, socket } from "./libc.ts"
+import {
+  AF_UNIX,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  SO_PEERCRED,
+  addressOfName,
+} from "./unix-socket.ts"
 
-const AF_UNIX = 1
-const SOCK_STREAM = 1
-const SOCK_CLOEXEC = 0o2000000
-const SOCK_NONBLOCK = 0o4000
-const SOL_SOCKET = 1
-const SO_PEERCRED = 17
 const BACKLOG = 128
 
 export interface Peer {
@@ -37,8 +40,7 @@ export class UnixListener implements Disposable {
 
   constructor(name: string, onClient: (fd: number) => void) {
     this.#fd = checked("socket", socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))
-    const path = Buffer.from(name)
-    const address = Buffer.concat([Buffer.from([AF_UNIX, 0, 0]), path])
+    const address = addressOfName(name)
     if (bindSocket(this.#fd, address, address.length) < 0 || listen(this.#fd, BACKLOG) < 0) {
       const fault = sysFault("bind")
       closeSync(this.#fd)
@@ -64,7 +66,7 @@ export class UnixListener implements Disposable {
 /** A stream to who listens on the abstract name; undefined when nobody does. */
 export function connectAbstract(name: string): number | undefined {
   const fd = checked("socket", socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0))
-  const address = Buffer.concat([Buffer.from([AF_UNIX, 0, 0]), Buffer.from(name)])
+  const address = addressOfName(name)
   if (connect(fd, address, address.length) === 0) return fd
   closeSync(fd)
   return undefined

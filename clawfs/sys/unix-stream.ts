@@ -2,17 +2,19 @@
 import { closeSync } from "node:fs"
 import { addressOf, checked, lastErrno, sysFault } from "./ffi.ts"
 import { connect, recvmsg, socket } from "./libc.ts"
+import {
+  AF_UNIX,
+  MSG_CMSG_CLOEXEC,
+  SCM_RIGHTS,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  addressOfPath,
+} from "./unix-socket.ts"
 
-const AF_UNIX = 1
-const SOCK_STREAM = 1
-const SOCK_CLOEXEC = 0o2000000
-const SOCK_NONBLOCK = 0o4000
-const SOL_SOCKET = 1
-const SCM_RIGHTS = 1
-const MSG_CMSG_CLOEXEC = 0x4000_0000
 const EAGAIN = 11
 const EINTR = 4
-const SUN_PATH = 108
 /** struct cmsghdr, and where its descriptors begin */
 const CMSG_HEADER = 16
 /** The kernel passes up to 253 in one message; more than this nobody has to send. */
@@ -20,10 +22,8 @@ const MOST_DESCRIPTORS = 16
 
 /** A connection, non-blocking, to who listens at `path`. Owner: the caller. Throws a `SysFault` where nobody does. */
 export function connectStream(path: string): number {
+  const address = addressOfPath(path)
   const fd = checked("socket", socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))
-  const address = Buffer.alloc(2 + SUN_PATH)
-  address.writeUInt16LE(AF_UNIX)
-  address.write(path, 2, SUN_PATH - 1)
   if (connect(fd, address, address.length) === 0) return fd
   const fault = sysFault("connect")
   closeSync(fd)
