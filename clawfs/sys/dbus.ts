@@ -75,9 +75,14 @@ export class DbusLink implements Disposable {
       link[Symbol.dispose]()
       if (wasOpen) ended()
     })
-    const { fds } = await link.call({ ...BUS, member: "Hello", args: [] })
-    for (const fd of fds) closeSync(fd)
-    return link
+    try {
+      const { fds } = await link.call({ ...BUS, member: "Hello", args: [] })
+      for (const fd of fds) closeSync(fd)
+      return link
+    } catch (thrown) {
+      link[Symbol.dispose]()
+      throw thrown
+    }
   }
 
   /** Calls a method. Rejects with a `Fault` for an error, none in time, or one that the bus can't pass on. */

@@ -81,8 +81,10 @@ export class SleepLock implements Disposable {
     }
   }
 
+  /** Told by the connection's end, and by what was being asked then: it is tried again once. */
   #lost(): void {
     this.#close()
+    clearTimeout(this.#timer)
     if (!this.#isOver) this.#timer = setTimeout(() => void this.start(), this.#againMs).unref()
   }
 
