@@ -34,7 +34,9 @@ export interface Scanned {
   readonly longest: number
 }
 
-const isDecoy = ({ metadata }: SecretEntry): boolean => metadata.canary === true && metadata.removed === 0
+type Metadata = SecretEntry["metadata"]
+
+const isDecoy = ({ canary }: Metadata): boolean => canary === true
 
 export class LeakGuard {
   readonly #vault: Vault
@@ -61,25 +63,29 @@ export class LeakGuard {
 
   /** Teaches a scanner of some secrets all decoys. */
   addCanaries(scanner: LeakScanner): void {
-    this.#teach(scanner, ({ canary }) => canary === true)
+    this.#teach(scanner, isDecoy)
   }
 
   /** Another number when there may be other decoys; 0: there are none. */
   decoysNow(): number {
     const { generation } = this.#vault
     if (this.#decoys?.generation !== generation)
-      this.#decoys = { generation, count: this.#vault.list().filter(isDecoy).length }
+      this.#decoys = { generation, count: this.#inUse(isDecoy).length }
     return this.#decoys.count === 0 ? 0 : generation + 1
   }
 
   /** Runs `work` with each decoy. They are no secrets; who has one can do nothing with it. */
   eachDecoy(work: (name: string, value: Buffer) => void): void {
-    for (const entry of this.#vault.list().filter(isDecoy))
+    for (const entry of this.#inUse(isDecoy))
       this.#vault.withNewest(entry, (value) => work(entry.metadata.name, value))
   }
 
-  #teach(scanner: LeakScanner, which: (metadata: { canary?: true | undefined }) => boolean): void {
-    const entries = this.#vault.list().filter(({ metadata }) => metadata.removed === 0 && which(metadata))
+  #inUse(which: (metadata: Metadata) => boolean): SecretEntry[] {
+    return this.#vault.list().filter(({ metadata }) => metadata.removed === 0 && which(metadata))
+  }
+
+  #teach(scanner: LeakScanner, which: (metadata: Metadata) => boolean): void {
+    const entries = this.#inUse(which)
     if (entries.length === 0) return
     using memory = new SecretStack(MOST_EXPANSION * MOST_VALUE_BYTES)
     for (const entry of entries)
