@@ -2,13 +2,7 @@
 # In the virtual machine (run.sh): what wants a kernel with everything, and what a kernel may do in another way.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-export CLAWFS_WARN_FATAL=1
-failed=0
-echo "Linux $(uname -r), $(cat /sys/kernel/security/lsm), control groups: $(cat /sys/fs/cgroup/cgroup.controllers)"
-tests() {
-  echo "== $*"
-  node node_modules/vitest/vitest.mjs run --maxWorkers 1 --reporter verbose "$@" || failed=1
-}
+. test/vm/tests.sh
 tests --project vm
 tests --project unit test/unit/monitor/program.test.ts test/unit/runner
 tests --project mount test/mount/hostile-tools.test.ts test/mount/starter.test.ts test/mount/events.test.ts

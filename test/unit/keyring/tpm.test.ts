@@ -1,22 +1,16 @@
-/** The TPM as the vault uses it, on swtpm. */
+/** The TPM as the vault uses it, on swtpm(). */
 import { spawnSync } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
 import { readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { describe, expect, test } from "vitest"
 import { setenv } from "../../../clawfs/sys/libc.ts"
 import { Tpm, checkTcti, type SealedObject } from "../../../keyring/tpm.ts"
 import { requirePrograms, skipIf } from "../../helpers/requirements.ts"
-import { Swtpm, requireSwtpm } from "../../helpers/swtpm.ts"
+import { Swtpm } from "../../helpers/swtpm.ts"
+import { useSwtpm } from "../../helpers/swtpm-tests.ts"
 
-let swtpm: Swtpm
-beforeAll(async () => {
-  if (requireSwtpm() === undefined) swtpm = await Swtpm.start()
-})
-afterAll(async () => {
-  if (requireSwtpm() === undefined) await swtpm[Symbol.asyncDispose]()
-})
-beforeEach((context) => skipIf(context, requireSwtpm()))
+const swtpm = useSwtpm()
 
 const SECRET = randomBytes(32)
 const pinOf = (text: string): Buffer => createHash("sha256").update(text).digest().fill(1, 31)
@@ -30,22 +24,22 @@ function opened(tpm: Tpm, sealed: SealedObject, options: Parameters<Tpm["unseal"
 describe("sealing", () => {
   test("gives back what was sealed, also after a reboot", async () => {
     const sealed = ((): SealedObject => {
-      using tpm = new Tpm(swtpm.tcti)
+      using tpm = new Tpm(swtpm().tcti)
       return tpm.seal(SECRET, [7])
     })()
-    await swtpm.reboot()
-    using tpm = new Tpm(swtpm.tcti)
+    await swtpm().reboot()
+    using tpm = new Tpm(swtpm().tcti)
     expect(opened(tpm, sealed)).toEqual(SECRET)
   })
 
   test("to several registers, to none, to more than are read at once", () => {
-    using tpm = new Tpm(swtpm.tcti)
+    using tpm = new Tpm(swtpm().tcti)
     for (const pcrs of [[], [0], [0, 7, 11], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]])
       expect(opened(tpm, tpm.seal(SECRET, pcrs))).toEqual(SECRET)
   })
 
   test("does not open after one of its registers was extended", () => {
-    using tpm = new Tpm(swtpm.tcti)
+    using tpm = new Tpm(swtpm().tcti)
     const [bound, other] = [tpm.seal(SECRET, [11]), tpm.seal(SECRET, [12])]
     tpm.extendPcr(11, randomBytes(32))
     expect(() => opened(tpm, bound)).toThrow(expect.objectContaining({ kind: "denied" }))
@@ -53,7 +47,7 @@ describe("sealing", () => {
   })
 
   test("with a PIN opens with that alone, and a wrong one counts", () => {
-    using tpm = new Tpm(swtpm.tcti)
+    using tpm = new Tpm(swtpm().tcti)
     const sealed = tpm.seal(SECRET, [7], { pin: pinOf("1234") })
     const before = tpm.lockout().failures
     expect(() => opened(tpm, sealed, { pin: pinOf("1235") })).toThrow(
@@ -65,7 +59,7 @@ describe("sealing", () => {
   })
 
   test("rejects each flipped bit of what it made", () => {
-    using tpm = new Tpm(swtpm.tcti)
+    using tpm = new Tpm(swtpm().tcti)
     const sealed = tpm.seal(SECRET, [7])
     for (const field of ["privateArea", "publicArea", "parent"] as const)
       for (let bit = 0; bit < sealed[field].length * 8; bit += 17) {
@@ -77,7 +71,7 @@ describe("sealing", () => {
   })
 
   test("leaves nothing open in the TPM, however often it fails", () => {
-    using tpm = new Tpm(swtpm.tcti)
+    using tpm = new Tpm(swtpm().tcti)
     const sealed = tpm.seal(SECRET, [13])
     tpm.extendPcr(13, randomBytes(32))
     for (let i = 0; i < 20; i += 1) expect(() => opened(tpm, sealed)).toThrow()
@@ -86,10 +80,10 @@ describe("sealing", () => {
 
   test("reads the registers as an independent program does", (context) => {
     skipIf(context, requirePrograms("tpm2_pcrread"))
-    using tpm = new Tpm(swtpm.tcti)
+    using tpm = new Tpm(swtpm().tcti)
     tpm.extendPcr(14, randomBytes(32))
     const [seven, fourteen] = tpm.pcrValues([14, 7])
-    const { stdout } = spawnSync("tpm2_pcrread", ["-T", swtpm.tcti, "sha256:7,14"], { encoding: "utf8" })
+    const { stdout } = spawnSync("tpm2_pcrread", ["-T", swtpm().tcti, "sha256:7,14"], { encoding: "utf8" })
     const shown = [...stdout.matchAll(/0x([0-9A-F]{64})/g)].map(([, hex = ""]) => hex.toLowerCase())
     expect(shown).toEqual([seven?.toString("hex"), fourteen?.toString("hex")])
   })
@@ -97,7 +91,7 @@ describe("sealing", () => {
 
 describe("the counter", () => {
   test("opens what is sealed to its value, at that value alone", () => {
-    using tpm = new Tpm(swtpm.tcti)
+    using tpm = new Tpm(swtpm().tcti)
     const counter = tpm.newCounter()
     const now = tpm.read(counter)
     const { name } = counter
@@ -118,7 +112,7 @@ describe("the counter", () => {
   })
 
   test("is found again by its index and name, and never comes back lower", () => {
-    using tpm = new Tpm(swtpm.tcti)
+    using tpm = new Tpm(swtpm().tcti)
     const first = tpm.newCounter()
     for (let i = 0; i < 3; i += 1) tpm.increment(first)
     const last = tpm.read(first)
@@ -132,7 +126,7 @@ describe("the counter", () => {
   })
 
   test("two vaults have two", () => {
-    using tpm = new Tpm(swtpm.tcti)
+    using tpm = new Tpm(swtpm().tcti)
     const [a, b] = [tpm.newCounter(), tpm.newCounter()]
     expect(a.index).not.toBe(b.index)
     tpm.removeCounter(a)
@@ -141,11 +135,11 @@ describe("the counter", () => {
 })
 
 test("nothing secret is seen on the way to the TPM and back", () => {
-  const record = join(swtpm.directory, "bus.pcap")
+  const record = join(swtpm().directory, "bus.pcap")
   setenv("TCTI_PCAP_FILE", record, 1)
   const pin = pinOf("bus")
   {
-    using tpm = new Tpm(`pcap:${swtpm.tcti}`)
+    using tpm = new Tpm(`pcap:${swtpm().tcti}`)
     const sealed = tpm.seal(SECRET, [7], { pin })
     expect(opened(tpm, sealed, { pin })).toEqual(SECRET)
   }
@@ -153,7 +147,7 @@ test("nothing secret is seen on the way to the TPM and back", () => {
   rmSync(record)
   expect(bus.length).toBeGreaterThan(2000)
   // The record is one of this conversation: it shows what is not encrypted.
-  using tpm = new Tpm(swtpm.tcti)
+  using tpm = new Tpm(swtpm().tcti)
   expect(bus.includes(tpm.pcrValues([7])[0] ?? SECRET)).toBe(true)
   for (const secret of [SECRET, pin])
     for (let at = 0; at + 8 <= secret.length; at += 8)
@@ -163,7 +157,7 @@ test("nothing secret is seen on the way to the TPM and back", () => {
 describe("a TPM that is another one", () => {
   test("is noticed by its name, and by itself when the name is forged", async () => {
     await using other = await Swtpm.start()
-    using tpm = new Tpm(swtpm.tcti)
+    using tpm = new Tpm(swtpm().tcti)
     const sealed = tpm.seal(SECRET, [7])
     using foreign = new Tpm(other.tcti)
     expect(() => opened(foreign, sealed)).toThrow(/another TPM/)

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { copyFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
+import { expect, test } from "vitest"
 import { Tpm } from "../../../keyring/tpm.ts"
 import { unlock } from "../../../vault/unlock.ts"
 import { readState } from "../../../vault/state.ts"
@@ -11,19 +11,11 @@ import { VaultDatabase } from "../../../vault/database.ts"
 import { MOST_WRITES, TpmNote } from "../../../vault/tpm-note.ts"
 import { Vault } from "../../../vault/vault.ts"
 import { program } from "../../helpers/programs.ts"
-import { skipIf } from "../../helpers/requirements.ts"
-import { Swtpm, requireSwtpm } from "../../helpers/swtpm.ts"
+import { useSwtpm } from "../../helpers/swtpm-tests.ts"
 import { KEY, SUBJECT, TestVault, valueOf } from "../../helpers/vault.ts"
 
 const HOUR_MS = 3_600_000
-let swtpm: Swtpm
-beforeAll(async () => {
-  if (requireSwtpm() === undefined) swtpm = await Swtpm.start()
-})
-afterAll(async () => {
-  if (requireSwtpm() === undefined) await swtpm[Symbol.asyncDispose]()
-})
-beforeEach((context) => skipIf(context, requireSwtpm()))
+const swtpm = useSwtpm()
 
 interface Opened {
   readonly db: VaultDatabase
@@ -43,7 +35,7 @@ function during<T>(place: TestVault, work: (opened: Opened) => T, endsWell = tru
   return result
 }
 
-const made = (): TestVault => new TestVault({ tcti: swtpm.tcti, pcrs: [7] })
+const made = (): TestVault => new TestVault({ tcti: swtpm().tcti, pcrs: [7] })
 const put = ({ vault }: Opened, value: string): number => vault.put(SUBJECT, "a", Buffer.from(value))
 const at = (place: TestVault, name: string): string => join(place.directory, name)
 
@@ -63,7 +55,7 @@ test("an older state is refused after a restart, also one that went on further; 
   during(place, (opened) => put(opened, "1"))
   copyFileSync(at(place, "vault.db"), at(place, "older"))
   during(place, (opened) => put(opened, "2"))
-  await swtpm.reboot()
+  await swtpm().reboot()
   during(place, ({ vault }) => expect(valueOf(vault, "a")).toBe("2"))
   putBack(place)
   expect(() => during(place, () => undefined)).toThrow(/older than its TPM's note: its audit lacks \d+ rows/)
@@ -128,7 +120,7 @@ test("who removes the note, or makes another in its place, gets a vault that is 
     })
     if (note === undefined) throw new Error("no note")
     {
-      using tpm = new Tpm(swtpm.tcti)
+      using tpm = new Tpm(swtpm().tcti)
       tpm.removeNote(note)
       if (replaces) expect(tpm.newNote(Buffer.alloc(32, 1), Buffer.alloc(40))).toEqual(note)
     }
@@ -148,7 +140,7 @@ test("nobody else writes it, and its authorization value does not help with anot
     }
   })
   if (note === undefined) throw new Error("no note")
-  using tpm = new Tpm(swtpm.tcti)
+  using tpm = new Tpm(swtpm().tcti)
   for (const wrong of [Buffer.alloc(32), Buffer.from(auth).reverse()]) {
     expect(() => tpm.writeNote(note, wrong, Buffer.alloc(40))).toThrow(
       expect.objectContaining({ kind: "denied" }),

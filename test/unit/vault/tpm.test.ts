@@ -4,28 +4,21 @@ import { once } from "node:events"
 import { cpSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import { describe, expect, test } from "vitest"
 import { Tpm } from "../../../keyring/tpm.ts"
 import { unlock } from "../../../vault/unlock.ts"
 import { VaultDatabase } from "../../../vault/database.ts"
 import { Vault } from "../../../vault/vault.ts"
 import { program } from "../../helpers/programs.ts"
-import { skipIf } from "../../helpers/requirements.ts"
-import { Swtpm, requireSwtpm } from "../../helpers/swtpm.ts"
+import { Swtpm } from "../../helpers/swtpm.ts"
+import { useSwtpm } from "../../helpers/swtpm-tests.ts"
 import { KEY, SUBJECT, TestVault, valueOf } from "../../helpers/vault.ts"
 
 const fault = (kind: string): unknown => expect.objectContaining({ kind })
-let swtpm: Swtpm
-beforeAll(async () => {
-  if (requireSwtpm() === undefined) swtpm = await Swtpm.start()
-})
-afterAll(async () => {
-  if (requireSwtpm() === undefined) await swtpm[Symbol.asyncDispose]()
-})
-beforeEach((context) => skipIf(context, requireSwtpm()))
+const swtpm = useSwtpm()
 
 const choice = (pcrs = [7], pin?: string): { tcti: string; pcrs: number[]; pin?: Buffer } => ({
-  ...{ tcti: swtpm.tcti, pcrs },
+  ...{ tcti: swtpm().tcti, pcrs },
   ...(pin === undefined ? {} : { pin: Buffer.from(pin) }),
 })
 
@@ -33,10 +26,10 @@ test("opens by itself, after a reboot too, and not after its register changed", 
   using place = new TestVault(choice([7, 9]))
   place.open({}).put(SUBJECT, "a", Buffer.from("x"))
   place.close()
-  await swtpm.reboot()
+  await swtpm().reboot()
   expect(valueOf(place.open({}), "a")).toBe("x")
   {
-    using tpm = new Tpm(swtpm.tcti)
+    using tpm = new Tpm(swtpm().tcti)
     tpm.extendPcr(9, Buffer.alloc(32, 1))
   }
   expect(() => place.open({})).toThrow(fault("denied"))
