@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { Fault } from "../core/fault.ts"
 import { Database } from "../store/database.ts"
 import { lockStore } from "../store/lock.ts"
+import { requireStoreDatabase, requireWritableFormat } from "../store/recognise.ts"
 import { recoverFromPowerCut } from "../store/recovery.ts"
 import { syncDirectory } from "../store/segment-files.ts"
 import { removeEmptySqliteFiles, sqliteFilesOf } from "../store/sqlite-files.ts"
@@ -73,7 +74,9 @@ function checked(options: FsckOptions): FsckResult {
 }
 
 function look(options: FsckOptions): { outcome: Outcome; unclean: Unclean } {
-  using db = new Database(join(options.directory, META), { readonly: true })
+  const path = join(options.directory, META)
+  if (!options.isOnline) requireWritableFormat(path)
+  using db = new Database(path, { readonly: true })
   requireVersion(db)
   const outcome = check(db, checkOptions(options))
   const none = { requests: 0, needsKey: false, isPowerCut: false, remarks: [] }
@@ -235,8 +238,9 @@ function sum(a: Counts, b: Counts): Counts {
   return { errors: a.errors + b.errors, notes: a.notes + b.notes, repaired: a.repaired + b.repaired }
 }
 
-/** Throws "unsupported" for a database of another version than this program's. */
+/** Throws "unsupported" for a database of another version than this program's, "invalid" for one that is no store's. */
 export function requireVersion(db: Database): void {
+  requireStoreDatabase(db)
   const version = Number(db.pragma("user_version"))
   const { schema } = STORE_VERSION
   if (version === schema) return

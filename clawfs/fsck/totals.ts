@@ -26,11 +26,14 @@ export function checkTotals(pass: Pass): void {
       kind: "state",
       message: "the row of table state is lost",
       // What can be counted the next pass puts right.
-      repair: () =>
+      repair: () => {
+        // Its key may be what is damaged.
+        change(db, "DELETE FROM state")
         change(
           db,
           `INSERT INTO state (id, ${STATE_COLUMNS}) VALUES (1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)`,
-        ),
+        )
+      },
     })
     return
   }
@@ -56,7 +59,7 @@ export function checkTotals(pass: Pass): void {
 }
 
 function readState({ db }: Pass): State | undefined {
-  const row = db.query<[], number[]>(`SELECT ${COLUMNS} FROM state`).get()
+  const row = db.query<[], number[]>(`SELECT ${COLUMNS} FROM state WHERE id = 1`).get()
   if (row === undefined) return undefined
   const [
     nextIno = 0,

@@ -64,7 +64,7 @@ export class Counters {
 
   load(): void {
     const all = this.#select.get()
-    if (all === undefined) return
+    if (all === undefined) throw damagedRow("the row of totals")
     const row = [...all]
     const sum = row.pop()
     if (sum !== sumOf(1, row)) throw damagedRow("the row of totals")

@@ -2,6 +2,7 @@
  * Table `extent`: which bytes of a body lie where. Extents of a body never overlap. One with segment 0 is unwritten:
  * reserved, reads as zeroes. A part of a record is named by `skip` bytes into its payload, decoded where it is encoded.
  */
+import type { Fault } from "../core/fault.ts"
 import { damagedRow, moved, sumOf, sumOfKey, sumOfPart } from "./checksum.ts"
 import type { Database, Query } from "./database.ts"
 import type { Inode } from "./inode.ts"
@@ -64,6 +65,7 @@ export class Extents {
   readonly #range: Query<[number, number, number], SummedRow>
   readonly #places: Query<[number, number, number], [number, number]>
   readonly #last: Query<[number], [number, number]>
+  readonly #isAt: Query<[number, number], [number]>
   readonly #insert: Query<[number, ...SummedRow]>
   readonly #delete: Query<[number, number]>
   readonly #deleteAll: Query<[number]>
@@ -83,6 +85,7 @@ export class Extents {
       `SELECT ${EXTENT_COLUMNS}, sum FROM extent WHERE body = ? AND offset >= ? AND offset < ? ORDER BY offset`,
     )
     this.#last = db.query("SELECT offset, length FROM extent WHERE body = ? ORDER BY offset DESC LIMIT 1")
+    this.#isAt = db.query("SELECT 1 FROM extent WHERE body = ? AND offset = ?")
     this.#insert = db.query(
       `INSERT INTO extent (body, ${EXTENT_COLUMNS}, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     )
@@ -106,26 +109,39 @@ export class Extents {
   /** Extents that overlap `[start, end)`, clipped to it, in order. */
   within(inode: Inode, start: number, end: number): Extent[] {
     const found = this.#overlapping(inode, start, end).map((extent) => clip(extent, start, end))
-    if (!inode.isWhole && !covers(found, start, end)) this.#requireWhole(inode)
+    if (inode.isWhole || covers(found, start, end)) return found
+    const count = this.#requireWhole(inode, start, end)
+    if (count !== found.length) throw notFound(inode)
     return found
   }
 
   /**
-   * Throws `Fault("corrupt")` unless all extents are there: where none is found there may have been one. Reads them once;
-   * afterwards the sum is kept up with every change.
+   * Throws `Fault("corrupt")` unless all extents are there, and are found: where none is found there may have been one. Reads
+   * them once; afterwards the sum is kept up with every change. Returns how many overlap `[start, end)`.
    */
-  #requireWhole(inode: Inode): void {
-    if (inode.alloc > inode.inlineLength) {
-      let sum = 0
-      for (let after = -1; ;) {
-        const rows = this.#places.all(inode.body, after, PAGE)
-        for (const [offset, length] of rows) sum = moved(sum, sumOfPart(offset, length), 0)
-        after = rows.at(-1)?.[0] ?? 0
-        if (rows.length < PAGE) break
-      }
-      if (sum !== inode.partSum) throw damagedRow(`the list of extents of inode ${inode.ino}`)
+  #requireWhole(inode: Inode, start: number, end: number): number {
+    let [overlapping, sum, last] = [0, 0, 0]
+    const hasAny = inode.alloc > inode.inlineLength
+    for (const [offset, length] of hasAny ? this.#walk(inode.body) : []) {
+      // A damaged row of another body, or an inner page, leads a search astray that a walk from row to row does not see.
+      if (this.#isAt.get(inode.body, offset) === undefined) throw notFound(inode)
+      if (offset < end && offset + length > start) overlapping += 1
+      last = Math.max(last, offset + length)
+      sum = moved(sum, sumOfPart(offset, length), 0)
     }
+    if (hasAny && (sum !== inode.partSum || last > this.end(inode))) throw notFound(inode)
     inode.isWhole = true
+    return overlapping
+  }
+
+  /** Where all extents of a body are, in order. */
+  *#walk(body: number): Generator<[offset: number, length: number]> {
+    for (let after = -1; ;) {
+      const rows = this.#places.all(body, after, PAGE)
+      yield* rows
+      after = rows.at(-1)?.[0] ?? 0
+      if (rows.length < PAGE) return
+    }
   }
 
   #overlapping(inode: Inode, start: number, end: number): Extent[] {
@@ -184,6 +200,10 @@ export class Extents {
     this.#insert.run(inode.body, ...row, sumOfExtent(inode.body, row))
     inode.partSum = moved(inode.partSum, sumOfPart(extent.offset, extent.length), 0)
   }
+}
+
+function notFound({ ino }: Inode): Fault {
+  return damagedRow(`the list of extents of inode ${ino}`)
 }
 
 /** Whether nothing between `start` and `end` is left over; the extents are in order. */

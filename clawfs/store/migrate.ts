@@ -5,16 +5,15 @@
 import { renameSync, rmSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
 import { APPLICATION_ID, SCHEMA_VERSION, STEPS } from "../../migrations/sqlite/steps.ts"
-import type { Database } from "./database.ts"
-import { fillSums } from "./row-sums.ts"
+import { Database } from "./database.ts"
+import { requireStoreDatabase } from "./recognise.ts"
+import { fillSums, sumOfSchema } from "./row-sums.ts"
 
 export function migrate(db: Database, options: { readOnly: boolean }): void {
   const application = Number(db.pragma("application_id"))
   const version = Number(db.pragma("user_version"))
   const isNew = application === 0 && version === 0 && Number(db.pragma("page_count")) <= 1
-  if (!isNew && application !== APPLICATION_ID) {
-    throw new Fault("invalid", `${db.path} is an SQLite database, but not that of a ClawFS store`)
-  }
+  if (!isNew) requireStoreDatabase(db)
   if (version > SCHEMA_VERSION) {
     throw new Fault(
       "unsupported",
@@ -27,7 +26,10 @@ export function migrate(db: Database, options: { readOnly: boolean }): void {
   if (version === SCHEMA_VERSION) return
   if (options.readOnly)
     throw new Fault("read-only", `the store has format ${version}: mount it writable once to migrate it`)
-  if (!isNew) backup(db, version)
+  if (!isNew) {
+    requireSchemaOf(db, version)
+    backup(db, version)
+  }
   STEPS.slice(version).forEach((step, index) => {
     db.begin()
     try {
@@ -43,6 +45,17 @@ export function migrate(db: Database, options: { readOnly: boolean }): void {
     }
   })
   if (!isNew) makeShrinkable(db)
+}
+
+/** A number that is damaged would have steps done twice. Throws `Fault("corrupt")`. */
+function requireSchemaOf(db: Database, version: number): void {
+  using right = new Database(":memory:", { create: true })
+  for (const { sql } of STEPS.slice(0, version)) right.execute(sql)
+  if (sumOfSchema(right) === sumOfSchema(db)) return
+  throw new Fault(
+    "corrupt",
+    `${db.path} is damaged (its tables are not those of format ${version}, which it says it has)`,
+  )
 }
 
 /** Stores of earlier versions can't give free pages back: the file is written anew, which takes as much room again. */

@@ -34,6 +34,7 @@ import { migrate } from "./migrate.ts"
 import { makeStore } from "./initialise.ts"
 import { newInode } from "./new-inode.ts"
 import { META, SEGMENTS, requireStore } from "./place.ts"
+import { requireWritableFormat } from "./recognise.ts"
 import { recoverFromPowerCut } from "./recovery.ts"
 import { Sealing } from "./sealing.ts"
 import { sealedCoding, sealedRecoding } from "./sealed-coding.ts"
@@ -137,6 +138,7 @@ export class Store implements Disposable {
   static open(directory: string, options: StoreOptions = {}): Store {
     requireStore(directory)
     if (options.readOnly === true) return Store.#opened(directory, options)
+    requireWritableFormat(join(directory, META))
     emptyOldJournal(directory)
     recoverFromPowerCut(directory, options.log)
     return openOnFullDisk(directory, () => Store.#opened(directory, options))
