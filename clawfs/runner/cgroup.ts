@@ -115,6 +115,14 @@ export class Cgroup {
     }
   }
 
+  /** How often the kernel has killed something in it for want of memory. */
+  get oomKills(): number {
+    const { version, directory, controls } = this.#hierarchy
+    if (!controls.has("memory")) return 0
+    const file = version === 2 ? "memory.events" : "memory.oom_control"
+    return fieldOf(join(directory("memory", this.#name), file), "oom_kill") ?? 0
+  }
+
   usage(): RunUsage {
     return this.#hierarchy.version === 2
       ? usageV2(this.#hierarchy, this.#name)

@@ -29,6 +29,8 @@ export interface Listener {
 
 /** Who has called a tool. */
 export interface Caller {
+  /** It is told all, the run's number included; others get a status and a line. */
+  readonly wantsOutcome: boolean
   /** From here on, and what has come already. */
   listen(listener: Listener): void
   /** Once. `line`: for people; empty when there is nothing to say. */
@@ -91,6 +93,10 @@ export class Conversation implements Caller {
       this.#socket.on("data", take)
       if (begun.length > 0 || textBytes === 0) take(begun)
     })
+  }
+
+  get wantsOutcome(): boolean {
+    return this.#wantsOutcome
   }
 
   #signals(bytes: Buffer): void {

@@ -78,7 +78,8 @@ export async function profileTool({ places, vault, name, request, log }: Profile
       attach: async (pid) => (tracing = await Strace.attach(strace, pid, output)),
     }
     try {
-      const outcome = await run.execute(means, root, tool)
+      const { outcome: counted } = await run.execute(means, root, tool)
+      const outcome = await counted
       if (tracing === undefined) throw new Fault("denied", outcome.detail)
       await tracing.ended
       const seen = callsUnderFilter(readFileSync(output, "latin1"))

@@ -149,7 +149,11 @@ export class Requests implements AsyncDisposable {
     let outcome: ToolOutcome | undefined
     const words = { name, directory: this.#onHost(working_dir), args: argv, env: envp }
     await this.#serve(
-      { listen: () => undefined, answer: (told) => Promise.resolve(void (outcome = told.outcome)) },
+      {
+        wantsOutcome: true,
+        listen: () => undefined,
+        answer: (told) => Promise.resolve(void (outcome = told.outcome)),
+      },
       {
         ...{ words, peer: { uid, gid, pid: 0 }, stdio: [stdin, out.fd, err.fd], script: undefined },
         [Symbol.dispose]: close,

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto"
 import { closeSync } from "node:fs"
 import { basename } from "node:path"
+import { setImmediate } from "node:timers/promises"
 import { isatty } from "node:tty"
 import {
   RUN_FORMAT,
@@ -76,13 +77,24 @@ interface RunFiles {
   readonly secrets: Secrets | undefined
 }
 
-export interface Outcome {
+/** How it ended, which is all that its caller is told. */
+export interface Ending {
   readonly status: number
   readonly reason: RunReason
   /** For the caller's stderr and the record; empty when the tool's own status says all. */
   readonly detail: string
+}
+
+/** What its record has besides. */
+export interface Outcome extends Ending {
   readonly usage: RunUsage
   readonly events: RunEvents | null
+}
+
+export interface Executed {
+  readonly ending: Ending
+  /** Begins to be counted when whoever waits for the ending has been served. */
+  readonly outcome: Promise<Outcome>
 }
 
 export class Run {
@@ -91,6 +103,7 @@ export class Run {
   readonly #plan: SandboxPlan
   readonly #request: RunRequest
   readonly #started = Date.now()
+  #ended: number | undefined
   #sandbox: Sandbox | undefined
   #network: Network | undefined
   #secrets: Secrets | undefined
@@ -122,7 +135,7 @@ export class Run {
    * Starts the sandbox and waits for its end. Then every process in it has been killed; `isGone` tells when the kernel has
    * done it. `root` and `tool` stay the caller's.
    */
-  async execute(means: RunMeans, root: number, tool: number): Promise<Outcome> {
+  async execute(means: RunMeans, root: number, tool: number): Promise<Executed> {
     requireNoDirectory(this.#request.stdio)
     if (this.#plan.network.length > 0 && process.getuid?.() !== 0)
       throw new Fault("unsupported", "only root's daemon can grant network connections", {
@@ -159,8 +172,9 @@ export class Run {
     })
   }
 
-  async #inSandbox(means: RunMeans, files: RunFiles): Promise<Outcome> {
+  async #inSandbox(means: RunMeans, files: RunFiles): Promise<Executed> {
     const { prepared, sandbox } = this.#warm(means, files) ?? this.#cold(means, files)
+    let executed: Executed | undefined
     try {
       this.#sandbox = sandbox
       this.#begin(sandbox, means, files, prepared)
@@ -168,9 +182,10 @@ export class Run {
       // The sandbox has its own; a reader of the caller's pipe must not wait for ours.
       this.#request[Symbol.dispose]()
       files.secrets?.handedOver()
-      return await this.#watch(sandbox, prepared.cgroup, files.secrets)
+      executed = await this.#watch(sandbox, prepared.cgroup, files.secrets)
+      return executed
     } finally {
-      this.#isGone = cleanUp(sandbox, prepared, this.#watched)
+      this.#isGone = cleanUp(sandbox, prepared, executed?.outcome ?? this.#watched.end())
     }
   }
 
@@ -268,7 +283,11 @@ export class Run {
     return isSeen ? `${root}${directory.slice(mountpoint.length)}` : "/tmp"
   }
 
-  async #watch(sandbox: Sandbox, cgroup: Cgroup | undefined, secrets: Secrets | undefined): Promise<Outcome> {
+  async #watch(
+    sandbox: Sandbox,
+    cgroup: Cgroup | undefined,
+    secrets: Secrets | undefined,
+  ): Promise<Executed> {
     const { timeout_seconds } = this.#plan.limits
     const timer = setTimeout(() => this.cancel("TIMEOUT"), timeout_seconds * 1000)
     try {
@@ -280,20 +299,27 @@ export class Run {
       sandbox.kill()
       this.#isOver = true
       this.#network?.[Symbol.dispose]()
-      // The monitor's reader counts meanwhile.
-      const counted = this.#watched.end()
-      const usage = cgroup?.usage() ?? UNUSED
       // What it has written reaches the caller first.
       await secrets?.done
-      const events = await counted
-      if (!wasStarted && this.#cancelled === undefined) return notStarted(failure, usage, events)
-      return { ...this.#judge(status, usage), usage, events }
+      this.#ended = Date.now()
+      const isStarted = wasStarted || this.#cancelled !== undefined
+      const ending = isStarted ? this.#judge(status, cgroup?.oomKills ?? 0) : notStarted(failure)
+      return { ending, outcome: this.#counted(ending, cgroup) }
     } finally {
       clearTimeout(timer)
     }
   }
 
-  #judge(status: number, usage: RunUsage): Omit<Outcome, "usage" | "events"> {
+  /** Not before its caller has been told: that takes a processor, too. */
+  async #counted(ending: Ending, cgroup: Cgroup | undefined): Promise<Outcome> {
+    await setImmediate()
+    // The monitor's reader counts meanwhile.
+    const counted = this.#watched.end()
+    const usage = cgroup?.usage() ?? UNUSED
+    return { ...ending, usage, events: await counted }
+  }
+
+  #judge(status: number, oomKills: number): Ending {
     const { timeout_seconds, memory_limit_mb } = this.#plan.limits
     switch (this.#cancelled) {
       case "TIMEOUT":
@@ -313,7 +339,7 @@ export class Run {
       default:
         return { status, reason: this.#cancelled, detail: "its caller has gone" }
     }
-    if ((usage.oom_kills ?? 0) > 0)
+    if (oomKills > 0)
       return {
         status,
         reason: "OOM",
@@ -329,9 +355,13 @@ export class Run {
   }
 
   /** What its caller hears of it. */
-  told({ status, reason, detail }: Outcome): Told {
-    const durationMs = Date.now() - this.#started
+  told({ status, reason, detail }: Ending): Told {
+    const durationMs = this.#end - this.#started
     return toldOf({ runId: this.id, status, reason, detail, pid: this.#pid, durationMs })
+  }
+
+  get #end(): number {
+    return this.#ended ?? Date.now()
   }
 
   /** Kills everything in the sandbox. */
@@ -352,7 +382,7 @@ export class Run {
     const { tool_id, version, binary_hash } = this.#definition
     const { args } = this.#request.words
     const { uid, gid, pid } = this.#request.peer
-    const now = Date.now()
+    const now = this.#end
     const isEnded = outcome !== undefined
     return {
       format: RUN_FORMAT,
@@ -376,9 +406,13 @@ export class Run {
   }
 }
 
-async function cleanUp(sandbox: Sandbox, prepared: Prepared, watched: Watch): Promise<void> {
-  await watched.end()
-  await leave(sandbox, prepared)
+/** `counted`: its control group and its marks are there until then. */
+async function cleanUp(sandbox: Sandbox, prepared: Prepared, counted: Promise<unknown>): Promise<void> {
+  try {
+    await counted
+  } finally {
+    await leave(sandbox, prepared)
+  }
 }
 
 /** What no group limits. */
@@ -392,7 +426,7 @@ function hashOf(words: readonly string[]): string {
   return hash.digest("hex")
 }
 
-function notStarted(failure: string | undefined, usage: RunUsage, events: RunEvents | null): Outcome {
+function notStarted(failure: string | undefined): Ending {
   const detail = `its sandbox could not be started${failure === undefined ? "" : ` (${failure})`}`
-  return { status: RunStatus.REFUSED, reason: "NOT_STARTED", detail, usage, events }
+  return { status: RunStatus.REFUSED, reason: "NOT_STARTED", detail }
 }

@@ -22,9 +22,9 @@ function tell(report: RunnerReport): void {
 }
 
 /** A policy that can't be understood is no reason to end, and the tools that run with it. */
-function statusOf(runner: Runner, id: number): RunnerReport {
+async function statusOf(runner: Runner, id: number): Promise<RunnerReport> {
   try {
-    return { kind: "reply", id, ok: true, value: runner.status() }
+    return { kind: "reply", id, ok: true, value: await runner.status() }
   } catch (thrown) {
     const kind = thrown instanceof Fault ? thrown.kind : kindOfThrown(thrown)
     return { kind: "reply", id, ok: false, fault: { kind, message: describe(thrown) } }
@@ -41,7 +41,7 @@ try {
     log.error("the keeper of sandboxes died")
     process.kill(process.pid, "SIGKILL")
   })
-  process.on("message", ({ id }: RunnerRequest) => tell(statusOf(runner, id)))
+  process.on("message", ({ id }: RunnerRequest) => void statusOf(runner, id).then(tell))
   killWithParent(() => runner[Symbol.asyncDispose]())
   tell({ kind: "ready" })
 } catch (thrown) {

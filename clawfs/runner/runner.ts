@@ -33,7 +33,7 @@ import { Ready } from "./ready.ts"
 import { Requests } from "./requests.ts"
 import { Records, newRunId } from "./records.ts"
 import { refusal, type Told } from "./outcome.ts"
-import { Run, ungroupedIn, type Outcome, type RunMeans, type RunRequest } from "./run.ts"
+import { Run, ungroupedIn, type Ending, type Outcome, type RunMeans, type RunRequest } from "./run.ts"
 import { socketName } from "./wire.ts"
 import { compile } from "./seccomp.ts"
 import { toolList } from "./seccomp-list.ts"
@@ -46,6 +46,8 @@ const HELLO_MS = 10_000
 const SIGNED = ["specs", "tools"] as const
 /** Clients that have not yet said what they want; another one waits in the kernel's queue. */
 const MOST_UNHEARD = 128
+/** Runs that are over, but not yet recorded and cleared away; who calls again and again is no faster than that. */
+const MOST_FINISHING = 8
 
 export class Runner implements AsyncDisposable {
   readonly #places: ToolPlaces
@@ -61,6 +63,8 @@ export class Runner implements AsyncDisposable {
   #warm: Warm | undefined
   readonly #filters: ReadonlyMap<boolean, number> | { readonly reason: string }
   readonly #runs = new Set<Run>()
+  /** Those of them whose callers have been told: until they are recorded and gone. */
+  readonly #finishing = new Map<Run, Promise<void>>()
   readonly #pending = new Set<Promise<void>>()
   #controls: readonly Control[] = []
   #landlock = 0
@@ -151,9 +155,15 @@ export class Runner implements AsyncDisposable {
     }
   }
 
-  status(): SandboxStatus {
+  /** What is over by now is recorded and gone then. */
+  async status(): Promise<SandboxStatus> {
     const { required } = this.#policy()
-    return { controls: this.#controlsNow(), lacking: this.#lacking(required), running: this.#runs.size }
+    await Promise.all(this.#finishing.values())
+    return {
+      controls: this.#controlsNow(),
+      lacking: this.#lacking(required),
+      running: this.#runs.size - this.#finishing.size,
+    }
   }
 
   #policy(): SandboxPolicy {
@@ -240,6 +250,7 @@ export class Runner implements AsyncDisposable {
     entry: RegistryEntry,
     onBegun: (run: Run) => void,
   ): Promise<void> {
+    while (this.#finishing.size >= MOST_FINISHING) await Promise.race(this.#finishing.values())
     const policy = this.#policy()
     const lacking = this.#lacking(policy.required)
     if (lacking.length > 0)
@@ -251,8 +262,9 @@ export class Runner implements AsyncDisposable {
         },
       )
     for (const kind of SIGNED) requireAsSigned(this.#vault, kind, join(this.#places.mountpoint, kind))
-    if (this.#runs.size >= policy.total.runs)
-      throw new Fault("busy", `${this.#runs.size} tools are running already`, { hint: "try again later" })
+    const running = this.#runs.size - this.#finishing.size
+    if (running >= policy.total.runs)
+      throw new Fault("busy", `${running} tools are running already`, { hint: "try again later" })
     const { words } = request
     const definition = this.#definition(words.name, entry)
     const plan = planOf(definition, policy, words.env)
@@ -264,15 +276,37 @@ export class Runner implements AsyncDisposable {
         signal: (signal, isForGroup) => run.signal(signal, isForGroup),
         gone: () => run.cancel("CANCELLED"),
       })
-      await tell(caller, words.name, run.told(await this.#recorded(run, definition)))
+      const { ending, recorded } = await this.#executed(run, definition)
+      // Who learns the run's number finds its record complete.
+      if (caller.wantsOutcome) await recorded
+      // Before: whoever asks for what runs, once the caller has been told, waits for it.
+      void this.#finish(run, recorded)
+      await tell(caller, words.name, run.told(ending))
     } finally {
       // Not earlier: the tool needs the processors.
       this.#ready?.fill()
       this.#warm?.fill({ definition, plan })
-      await run.isGone
-      this.#runs.delete(run)
-      this.#records.trim()
+      await this.#finish(run)
     }
+  }
+
+  /** Resolves when nothing is left to do for a run that is over. */
+  #finish(run: Run, recorded?: Promise<void>): Promise<void> {
+    const finishing = this.#finishing.get(run) ?? this.#cleared(run, recorded)
+    if (this.#runs.has(run)) this.#finishing.set(run, finishing)
+    return finishing
+  }
+
+  async #cleared(run: Run, recorded: Promise<void> | undefined): Promise<void> {
+    try {
+      await recorded
+      await run.isGone
+    } catch (thrown) {
+      this.#log.error("something of a tool stays", { run: run.id, reason: describe(thrown) })
+    }
+    this.#runs.delete(run)
+    this.#finishing.delete(run)
+    this.#records.trim()
   }
 
   #definition(name: string, entry: RegistryEntry): ToolDefinition {
@@ -285,7 +319,11 @@ export class Runner implements AsyncDisposable {
     )
   }
 
-  async #recorded(run: Run, definition: Parameters<Binaries["open"]>[1]): Promise<Outcome> {
+  /** Resolves when its caller can be told; it is recorded behind that. Rejects, recorded, when it could not begin. */
+  async #executed(
+    run: Run,
+    definition: ToolDefinition,
+  ): Promise<{ readonly ending: Ending; readonly recorded: Promise<void> }> {
     const root = openRoot(this.#places.mountpoint)
     try {
       const tool = this.#binaries.open(root, definition)
@@ -302,7 +340,18 @@ export class Runner implements AsyncDisposable {
           vault: this.#vault,
           monitor: this.#monitor,
         }
-        return await this.#executed(run, run.execute(means, root, tool))
+        const executing = run.execute(means, root, tool)
+        const recorded = this.#recorded(
+          run,
+          executing.then(({ outcome }) => outcome),
+        )
+        try {
+          const { ending } = await executing
+          return { ending, recorded }
+        } catch (thrown) {
+          await recorded
+          throw thrown
+        }
       } finally {
         closeSync(tool)
       }
@@ -312,17 +361,11 @@ export class Runner implements AsyncDisposable {
   }
 
   /** Its record is begun while the sandbox is being set up, and not before: what serves the mount needs a processor for it. */
-  async #executed(run: Run, outcome: Promise<Outcome>): Promise<Outcome> {
+  async #recorded(run: Run, outcome: Promise<Outcome>): Promise<void> {
     const begun = setImmediate().then(() => this.#records.begin(run.record()))
-    try {
-      const ended = await outcome
-      const record = await begun
-      record.end(run.record(ended))
-      return ended
-    } catch (thrown) {
-      ;(await begun).end(run.record(Run.notBegun(thrown)))
-      throw thrown
-    }
+    const ended = await outcome.catch((thrown: unknown) => Run.notBegun(thrown))
+    const record = await begun
+    record.end(run.record(ended))
   }
 
   /** Ends every tool, and waits until nothing of them is left. */

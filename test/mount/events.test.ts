@@ -16,6 +16,7 @@ import {
   requireTools,
   runTool,
   runnerOf,
+  untilRecorded,
   untilToolsRun,
 } from "../tools/tools.ts"
 
@@ -111,7 +112,7 @@ test("each event has its run and tool, the time that it was, and users and devic
   const before = Date.now()
   await runTool(mount, "golden", [own])
   const events = await lastEvents(mount)
-  const { run_id, tool_id } = lastRecord(mount)
+  const { run_id, tool_id } = await lastRecord(mount)
   expect(new Set(events.map(({ run, tool }) => `${run} ${tool}`))).toEqual(new Set([`${run_id} ${tool_id}`]))
   for (const { time } of events) {
     expect(Date.parse(time)).toBeGreaterThanOrEqual(before - 50)
@@ -130,7 +131,7 @@ test("each event has its run and tool, the time that it was, and users and devic
 test("the record counts what the events tell", async () => {
   await runTool(mount, "golden", [own])
   const events = await lastEvents(mount)
-  const { events: counts } = lastRecord(mount)
+  const { events: counts } = await lastRecord(mount)
   const told = events.filter(({ type }) => type !== "SYSCALL_ANOMALY" && type !== "THRESHOLD_EXCEEDED")
   const seconds = (some: (event: ToolEvent) => boolean): number => told.filter(some).length
   const denials = seconds(({ layer }) => layer !== undefined)
@@ -158,6 +159,7 @@ test("a flood is counted exactly, told as far as a run may, and another tool's e
   const flood = runTool(mount, "flood")
   expect((await runTool(mount, "golden", [own])).code).toBe(7)
   expect((await flood).code).toBe(0)
+  await untilRecorded(mount)
   const all = records(mount)
   const [flooded, golden] = ["flood", "golden"].map(
     (name) => all.filter(({ tool_id }) => tool_id === name).at(-1)?.events,

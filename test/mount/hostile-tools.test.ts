@@ -53,7 +53,7 @@ describe("held", () => {
     "%s",
     async (_title, attack, argument) => {
       expectHeld(attack, await runTool(mount, "hostile", [attack, argument?.(ground) ?? ""]))
-      runs.push([attack, lastRecord(mount).run_id])
+      runs.push([attack, (await lastRecord(mount)).run_id])
     },
   )
 
@@ -85,7 +85,7 @@ describe("limits", () => {
     const { code, stdout } = await runTool(mount, "hostile", ["fork-bomb"])
     // bubblewrap's own process is one of the sixteen, the bomb itself another.
     expect([code, stdout]).toEqual([0, "14 Resource temporarily unavailable\n"])
-    expect(lastRecord(mount).usage.pids_refused).toBeGreaterThan(0)
+    expect((await lastRecord(mount)).usage.pids_refused).toBeGreaterThan(0)
   })
 
   test("without process:spawn there is no other process, and no filter that lets one be", async () => {
@@ -100,7 +100,7 @@ describe("limits", () => {
       137,
       "clawfs: hostile: it needed more than 64 MiB of memory and was killed\n",
     ])
-    const { reason, usage } = lastRecord(mount)
+    const { reason, usage } = await lastRecord(mount)
     expect(reason).toBe("OOM")
     expect(usage.memory_peak_bytes).toBeLessThanOrEqual(64 * MIB)
   })
@@ -119,7 +119,7 @@ describe("limits", () => {
   test("a loop gets its share of a processor, and its time", async () => {
     await install("spinner", { timeout_seconds: 3 })
     expect((await runTool(mount, "spinner", ["spin"])).code).toBe(124)
-    const { usage, duration_ms } = lastRecord(mount)
+    const { usage, duration_ms } = await lastRecord(mount)
     // Ten in a hundred, and what is left of the period that has begun.
     expect(usage.cpu_us).toBeLessThan(700_000)
     expect(duration_ms).toBeGreaterThanOrEqual(3000)
@@ -177,7 +177,7 @@ describe("before it begins", () => {
       126,
       `clawfs: linked: the granted path ${specified(granted, mount)} (write) can't be opened: it leads through a link, or another mount is there\n`,
     ])
-    expect(lastRecord(mount)).toMatchObject({ reason: "NOT_STARTED", exit_status: 126 })
+    expect(await lastRecord(mount)).toMatchObject({ reason: "NOT_STARTED", exit_status: 126 })
   })
 
   test("a directory as a standard descriptor is refused: it would lead out", async () => {

@@ -17,7 +17,15 @@ import type { ToolAnswer } from "../../schema/tool-answer.ts"
 import { waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { skipIf } from "../helpers/requirements.ts"
-import { installTool, lastRecord, leftovers, records, requireTools, runnerOf } from "../tools/tools.ts"
+import {
+  installTool,
+  lastRecord,
+  leftovers,
+  newestRecord,
+  records,
+  requireTools,
+  runnerOf,
+} from "../tools/tools.ts"
 
 const MIB = 1024 * 1024
 let mount: Mount
@@ -58,7 +66,7 @@ describe("clawfs tool run --json", () => {
       {
         ...{ format: 1, code: 0, error: "SUCCESS", message: "", reason: "EXITED", exit_code: 7, signal: 0 },
         ...{
-          run_id: lastRecord(mount).run_id,
+          run_id: (await lastRecord(mount)).run_id,
           pid: expect.any(Number) as number,
           runtime_ns: expect.any(Number) as number,
         },
@@ -113,7 +121,7 @@ describe("a request that is a file", () => {
     const words = `umask 022; echo '{"argv":["id -u"]}' >${join(invoke, "other.json")}`
     await mount.run("setpriv", [...as, words])
     expect((await answered("other")).stdout.data).toBe("65534\n")
-    expect(lastRecord(mount).caller).toMatchObject({ uid: 12_345, gid: 12_345 })
+    expect((await lastRecord(mount)).caller).toMatchObject({ uid: 12_345, gid: 12_345 })
     const { uid, mode } = statSync(answerPath("other"))
     expect([uid, mode & 0o777]).toEqual([12_345, 0o600])
   })
@@ -178,7 +186,7 @@ describe("a request that is a file", () => {
   test("one under way when the daemon is killed is answered by the next, and one that waited is done", async () => {
     writeFileSync(join(invoke, "dying.json"), '{"argv":["sleep 15"]}')
     expect(await waitUntil(() => existsSync(join(invoke, ".dying.taken")), 10_000)).toBe(true)
-    expect(await waitUntil(() => lastRecord(mount).state === "running", 10_000)).toBe(true)
+    expect(await waitUntil(() => newestRecord(mount).state === "running", 10_000)).toBe(true)
     process.kill(runnerOf(await mount.serverPid()), "SIGKILL")
     expect(await answered("dying")).toMatchObject({ code: 7, error: "EINTERNAL", run_id: null })
     expect((await ask("after", { argv: ["echo fine"] })).stdout.data).toBe("fine\n")

@@ -79,7 +79,7 @@ test("locked, and without a grant: one sentence, and the tool has not begun", as
     "",
     `clawfs: user-of-keys: it needs the secrets api-key, note, and no vault is unlocked in ${place.directory}\nhint: clawfs vault unlock\n`,
   ])
-  expect(lastRecord(mount)).toMatchObject({ reason: "NOT_STARTED", exit_status: 126 })
+  expect(await lastRecord(mount)).toMatchObject({ reason: "NOT_STARTED", exit_status: 126 })
   await place.unlock()
   await place.run(["put", "api-key"], { input: VALUE })
   await place.run(["put", "note"], { input: NOTE })

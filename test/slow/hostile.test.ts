@@ -29,7 +29,7 @@ async function attackAll(mount: Mount, before: () => Promise<unknown>): Promise<
     for (const [attack, argument] of ATTACKS) {
       await before()
       expectHeld(attack, await runTool(mount, "hostile", [attack, argument?.(ground) ?? ""]))
-      runs.push([attack, lastRecord(mount).run_id])
+      runs.push([attack, (await lastRecord(mount)).run_id])
     }
     const runner = runnerOf(await mount.serverPid())
     expect(await waitUntil(() => leftovers(runner).length === 0, 5000)).toBe(true)

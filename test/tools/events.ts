@@ -14,8 +14,8 @@ export async function eventsOf(mount: Mount, ...options: string[]): Promise<Tool
 }
 
 /** Of the run that ended last. */
-export function lastEvents(mount: Mount, ...options: string[]): Promise<ToolEvent[]> {
-  return eventsOf(mount, "--run", lastRecord(mount).run_id, ...options)
+export async function lastEvents(mount: Mount, ...options: string[]): Promise<ToolEvent[]> {
+  return await eventsOf(mount, "--run", (await lastRecord(mount)).run_id, ...options)
 }
 
 /** What watches tools here. */

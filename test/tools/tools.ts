@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from "node:fs"
 import { join } from "node:path"
+import { call } from "../../clawfs/api/client.ts"
 import type { RunRecord } from "../../schema/run-record.ts"
 import { run, waitUntil, type ExecOptions, type Finished } from "../helpers/exec.ts"
 import type { Mount } from "../helpers/mount.ts"
@@ -90,10 +91,21 @@ export function records(mount: Mount): RunRecord[] {
     .map((name) => JSON.parse(readFileSync(join(directory, name), "utf8")) as RunRecord)
 }
 
-export function lastRecord(mount: Mount): RunRecord {
-  const last = records(mount).at(-1)
-  if (last === undefined) throw new Error("there is no record")
-  return last
+export function newestRecord(mount: Mount): RunRecord {
+  const newest = records(mount).at(-1)
+  if (newest === undefined) throw new Error("there is no record")
+  return newest
+}
+
+/** What is over is recorded then: callers are told a moment before. */
+export async function untilRecorded(mount: Mount): Promise<void> {
+  await call(mount.store, "tools.running")
+}
+
+/** Of the tool that was called last. */
+export async function lastRecord(mount: Mount): Promise<RunRecord> {
+  await untilRecorded(mount)
+  return newestRecord(mount)
 }
 
 /** Sandboxes that wait for a call, unless the policy says another number (schema/sandbox.ts). */

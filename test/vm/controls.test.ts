@@ -120,7 +120,7 @@ describe("control groups, version 2", () => {
       "0",
     ])
     expect(value(run, "memory.oom.group")).toBe("1")
-    expect(lastRecord(mount).usage.cpu_us).toBeGreaterThan(0)
+    expect((await lastRecord(mount)).usage.cpu_us).toBeGreaterThan(0)
   })
 })
 
