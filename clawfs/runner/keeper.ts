@@ -58,7 +58,10 @@ export class Slot implements Disposable {
   /** What went wrong before bubblewrap was reached; asked once. */
   failure(): string | undefined {
     if (!this.#isOpen) return undefined
-    const message = receiveMessage(this.#own, { wait: false, most: MOST_BYTES })
+    const receive = (): ReturnType<typeof receiveMessage> =>
+      receiveMessage(this.#own, { wait: false, most: MOST_BYTES })
+    // That it has ended without reading what it was sent (ECONNRESET) comes before its words.
+    const message = receive() ?? receive()
     return typeof message === "object" ? message.data.toString() : undefined
   }
 
