@@ -1,7 +1,8 @@
 /** Tools by the hundred, some of them killed at random points, and what must not be left of them. */
 import { spawn } from "node:child_process"
-import { readFileSync, readdirSync, readlinkSync } from "node:fs"
+import { readFileSync, readdirSync, readlinkSync, statSync } from "node:fs"
 import { join } from "node:path"
+import { socketName } from "../../clawfs/runner/wire.ts"
 import { newDescriptors, descriptorsOf } from "../helpers/descriptors.ts"
 import { sleep, together } from "../helpers/exec.ts"
 import type { Mount } from "../helpers/mount.ts"
@@ -53,15 +54,21 @@ export interface Holdings {
   readonly sockets: number
 }
 
-/** Of the runner and its keeper. */
+/** What the keeper mounts for a sandbox (keeper.c), which no other process shall see. */
+const OWN_MOUNT = /clawfs-keeper|clawfs-base|\/given\//
+
+/** Of the runner and its keeper, and of this mount alone: other tests mount, too. */
 export async function holdings(mount: Mount): Promise<Holdings> {
   const runner = runnerOf(await mount.serverPid())
+  const socket = `@${socketName(statSync(mount.mountpoint).dev)}`
   const keeper = processesBelow(runner).filter(({ comm }) => comm === "clawfs-keeper")
   const pids = [runner, ...keeper.map(({ pid }) => pid)]
   return {
     descriptors: new Map(pids.map((pid) => [pid, named(descriptorsOf(pid))])),
-    mounts: lines(`/proc/${runner}/mountinfo`).length,
-    sockets: lines("/proc/net/unix").filter((line) => line.includes("clawfs-tools/")).length,
+    mounts: lines(`/proc/${runner}/mountinfo`).filter(
+      (line) => OWN_MOUNT.test(line) || line.includes(mount.mountpoint),
+    ).length,
+    sockets: lines("/proc/net/unix").filter((line) => line.endsWith(socket)).length,
   }
 }
 
