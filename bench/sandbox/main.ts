@@ -120,7 +120,7 @@ async function timed([name, argv, asNobody]: Target): Promise<number> {
 interface Waiting {
   /** Of the processes that wait to become a sandbox, in KiB that belong to them alone. */
   readonly processes: readonly number[]
-  /** Of the sandboxes that wait for a call: two processes each. */
+  /** Of the sandboxes that wait for a call: three processes each. */
   readonly sandboxes: readonly number[]
 }
 
@@ -133,7 +133,11 @@ function waitingKib(): Waiting {
   const firsts = all.filter(({ comm, parent }) => comm === "bwrap" && named(parent, "bwrap"))
   return {
     processes: all.filter(({ comm }) => comm === "clawfs-ready").map(({ pid }) => privateKib(pid)),
-    sandboxes: firsts.map(({ pid, parent }) => privateKib(pid) + privateKib(parent)),
+    sandboxes: firsts.map(({ pid, parent }) =>
+      [parent, pid, ...all.filter((each) => each.parent === pid).map((each) => each.pid)]
+        .map(privateKib)
+        .reduce((sum, kib) => sum + kib, 0),
+    ),
   }
 }
 

@@ -179,7 +179,8 @@ export class Run {
       this.#sandbox = sandbox
       this.#begin(sandbox, means, files, prepared)
       if (this.#cancelled !== undefined) sandbox.kill()
-      // The sandbox has its own; a reader of the caller's pipe must not wait for ours.
+      // The sandbox has its own then; a reader of the caller's pipe must not wait for ours.
+      await sandbox.handedOver
       this.#request[Symbol.dispose]()
       files.secrets?.handedOver()
       executed = await this.#watch(sandbox, prepared.cgroup, files.secrets)
@@ -241,9 +242,9 @@ export class Run {
         await this.#openNetwork(pid)
         await attach?.(pid)
       },
-      onFirst: (first) => {
+      onFirst: (first, origin) => {
         this.#pid = first.pid
-        this.#watched.begin(first, tool)
+        this.#watched.begin(origin, tool)
       },
     })
   }

@@ -1,16 +1,17 @@
 /**
- * One sandbox: bubblewrap is started and stops before the tool's program begins; what must know of it is told; then it goes on.
- * It may stop there for long, until somebody calls the tool. It ends as a whole: its first process is the last one that the
- * kernel lets live.
+ * One sandbox: bubblewrap is started and stops before its second process, which becomes the tool's program; what must know of it
+ * is told; then it goes on. Made before anybody calls, it goes on at once, to where the second process, under all that holds the
+ * tool, waits for the call (starter.c): that process alone is told of then, before it hears of the call. A sandbox ends as a
+ * whole: its first process is the last one that the kernel lets live.
  */
 import { closeSync, fstatSync, readSync, writeSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
-import { describe } from "../core/fault.ts"
+import { Fault, describe } from "../core/fault.ts"
 import { type PollHandle } from "../sys/ffi.ts"
 import { memoryFile } from "../sys/memory-file.ts"
 import { closeAll, messagePair, pipe, pipeToPoll, readAvailable } from "../sys/pipes.ts"
 import { ProcessHandle, Resource, childrenOf, limitResource } from "../sys/processes.ts"
-import { sendMessage } from "../sys/seqpacket.ts"
+import { receiveMessage, sendMessage } from "../sys/seqpacket.ts"
 import { watchReadable } from "../sys/watch.ts"
 import type { Slot } from "./keeper.ts"
 import { countsByNamespace, launch, wordsFile, type LaunchOptions } from "./launch.ts"
@@ -38,7 +39,7 @@ export interface SandboxOptions extends LaunchOptions {
 
 /** What is to be run, for whom. */
 export interface Call {
-  /** They stay the caller's. */
+  /** They stay the caller's, who closes them when they are handed over. */
   readonly stdio: readonly [number, number, number]
   /** Program and arguments, as the sandbox has them. */
   readonly command: readonly string[]
@@ -47,8 +48,8 @@ export interface Call {
   readonly directory: string
   /** The name of the AppArmor profile that it enters. */
   readonly profile?: string | undefined
-  /** Told of the first process before anything of the tool runs. */
-  readonly onFirst?: ((first: ProcessHandle) => void) | undefined
+  /** Told, before anything of the tool runs, of the first process and of the one that the tool's all come from. */
+  readonly onFirst?: ((first: ProcessHandle, origin: ProcessHandle) => void) | undefined
   /** Called with its first process, in all namespaces already, before the program begins, which waits for it; it may reject. */
   readonly onRegistered?: (pid: number) => Promise<void>
 }
@@ -64,17 +65,27 @@ export class Sandbox implements AsyncDisposable {
   #block: number | undefined
   /** Where the call goes; undefined when it has gone. */
   #callFd: number | undefined
+  #callHandle: PollHandle | undefined
+  /** Of the call, until they are handed over. */
+  #words: number | undefined
   #call: Call | undefined
+  /** What waits for the call; undefined in a sandbox that was called before it came so far. */
+  #starter: ProcessHandle | undefined
   #status = ""
   #first: ProcessHandle | undefined
   #failure: string | undefined
+  /** The tool's program may have been reached. */
+  #isBegun = false
   #isCancelled = false
   #isOver = false
   #resolve: (ended: Ended) => void = () => undefined
   #resolveWaiting: (isWaiting: boolean) => void = () => undefined
+  #resolveHandedOver: () => void = () => undefined
   readonly ended: Promise<Ended>
-  /** True when it stands before the program's beginning; false when it has ended before. */
+  /** True when it waits for a call; false when it has ended before, or was called. */
   readonly waiting: Promise<boolean>
+  /** The sandbox has the call's descriptors, or will never have them. */
+  readonly handedOver: Promise<void>
 
   /** Throws when it can't be asked for; the slot is disposed of then too. */
   constructor(options: SandboxOptions) {
@@ -82,6 +93,7 @@ export class Sandbox implements AsyncDisposable {
     this.#slot = options.slot
     this.ended = new Promise((resolve) => (this.#resolve = resolve))
     this.waiting = new Promise((resolve) => (this.#resolveWaiting = resolve))
+    this.handedOver = new Promise((resolve) => (this.#resolveHandedOver = resolve))
     const [status, statusOther] = pipeToPoll()
     const [blockOther, block] = pipe()
     const [call, callOther] = messagePair()
@@ -114,27 +126,24 @@ export class Sandbox implements AsyncDisposable {
     clearTimeout(this.#timer)
     if (this.#isOver) return
     this.#timer = this.#startTimer()
-    this.#handOver(call)
-    if (this.#first !== undefined) void this.#start(this.#first, call)
+    this.#words = wordsFor(call)
+    // Nothing reads it before the block ends.
+    if (this.#block !== undefined) this.#handOver(call)
+    else if (this.#starter !== undefined) void this.#continue(this.#starter, call)
   }
 
   /** Taken by the starter, when it runs. */
-  #handOver({ stdio, command, environment, directory, profile = "" }: Call): void {
-    const variables = Object.entries({ ...environment, PWD: directory })
-    const words = wordsFile("call", [
-      ...[profile, directory, ...variables.map(([name, value]) => `${name}=${value}`)],
-      ...command,
-    ])
+  #handOver({ stdio, environment }: Call): void {
     const message = Buffer.alloc(4)
-    message.writeUInt32LE(variables.length)
-    const callFd = this.#callFd
+    message.writeUInt32LE(variablesOf(environment).length + 1)
+    const [callFd, words] = [this.#callFd, this.#words]
     this.#callFd = undefined
-    try {
-      if (callFd === undefined || !sendMessage(callFd, message, [...stdio, words]))
-        this.#fail("the sandbox does not listen")
-    } finally {
-      closeAll(callFd === undefined ? [words] : [words, callFd])
-    }
+    this.#words = undefined
+    const isTaken =
+      callFd !== undefined && words !== undefined && sendMessage(callFd, message, [...stdio, words])
+    if (!isTaken) this.#fail("the sandbox does not listen")
+    closeAll([callFd, words].filter((fd) => fd !== undefined))
+    this.#resolveHandedOver()
   }
 
   /** Why the tool's program was not reached. */
@@ -153,7 +162,10 @@ export class Sandbox implements AsyncDisposable {
 
   #settleByExit(): void {
     const status = /"exit-code": (\d+)/.exec(this.#status)?.[1]
-    if (status !== undefined) this.#settle({ status: Number(status), wasStarted: true })
+    if (status === undefined) return
+    // Until it has taken the call, the starter says what fails to bubblewrap's stderr.
+    this.#failure ??= textOf(this.#said)
+    this.#settle({ status: Number(status), wasStarted: this.#isBegun && this.#failure === undefined })
   }
 
   /** bubblewrap is gone. It tells the exit status only of what it has started, and nothing when it was killed. */
@@ -162,18 +174,20 @@ export class Sandbox implements AsyncDisposable {
     this.#status += readAvailable(this.#statusFd)?.toString("latin1") ?? ""
     this.#settleByExit()
     const wasKilled = (waitStatus & 0x7f) !== 0
-    const isReleased = this.#block === undefined
     const status = wasKilled ? 128 + SIGKILL : (waitStatus >> 8) & 0xff
     this.#failure ??= this.#slot.failure() ?? textOf(this.#said)
-    this.#settle({ status, wasStarted: this.#isCancelled || (isReleased && wasKilled) })
+    this.#settle({ status, wasStarted: this.#isCancelled || (this.#isBegun && wasKilled) })
     this.#handle.close()
+    this.#callHandle?.close()
     closeAll([this.#statusFd, this.#said])
     if (this.#block !== undefined) closeSync(this.#block)
-    if (this.#callFd !== undefined) closeSync(this.#callFd)
+    closeAll([this.#callFd, this.#words].filter((fd) => fd !== undefined))
     this.#block = undefined
     this.#callFd = undefined
+    this.#words = undefined
     this.#slot[Symbol.dispose]()
     this.#resolveWaiting(false)
+    this.#resolveHandedOver()
   }
 
   #settle(ended: Ended): void {
@@ -181,7 +195,7 @@ export class Sandbox implements AsyncDisposable {
     this.#resolve(ended)
   }
 
-  /** The sandbox waits: past pivot_root, before the filter and the program. */
+  /** The sandbox waits: past pivot_root, before its second process, the filter and the program. */
   #register(): void {
     const pid = Number(/"child-pid": (\d+)/.exec(this.#status)?.[1])
     try {
@@ -192,26 +206,70 @@ export class Sandbox implements AsyncDisposable {
       return
     }
     if (this.#call !== undefined) void this.#start(this.#first, this.#call)
-    else clearTimeout(this.#timer)
-    this.#resolveWaiting(true)
+    else this.#goAhead()
   }
 
-  async #start(first: ProcessHandle, { onFirst, onRegistered }: Call): Promise<void> {
+  async #start(first: ProcessHandle, call: Call): Promise<void> {
+    if (await this.#told(first, first, call)) this.#release()
+  }
+
+  /** Without a call, as far as it goes. */
+  #goAhead(): void {
+    const fd = this.#callFd
+    if (fd === undefined) return
+    this.#callHandle = watchReadable(fd, () => this.#hearStarter(fd))
+    this.#release()
+  }
+
+  /** It is ready, or has ended, which bubblewrap tells. */
+  #hearStarter(fd: number): void {
+    const [first, message] = [this.#first, receiveMessage(fd, { wait: false, most: 1 })]
+    if (message === "late" || first === undefined) return
+    this.#callHandle?.close()
+    if (message === undefined) return
+    if (this.#call === undefined) clearTimeout(this.#timer)
     try {
-      onFirst?.(first)
-      if (onRegistered !== undefined) await onRegistered(first.pid)
+      this.#starter = onlyChildOf(first)
     } catch (thrown) {
       this.#fail(describe(thrown))
       return
     }
-    this.#release()
+    if (this.#call !== undefined) void this.#continue(this.#starter, this.#call)
+    this.#resolveWaiting(true)
+  }
+
+  async #continue(starter: ProcessHandle, call: Call): Promise<void> {
+    const first = this.#first
+    if (first === undefined || !(await this.#told(first, starter, call)) || this.#isCancelled) return
+    clearTimeout(this.#timer)
+    this.#isBegun = true
+    this.#handOver(call)
+  }
+
+  /** False when it must not go on. */
+  async #told(
+    first: ProcessHandle,
+    origin: ProcessHandle,
+    { onFirst, onRegistered }: Call,
+  ): Promise<boolean> {
+    try {
+      onFirst?.(first, origin)
+      if (onRegistered !== undefined) await onRegistered(first.pid)
+      return true
+    } catch (thrown) {
+      this.#fail(describe(thrown))
+      return false
+    }
   }
 
   /** Not one that is being killed: that waits until it is. */
   #release(): void {
     const block = this.#block
     if (block === undefined || this.#isCancelled) return
-    clearTimeout(this.#timer)
+    if (this.#call !== undefined) {
+      clearTimeout(this.#timer)
+      this.#isBegun = true
+    }
     this.#block = undefined
     try {
       writeSync(block, "x")
@@ -263,12 +321,33 @@ export class Sandbox implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill()
     await this.#slot.ended
+    this.#starter?.[Symbol.dispose]()
     const first = this.#first
     if (first === undefined) return
     // bubblewrap leaves its first process to the keeper.
     while (first.kill(0)) await sleep(GONE_MS)
     first[Symbol.dispose]()
   }
+}
+
+const variablesOf = (environment: Call["environment"]): string[] =>
+  Object.entries(environment)
+    .filter(([name]) => name !== "PWD")
+    .map(([name, value]) => `${name}=${value}`)
+
+/** Throws when there is a NUL in one. */
+function wordsFor({ profile = "", directory, environment, command }: Call): number {
+  return wordsFile("call", [profile, directory, ...variablesOf(environment), `PWD=${directory}`, ...command])
+}
+
+/** Throws when there is none: its number can't have been given to another process while it is that. */
+function onlyChildOf(first: ProcessHandle): ProcessHandle {
+  const [pid] = childrenOf(first.pid)
+  if (pid === undefined) throw new Fault("io", "its first program has ended")
+  const child = new ProcessHandle(pid)
+  if (childrenOf(first.pid)[0] === pid) return child
+  child[Symbol.dispose]()
+  throw new Fault("io", "its first program has ended")
 }
 
 /** The first line that was written. */

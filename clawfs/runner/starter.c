@@ -4,16 +4,16 @@
  * be done from there alone: it takes rights away by Landlock, which would have kept bubblewrap from mounting, and takes
  * secrets from their pipes into the environment, so that they stand in no file and on no command line.
  *
- * Words: hFD         who calls, and what to run, come through the socket FD: a packet with the number of variables (32 bits),
- *                    the three standard descriptors, and a file of words with a NUL behind each: the AppArmor profile that
- *                    the program enters, or nothing; the working directory; the variables; the program and its arguments.
- *                    The sandbox may have been made before anybody called.
- *        lABI        Landlock of this version (landlock.ts); before all rules
+ * Words: lABI        Landlock of this version (landlock.ts); before all rules
  *        rPATH       read and execute what is there and below
  *        wPATH       write to it, make and remove, too
  *        fPATH       read and write the files that are there
  *        dPATH       list directories
  *        tPORT       connect to this TCP port
+ *        hFD         who calls, and what to run, come through the socket FD: a packet with the number of variables (32 bits),
+ *                    the three standard descriptors, and a file of words with a NUL behind each: the AppArmor profile that
+ *                    the program enters, or nothing; the working directory; the variables; the program and its arguments.
+ *                    The sandbox may have been made before anybody called: an empty byte says that all before is done.
  *        eFD=NAME    the variable NAME has what the pipe FD gives
  *        pFD=NAME    the variable NAME has a path where the pipe can be opened
  *
@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -175,6 +176,9 @@ static void enter_profile(const char *profile) {
 
 static void take_call(int fd) {
   int given[GIVEN];
+  prctl(PR_SET_NAME, "clawfs-waiting");
+  /* Nobody listens any more where the call is there already. */
+  send(fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
   uint32_t variables = receive(fd, given);
   for (int at = 0; at < STANDARD; at++)
     if (dup2(given[at], at) < 0) fail(REFUSED, "descriptors");

@@ -16,11 +16,11 @@ export interface StarterOptions {
   readonly secrets: readonly number[]
 }
 
-/** Words of the starter. The call first: what fails later is told to who has called. */
+/** Words of the starter. Secrets last: what is before them is done before anybody calls. */
 export function starterWords(plan: SandboxPlan, place: Place, options: StarterOptions): string[] {
   const rules = options.landlock === 0 ? [] : [`l${options.landlock}`, ...landlockRules(plan, place)]
   const secrets = plan.secrets.map((use, at) => secretWord(use, options.secrets[at] ?? -1))
-  return [`h${options.call}`, ...rules, ...secrets]
+  return [...rules, `h${options.call}`, ...secrets]
 }
 
 function secretWord({ as, variable }: SecretUse, fd: number): string {

@@ -1,6 +1,6 @@
 /**
- * Sandboxes made before anybody calls: what a tool that has just run is likely to need again. Each stands where bubblewrap
- * waits for the program's beginning, in its namespaces and control group, with its grants mounted, and serves one call.
+ * Sandboxes made before anybody calls: what a tool that has just run is likely to need again. Each stands where its
+ * last process becomes the program, in its namespaces and control group, under its filter, with its grants mounted, and serves one call.
  */
 import { fstatSync } from "node:fs"
 import type { ToolDefinition } from "../../schema/tool.ts"

@@ -45,8 +45,8 @@ export class Watch {
     this.#cgroup = cgroup
   }
 
-  /** `tool`: descriptor of its file. Throws when the kernel refuses the mark; the tool is not started then. */
-  begin(first: ProcessHandle, tool: number): void {
+  /** `origin`: what all of the tool's processes come from. `tool`: descriptor of its file. Throws when the kernel refuses the mark; the tool is not started then. */
+  begin(origin: ProcessHandle, tool: number): void {
     const [definition, plan] = [this.#definition, this.#plan]
     if (definition === undefined || plan === undefined) return
     const interpreter = interpreterIn(definition, tool)
@@ -64,7 +64,7 @@ export class Watch {
         usage: () => this.#usage(),
         ownPrograms: [tool, STARTER, ...(interpreter === undefined ? [] : [interpreter])],
       },
-      first.fd,
+      origin.fd,
       this.#cgroup?.inode,
     )
   }

@@ -53,7 +53,7 @@ describe("Landlock", () => {
   ] as const)("%s", async (_title, script, code) => {
     writeFileSync(join(directory, "note"), "note")
     const words = [`l${landlock}`, ...SYSTEM, `r${directory}`]
-    const ended = await run(words, "/bin/bash", "-c", script, directory, String(port))
+    const ended = await run(words, "/bin/bash", "--norc", "-c", script, directory, String(port))
     expect([ended.code === 0 ? 0 : 1, ended.stderr]).toEqual([
       code,
       code === 0 ? "" : expect.stringContaining("denied"),
@@ -64,7 +64,7 @@ describe("Landlock", () => {
     const words = [`l${landlock}`, ...SYSTEM, `w${directory}`, `t${port}`]
     const script =
       'cd "$0" && mkdir a b && echo x >a/f && mv a/f b/g && rm -r a b && exec 3<>/dev/tcp/127.0.0.1/$1'
-    const { code, stderr } = await run(words, "/bin/bash", "-c", script, directory, String(port))
+    const { code, stderr } = await run(words, "/bin/bash", "--norc", "-c", script, directory, String(port))
     expect([code, stderr]).toEqual([0, ""])
   })
 
@@ -76,6 +76,7 @@ describe("Landlock", () => {
       ...SYSTEM,
       "--",
       "/bin/bash",
+      "--norc",
       "-c",
       "echo again >/dev/stdout",
     ]

@@ -9,6 +9,7 @@ import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { skipIf } from "../helpers/requirements.ts"
 import {
   MOST_WARM,
+  WAITING_PROCESSES,
   installTool,
   leftovers,
   requireTools,
@@ -40,10 +41,9 @@ function install(name: string, more: object = {}): Promise<void> {
 }
 
 const runner = async (): Promise<number> => runnerOf(await mount.serverPid())
-/** bubblewrap's own process, and the first inside. */
 const waiting = async (): Promise<ReadonlySet<number>> => waitingIn(await runner())
 const untilWaiting = async (count: number): Promise<ReadonlySet<number>> => {
-  await expect.poll(async () => (await waiting()).size).toBe(2 * count)
+  await expect.poll(async () => (await waiting()).size).toBe(WAITING_PROCESSES * count)
   return await waiting()
 }
 
@@ -96,8 +96,8 @@ test("another version, and a tool that is disabled, too", async () => {
 })
 
 test("one that is killed while it waits is missed by nobody", async () => {
-  // The outer one of each pair; the other one goes with it.
-  const outer = [...(await untilWaiting(MOST_OF_A_TOOL))].filter((_, at) => at % 2 === 0)
+  // The outer one of each; the others go with it.
+  const outer = [...(await untilWaiting(MOST_OF_A_TOOL))].filter((_, at) => at % WAITING_PROCESSES === 0)
   for (const pid of outer) process.kill(pid, "SIGKILL")
   expect((await runTool(mount, "lister", [shared])).code).toBe(0)
   const own = await runner()

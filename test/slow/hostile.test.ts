@@ -32,7 +32,7 @@ async function attackAll(mount: Mount, before: () => Promise<unknown>): Promise<
       runs.push([attack, (await lastRecord(mount)).run_id])
     }
     const runner = runnerOf(await mount.serverPid())
-    expect(await waitUntil(() => leftovers(runner).length === 0, 5000)).toBe(true)
+    expect(await waitUntil(() => leftovers(runner).length === 0, 30_000)).toBe(true)
     return runs
   } finally {
     server.close()

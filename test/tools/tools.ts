@@ -142,20 +142,26 @@ export function processesBelow(ancestor: number): Process[] {
     .map((name) => ({ pid: Number(name), comm: wordIn(`/proc/${name}/comm`) }))
 }
 
+/** Of a sandbox that waits: bubblewrap's own, its first inside, and what becomes the tool's program. */
+export const WAITING_PROCESSES = 3
+
 /**
- * The processes of sandboxes that stand before their program, of which there may be so many: bubblewrap's own, and its first
- * inside, which has started nothing. What a killed one has left has lost its first half, or is one too many.
+ * The processes of sandboxes that wait for a call, of which there may be so many. What a killed one has left has lost its first
+ * process, or is one too many.
  */
 export function waitingIn(runner: number): ReadonlySet<number> {
   const all = processesBelow(runner).map((each) => ({ ...each, parent: parentOf(each.pid) }))
   const below = (pid: number): Process[] => all.filter(({ parent }) => parent === pid)
   const keepers = all.filter(({ comm }) => comm === "clawfs-keeper").map(({ pid }) => pid)
-  const pairs = all.flatMap(({ pid, comm, parent }) => {
+  const sandboxes = all.flatMap(({ pid, comm, parent }) => {
     const [first, ...more] = below(pid)
     const isOuter = comm === "bwrap" && keepers.includes(parent) && first?.comm === "bwrap"
-    return isOuter && more.length === 0 && below(first.pid).length === 0 ? [[pid, first.pid]] : []
+    if (!isOuter || more.length > 0) return []
+    const [starter, ...others] = below(first.pid)
+    const isWaiting = starter?.comm === "clawfs-waiting" && others.length === 0
+    return isWaiting && below(starter.pid).length === 0 ? [[pid, first.pid, starter.pid]] : []
   })
-  return new Set(pairs.slice(0, MOST_WARM).flat())
+  return new Set(sandboxes.slice(0, MOST_WARM).flat())
 }
 
 /** Whether a tool is still to come into a group. */

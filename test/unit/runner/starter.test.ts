@@ -26,10 +26,10 @@ const place = { mountpoint: "/mnt/c", toolName: "t", scriptName: undefined }
 
 test("what may be written is what is mounted so, ports and secrets as granted", () => {
   const words = starterWords(plan, place, { call: 8, landlock: 6, secrets: [9, 10] })
-  expect(words.slice(0, 2)).toEqual(["h8", "l6"])
+  expect(words[0]).toBe("l6")
+  expect(words.slice(-4)).toEqual(["t5432", "h8", "e9=A", "p10=B"])
   expect(words.filter((word) => word.startsWith("w"))).toEqual(["w/dev/shm", "w/tmp", "w/mnt/c/workspaces/w"])
   expect(words).toContain("r/mnt/c/workspaces/r")
-  expect(words.slice(-3)).toEqual(["t5432", "e9=A", "p10=B"])
 })
 
 test("without Landlock there are no rules", () => {
