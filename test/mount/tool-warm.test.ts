@@ -119,7 +119,7 @@ test("they keep no mount: unmounted by anybody, it ends, and they with it", asyn
   await untilWaiting(MOST_WARM)
   await mount.run("umount", [mount.mountpoint])
   const isOver = (): boolean => !readdirSync("/proc").includes(String(own))
-  expect(await waitUntil(isOver, 20_000)).toBe(true)
+  expect(await waitUntil(isOver, 60_000)).toBe(true)
   await mount.mountAgain()
   expect((await runTool(mount, "lister", [shared])).code).toBe(0)
 })
