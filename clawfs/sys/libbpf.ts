@@ -22,6 +22,13 @@ function bound() {
     ),
     setAutoload: lib<[program: Pointer, isLoaded: boolean]>("int bpf_program__set_autoload(void*, bool)"),
     attach: lib<[program: Pointer], Pointer>("void* bpf_program__attach(void*)"),
+    attachToGroup: lib<[program: Pointer, group: number], Pointer>(
+      "void* bpf_program__attach_cgroup(void*, int)",
+    ),
+    programFd: lib<[program: Pointer]>("int bpf_program__fd(const void*)"),
+    attachXdp: lib<[index: number, fd: number, flags: number, options: null]>(
+      "int bpf_xdp_attach(int, int, uint32_t, const void*)",
+    ),
     destroy: lib<[link: Pointer]>("int bpf_link__destroy(void*)"),
     map: lib<[object: Pointer, name: string], Pointer>(
       "void* bpf_object__find_map_by_name(void*, const char*)",
@@ -46,6 +53,9 @@ const calls = bound()
 calls?.setPrint(null)
 
 const ENOENT = 2
+/** linux/if_link.h: never in another one's place, and by the kernel's general way, which every device has. */
+const XDP_ONLY_NEW = 1
+const XDP_GENERAL = 2
 
 function library(): NonNullable<typeof calls> {
   if (calls !== undefined) return calls
@@ -124,6 +134,20 @@ export class BpfObject implements Disposable {
 
   isAttached(name: string): boolean {
     return this.#links.has(name)
+  }
+
+  /** The program decides from now on what arrives at an interface of this thread's network namespace, as long as that is there. */
+  attachToInterface(name: string, index: number): void {
+    const lib = library()
+    const flags = XDP_ONLY_NEW | XDP_GENERAL
+    require0(`${name} at an interface`, lib.attachXdp(index, lib.programFd(this.#program(name)), flags, null))
+  }
+
+  /** The program decides for the processes in a control group of version 2, until what is returned is disposed of. */
+  attachToGroup(name: string, directory: number): Disposable {
+    const link = library().attachToGroup(this.#program(name), directory)
+    if (link === null) throw refused(`${name} can't be attached to a control group`, lastErrno())
+    return { [Symbol.dispose]: () => void library().destroy(link) }
   }
 
   map(name: string): BpfMap {

@@ -84,6 +84,11 @@ function socketAddress(address: string, port: number): Buffer {
   const bytes = Buffer.alloc(16)
   bytes.writeUInt16LE(AF_INET, 0)
   bytes.writeUInt16BE(port, 2)
-  bytes.set(address.split(".").map(Number), 4)
+  bytes.set(ipv4Bytes(address), 4)
   return bytes
+}
+
+/** As packets have it. `address`: four numbers, with dots between them. */
+export function ipv4Bytes(address: string): Buffer {
+  return Buffer.from(address.split(".").map(Number))
 }
