@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Puts beside the compiled modules what is not TypeScript: the monitor's program, and three small ones. Without a compiler tools can't be run, and
+# Puts beside the compiled modules what is not TypeScript: two objects for the kernel, and three small programs. Without a compiler tools can't be run, and
 # nothing else is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# The monitor's program for the kernel is committed; scripts/build-bpf.sh makes it.
+# Programs for the kernel are committed; scripts/build-bpf.sh makes them.
 mkdir -p build/modules/bpf
-cp bpf/monitor.bpf.o build/modules/bpf/
+cp bpf/*.bpf.o build/modules/bpf/
 if ! command -v cc >/dev/null; then
   echo "setup: no C compiler: tools can't be run (as root: apt-get install gcc libc6-dev)" >&2
   exit 0

@@ -1,5 +1,5 @@
-/** The program for the kernel that is committed is the one that its source gives. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+/** The programs for the kernel that are committed are those that their sources give. */
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
@@ -10,18 +10,26 @@ import { requirePrograms, skipIf } from "../../helpers/requirements.ts"
 /** Other versions give other bytes for the same program. */
 const CLANG = 14
 
-test("bpf/monitor.bpf.o is what scripts/build-bpf.sh makes of the source, byte by byte", async (context) => {
+test("the objects in bpf/ are what scripts/build-bpf.sh makes of the sources, byte by byte", async (context) => {
   const headers = existsSync("/usr/include/bpf/bpf_helpers.h") ? undefined : "not installed: libbpf-dev"
   skipIf(context, requirePrograms("clang", "llvm-strip") ?? headers)
   const { stdout } = await exec("clang", ["--version"])
   const version = Number(/version (\d+)/.exec(stdout)?.[1])
-  skipIf(context, version === CLANG ? undefined : `the object was made by clang ${CLANG}, this is ${version}`)
+  skipIf(
+    context,
+    version === CLANG ? undefined : `the objects were made by clang ${CLANG}, this is ${version}`,
+  )
   const directory = mkdtempSync(join(tmpdir(), "bpf-"))
   try {
-    const output = join(directory, "monitor.bpf.o")
-    const { code, stderr } = await exec(join(repository, "scripts", "build-bpf.sh"), [output])
+    const { code, stderr } = await exec(join(repository, "scripts", "build-bpf.sh"), [directory])
     expect([code, stderr]).toEqual([0, ""])
-    expect(readFileSync(output).equals(readFileSync(join(repository, "bpf", "monitor.bpf.o")))).toBe(true)
+    const made = readdirSync(directory).sort()
+    expect(made).toEqual(["link.bpf.o", "monitor.bpf.o"])
+    for (const name of made)
+      expect([
+        name,
+        readFileSync(join(directory, name)).equals(readFileSync(join(repository, "bpf", name))),
+      ]).toEqual([name, true])
   } finally {
     rmSync(directory, { recursive: true })
   }
