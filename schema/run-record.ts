@@ -70,6 +70,8 @@ export interface RunRecord {
   /** A sentence, where there is something to say. */
   readonly detail: string | null
   readonly usage: RunUsage
+  /** Of its link, at both ends; null without one. */
+  readonly packets: { readonly passed: number; readonly dropped: number } | null
   /** Null while it runs, and where nobody watched (`clawfs sandbox status`: ebpf). */
   readonly events: RunEvents | null
 }

@@ -14,6 +14,7 @@ export const CONTROLS = [
   "timeout",
   "landlock",
   "apparmor",
+  "link",
   "ebpf",
 ] as const
 export type ControlName = (typeof CONTROLS)[number]
@@ -60,6 +61,13 @@ export const SandboxPolicy = z.strictObject({
     .prefault({}),
   /** Sandboxes that are made before their tool is called again, of all tools together. Read when the daemon begins. */
   waiting: z.int().min(0).max(32).default(4),
+  /** Addresses of links (docs/TOOLS.md): ADDRESS.0.0/16, which the machine must not use otherwise. */
+  link_network: z
+    .string()
+    .regex(
+      /^(?:10\.\d{1,2}|10\.1\d\d|10\.2[0-4]\d|10\.25[0-5]|172\.(?:1[6-9]|2\d|3[01])|192\.168|198\.1[89])\.0\.0\/16$/,
+    )
+    .default("10.213.0.0/16"),
   /** Where the kernel has AppArmor: complain tells its log of what is not granted, and lets it be. Read when the daemon begins. */
   apparmor: z.enum(["enforce", "complain", "off"]).default("enforce"),
   /** Read when the daemon begins to run tools. */

@@ -20,6 +20,8 @@ export interface BegunRun {
   readonly id: string
   readonly tool: string
   readonly maySpawn: boolean
+  /** What it may connect to, as its sandbox has it: ADDRESS:PORT. */
+  readonly granted: readonly string[]
 }
 
 export type ToReader =

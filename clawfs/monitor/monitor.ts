@@ -43,8 +43,8 @@ export interface RunToWatch {
   readonly id: string
   readonly tool: string
   readonly maySpawn: boolean
-  /** It has been granted a way to some host. */
-  readonly hasNetwork: boolean
+  /** Places that it has been granted to connect to, as its sandbox has them: ADDRESS:PORT. */
+  readonly granted: readonly string[]
   readonly limits: Limits
   /** What it uses now. */
   readonly usage: () => Usage
@@ -128,12 +128,13 @@ export class Monitor implements AsyncDisposable {
     if (slot === undefined) return undefined
     const { exec_files, records_per_second } = this.#options.policy
     const flags =
-      (exec_files === null ? 0 : MarkFlag.EXEC_LISTED) | (run.hasNetwork ? 0 : MarkFlag.NO_NETWORK)
+      (exec_files === null ? 0 : MarkFlag.EXEC_LISTED) | (run.granted.length > 0 ? 0 : MarkFlag.NO_NETWORK)
     const mark: Mark = { slot, run: this.#nextRun, flags }
     this.#nextRun += 1
     try {
       const allowed = exec_files === null ? [] : this.#allow(mark, [...exec_files, ...run.ownPrograms])
-      this.#tell({ kind: "begin", run: mark.run, id: run.id, tool: run.tool, maySpawn: run.maySpawn })
+      const { id, tool, maySpawn, granted } = run
+      this.#tell({ kind: "begin", run: mark.run, id, tool, maySpawn, granted })
       clearTimeout(this.#linger)
       this.#program.looksAtCalls = true
       this.#program.mark(pidFd, mark, records_per_second, group)

@@ -67,10 +67,10 @@ export class Reader implements AsyncDisposable {
     return reader
   }
 
-  begin({ run, id, tool, maySpawn }: BegunRun): void {
+  begin({ run, id, tool, maySpawn, granted }: BegunRun): void {
     this.#programs.begin(tool)
     const verdicts = maySpawn ? this.#verdicts.spawn : this.#verdicts.alone
-    const rules = new Rules(tool, this.#mountpoint, this.#programs)
+    const rules = new Rules(tool, this.#mountpoint, this.#programs, granted)
     const open: Open = { id, tool, verdicts, rules, denials: {}, anomalies: 0 }
     this.#runs.set(run, open)
     this.#lastBegun = run

@@ -45,6 +45,7 @@ export class Rules {
   readonly #tool: string
   readonly #programs: KnownPrograms
   readonly #vaults: readonly string[]
+  readonly #places: ReadonlySet<string>
   readonly #said = new Map<AnomalyRule, number>()
   /** Before the tool's program starts, the sandbox's own works with what it takes away. */
   #hasBegun = false
@@ -53,8 +54,12 @@ export class Rules {
   #windowStart = 0n
   #refusals = 0
 
-  /** `mountpoint`: of the filesystem, whose vault has that name in sandboxes, too. */
-  constructor(tool: string, mountpoint: string, programs: KnownPrograms) {
+  /**
+   * `mountpoint`: of the filesystem, whose vault has that name in sandboxes, too. `granted`: what the tool may connect to, as
+   * ADDRESS:PORT.
+   */
+  constructor(tool: string, mountpoint: string, programs: KnownPrograms, granted: readonly string[] = []) {
+    this.#places = new Set(granted)
     this.#tool = tool
     this.#programs = programs
     this.#vaults = [`${mountpoint}/vault`, "/clawfs/vault"]
@@ -119,6 +124,7 @@ export class Rules {
   #host({ network }: ToolEvent): Found | undefined {
     if (network?.direction !== "OUTBOUND" || isLoopback(network.address)) return undefined
     const { protocol, address, port } = network
+    if (protocol !== "UDP" && this.#places.has(`${address}:${port}`)) return undefined
     return { rule: "unknown-host", severity: "HIGH", detail: `${protocol} to ${address}, port ${port}` }
   }
 }

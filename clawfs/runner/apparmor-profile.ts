@@ -35,7 +35,7 @@ export function profileText(plan: SandboxPlan, options: ProfileOptions): string 
     ...plan.grants.flatMap(({ access, path }) => below(`${root}/${path}`, access === "read" ? READ : WRITE)),
     ...given.map((path) => `${quoted(path)} rw,`),
     ...["network unix,", "unix,"],
-    ...(plan.network.length === 0 ? [] : ["network inet,", "network inet6,"]),
+    ...(plan.network.length === 0 && plan.link === undefined ? [] : ["network inet,", "network inet6,"]),
     `signal peer=${name},`,
     "signal receive peer=unconfined,",
     `ptrace read peer=${name},`,

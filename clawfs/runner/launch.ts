@@ -8,6 +8,7 @@ import { closeAll } from "../sys/pipes.ts"
 import { bwrapOptions, type Place } from "./bwrap.ts"
 import { STARTER } from "./find-programs.ts"
 import type { Slot } from "./keeper.ts"
+import { MACHINE_NAME, machineAddress } from "./link.ts"
 import { hostsFile } from "./network.ts"
 import type { SandboxPlan } from "./plan.ts"
 import { starterWords } from "./starter.ts"
@@ -101,10 +102,11 @@ export function launch(options: LaunchOptions, { status, block, call, said }: En
 }
 
 /** Where names are granted, the C library must look for them in the file alone: nobody answers questions. */
-function settingsFor({ network }: SandboxPlan): (readonly [name: string, text: string])[] {
-  if (network.length === 0) return []
+function settingsFor({ network, link }: SandboxPlan): (readonly [name: string, text: string])[] {
+  if (network.length === 0 && link === undefined) return []
+  const machine = link === undefined ? "" : `${machineAddress(link)} ${MACHINE_NAME}\n`
   return [
-    ["hosts", hostsFile(network)],
+    ["hosts", hostsFile(network) + machine],
     ["nsswitch.conf", "hosts: files\n"],
   ]
 }

@@ -3,6 +3,7 @@ import type { SandboxPolicy } from "../../schema/sandbox.ts"
 import type { ToolDefinition } from "../../schema/tool.ts"
 import { parseCapabilities } from "../tools/capability.ts"
 import type { NetworkGrant } from "../tools/network-grant.ts"
+import type { LinkGrant } from "./link.ts"
 
 export interface Grant {
   readonly access: "read" | "write"
@@ -22,6 +23,8 @@ export interface SandboxPlan {
   readonly grants: readonly Grant[]
   readonly maySpawn: boolean
   readonly network: readonly NetworkGrant[]
+  /** Undefined without an interface of its own. */
+  readonly link: LinkGrant | undefined
   readonly secrets: readonly SecretUse[]
   readonly environment: Readonly<Record<string, string>>
   readonly limits: {
@@ -43,10 +46,11 @@ const MOST_VALUE = 1024
 /** `caller`: "NAME=value" as the caller has it. */
 export function planOf(
   definition: ToolDefinition,
-  { maximum, total }: SandboxPolicy,
+  { maximum, total, link_network }: SandboxPolicy,
   caller: readonly string[],
 ): SandboxPlan {
   const capabilities = parseCapabilities(definition.capabilities)
+  const ports = capabilities.flatMap((each) => (each.kind === "link" ? [each.port] : []))
   const least = (a: number, ...others: number[]): number => Math.min(a, ...others)
   return {
     grants: capabilities.flatMap((each) =>
@@ -55,6 +59,7 @@ export function planOf(
     network: capabilities.flatMap((each) =>
       each.kind === "network" ? [{ host: each.host, port: each.port, isAddress: each.isAddress }] : [],
     ),
+    link: ports.length === 0 ? undefined : { ports, network: link_network.replace(/\.0\.0\/16$/, "") },
     secrets: Object.entries(definition.secrets).map(([variable, { name, as }]) => ({ name, variable, as })),
     maySpawn: capabilities.some(({ kind }) => kind === "process"),
     environment: { ...passedOn(caller), PATH, HOME: "/tmp", ...definition.environment },

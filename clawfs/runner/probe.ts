@@ -10,6 +10,7 @@ import { AppArmor } from "./apparmor.ts"
 import { userNamespaceRestriction } from "./user-namespaces.ts"
 import type { Cgroups, CgroupControl } from "./cgroup.ts"
 import type { Keeper } from "./keeper.ts"
+import { LinkProgram } from "./link-program.ts"
 import type { SandboxPlan } from "./plan.ts"
 import { LEAST_LANDLOCK, NEWEST_LANDLOCK } from "./starter.ts"
 
@@ -27,12 +28,14 @@ export interface Means {
   readonly mountpoint: string
   /** Or why there is none. */
   readonly apparmor: AppArmor | Pick<Control, "detail" | "hint">
+  readonly link: LinkProgram | Pick<Control, "detail" | "hint">
 }
 
 const TRIAL: SandboxPlan = {
   grants: [],
   maySpawn: false,
   network: [],
+  link: undefined,
   secrets: [],
   environment: {},
   limits: { memory_limit_mb: 64, cpu_quota_percent: 100, pids_limit: 16, timeout_seconds: 10 },
@@ -98,6 +101,7 @@ function controlsOf(means: Means, trial: Failure | undefined, others: readonly C
     ...(["memory", "cpu", "pids"] as const).map((name) => limited(name, means.cgroups)),
     { name: "timeout", state: "enforced", detail: "the whole sandbox is killed" },
     ...others,
+    linkControl(means.link),
     { name: "ebpf", state: "absent", detail: "it has not been started yet" },
   ]
 }
@@ -130,6 +134,10 @@ export function landlockControl(
       ? `${files}, TCP to granted ports`
       : `${files}, TCP to granted ports, signals and abstract sockets within the sandbox`
   return { name, state: "enforced", detail }
+}
+
+function linkControl(link: Means["link"]): Control {
+  return link instanceof LinkProgram ? link.control : { name: "link", state: "absent", ...link }
 }
 
 function identity(mountpoint: string): Control {

@@ -14,6 +14,7 @@ import { Binaries, openRoot } from "./binaries.ts"
 import { Cgroups } from "./cgroup.ts"
 import { findBwrap } from "./find-programs.ts"
 import { Keeper } from "./keeper.ts"
+import { LinkProgram } from "./link-program.ts"
 import { planOf } from "./plan.ts"
 import { Ready } from "./ready.ts"
 import { newRunId } from "./records.ts"
@@ -22,6 +23,7 @@ import { memoryFileWith } from "./launch.ts"
 import { NEEDED, compile } from "./seccomp.ts"
 import { toolList } from "./seccomp-list.ts"
 import { LEAST_LANDLOCK, NEWEST_LANDLOCK } from "./starter.ts"
+import { hasGroups } from "./watch.ts"
 import { Strace, callsUnderFilter, findStrace, type Seen } from "./strace.ts"
 
 /** What every program may come to, whether it did so this time or not. */
@@ -59,6 +61,8 @@ export async function profileTool({ places, vault, name, request, log }: Profile
   await using cgroups = new Cgroups(policy.total)
   await using keeper = new Keeper(bwrap, () => log.error("the keeper of sandboxes died"))
   await using ready = new Ready(keeper, cgroups, log)
+  const link = plan.link === undefined ? { detail: "" } : LinkProgram.load(hasGroups(cgroups))
+  using _ = link instanceof LinkProgram ? link : undefined
   let tracing: Strace | undefined
   const root = openRoot(places.mountpoint)
   const run = new Run(newRunId(), definition, plan, request)
@@ -72,6 +76,7 @@ export async function profileTool({ places, vault, name, request, log }: Profile
         mountpoint: places.mountpoint,
         hierarchy: cgroups.hierarchy,
         monitor: undefined,
+        link,
       },
       seccomp: () => memoryFileWith("seccomp", compile(base).program),
       landlock: usableLandlock(),

@@ -19,7 +19,9 @@ import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
 import type { AppArmor, LoadedProfile } from "./apparmor.ts"
 import { openGrant, requireNoDirectory } from "./binaries.ts"
 import type { Cgroup, Hierarchy } from "./cgroup.ts"
-import { Network } from "./network.ts"
+import { Link } from "./link.ts"
+import { LinkProgram, type LinkCounts } from "./link-program.ts"
+import { Network, addressInside } from "./network.ts"
 import { RunStatus, refusal, toldOf, type Told } from "./outcome.ts"
 import type { SandboxPlan } from "./plan.ts"
 import type { Prepared, Ready } from "./ready.ts"
@@ -63,6 +65,8 @@ export interface RunMeans {
   readonly landlock: number
   /** Undefined where there is none. */
   readonly apparmor?: AppArmor | undefined
+  /** Or why there are no links. */
+  readonly link: LinkProgram | { readonly detail: string; readonly hint?: string | undefined }
   /** Directory of the vault that secrets come from. */
   readonly vault: string
   /** Undefined where there is none. */
@@ -106,6 +110,8 @@ export class Run {
   #ended: number | undefined
   #sandbox: Sandbox | undefined
   #network: Network | undefined
+  #link: Link | undefined
+  #packets: LinkCounts | undefined
   #secrets: Secrets | undefined
   #profile: LoadedProfile | undefined
   #isOver = false
@@ -141,6 +147,8 @@ export class Run {
       throw new Fault("unsupported", "only root's daemon can grant network connections", {
         hint: "mount as root",
       })
+    if (this.#plan.link !== undefined && !(means.link instanceof LinkProgram))
+      throw new Fault("unsupported", `it can't have a link: ${means.link.detail}`, means.link)
     const opened: number[] = []
     try {
       const grants = this.#plan.grants.map((grant) => {
@@ -226,7 +234,7 @@ export class Run {
 
   #begin(
     sandbox: Sandbox,
-    { mountpoint, monitor, attach }: RunMeans,
+    { mountpoint, monitor, link, attach }: RunMeans,
     { tool, secrets }: RunFiles,
     { cgroup }: Held["prepared"],
   ): void {
@@ -239,6 +247,7 @@ export class Run {
       directory: this.#directory(mountpoint),
       profile: this.#profile?.name,
       onRegistered: async (pid) => {
+        this.#openLink(pid, link, cgroup)
         await this.#openNetwork(pid)
         await attach?.(pid)
       },
@@ -262,6 +271,15 @@ export class Run {
     this.#network = await Network.open(pid, network)
     // It has been killed meanwhile: nobody else would close it.
     if (this.#isOver) this.#network[Symbol.dispose]()
+  }
+
+  /** The same, of the interfaces. */
+  #openLink(pid: number, program: RunMeans["link"], cgroup: Cgroup | undefined): void {
+    const { link: grant, network } = this.#plan
+    if (grant === undefined || !(program instanceof LinkProgram)) return
+    const others = network.map((each) => ({ address: addressInside(network, each), port: each.port }))
+    this.#link = new Link(pid, { program, grant, others, group: cgroup?.directories[0] })
+    if (this.#isOver) this.#link[Symbol.dispose]()
   }
 
   #command(scriptName: string | undefined): string[] {
@@ -300,6 +318,8 @@ export class Run {
       sandbox.kill()
       this.#isOver = true
       this.#network?.[Symbol.dispose]()
+      this.#packets = this.#link?.counts
+      this.#link?.[Symbol.dispose]()
       // What it has written reaches the caller first.
       await secrets?.done
       this.#ended = Date.now()
@@ -402,6 +422,7 @@ export class Run {
       reason: outcome?.reason ?? null,
       detail: outcome?.detail ?? null,
       usage: outcome?.usage ?? UNUSED,
+      packets: this.#packets ?? null,
       events: outcome?.events ?? null,
     }
   }

@@ -27,6 +27,7 @@ import { Conversation, type Caller, type Incoming } from "./conversation.ts"
 import { planOf } from "./plan.ts"
 import { findBwrap } from "./find-programs.ts"
 import { Keeper } from "./keeper.ts"
+import { LinkProgram } from "./link-program.ts"
 import { KnownFiles } from "./known-files.ts"
 import { probe } from "./probe.ts"
 import { Ready } from "./ready.ts"
@@ -39,7 +40,7 @@ import { compile } from "./seccomp.ts"
 import { toolList } from "./seccomp-list.ts"
 import { memoryFileWith } from "./launch.ts"
 import { Warm } from "./warm.ts"
-import { monitorOptions } from "./watch.ts"
+import { hasGroups, monitorOptions } from "./watch.ts"
 
 const HELLO_MS = 10_000
 /** What the vault has signed of these must be as it was, or no tool runs (docs/VAULT.md). */
@@ -68,6 +69,7 @@ export class Runner implements AsyncDisposable {
   readonly #pending = new Set<Promise<void>>()
   #controls: readonly Control[] = []
   #landlock = 0
+  readonly #link: ReturnType<typeof LinkProgram.load>
   #apparmor: AppArmor | undefined
   #monitor: Monitor | undefined
   #requests: Requests | undefined
@@ -83,6 +85,7 @@ export class Runner implements AsyncDisposable {
     this.#keeper = bwrap === undefined ? undefined : new Keeper(bwrap, onDeath)
     this.#ready = this.#keeper === undefined ? undefined : new Ready(this.#keeper, this.#cgroups, log)
     this.#records = new Records(this.#places.runs, log)
+    this.#link = LinkProgram.load(hasGroups(this.#cgroups))
   }
 
   /**
@@ -107,6 +110,7 @@ export class Runner implements AsyncDisposable {
           : (runner.#filters as { reason: string }),
       mountpoint,
       apparmor,
+      link: runner.#link,
     })
     runner.#controls = probed.controls
     runner.#landlock = probed.landlock
@@ -337,6 +341,7 @@ export class Runner implements AsyncDisposable {
           seccomp: (maySpawn: boolean) => this.#openFilter(maySpawn),
           landlock: this.#landlock,
           apparmor: this.#apparmor,
+          link: this.#link,
           vault: this.#vault,
           monitor: this.#monitor,
         }
@@ -378,6 +383,7 @@ export class Runner implements AsyncDisposable {
     await this.#warm?.[Symbol.asyncDispose]()
     await this.#ready?.[Symbol.asyncDispose]()
     this.#apparmor?.[Symbol.dispose]()
+    if (this.#link instanceof LinkProgram) this.#link[Symbol.dispose]()
     await this.#keeper?.[Symbol.asyncDispose]()
     await this.#cgroups[Symbol.asyncDispose]()
   }

@@ -34,6 +34,10 @@ function landlockRules(plan: SandboxPlan, { mountpoint }: Place): string[] {
     ...["d/", "r/usr", "r/bin", "r/sbin", "r/lib", "r/lib64", "r/lib32", "r/etc"],
     ...[`r${TOOL_DIRECTORY}`, `r${SCRIPT_DIRECTORY}`, "f/proc", "f/dev", "w/dev/shm", "w/tmp"],
     ...plan.grants.map(({ access, path }) => `${access === "read" ? "r" : "w"}${root}/${path}`),
-    ...[...new Set(plan.network.map(({ port }) => port))].map((port) => `t${port}`),
+    ...[...portsOf(plan)].map((port) => `t${port}`),
   ]
+}
+
+function portsOf({ network, link }: SandboxPlan): Set<number> {
+  return new Set([...network.map(({ port }) => port), ...(link?.ports ?? [])])
 }

@@ -13,7 +13,9 @@ import { readPolicy } from "../tools/policy.ts"
 import { MOST_SHEBANG, shebangOf } from "../tools/program.ts"
 import type { Cgroup, Cgroups } from "./cgroup.ts"
 import { STARTER } from "./find-programs.ts"
+import { machineAddress } from "./link.ts"
 import type { RunnerConfig } from "./messages.ts"
+import { addressInside } from "./network.ts"
 import type { SandboxPlan } from "./plan.ts"
 import { toolList } from "./seccomp-list.ts"
 
@@ -55,7 +57,7 @@ export class Watch {
         id: this.#id,
         tool: definition.tool_id,
         maySpawn: plan.maySpawn,
-        hasNetwork: definition.capabilities.some((each) => each.startsWith("network:")),
+        granted: placesOf(plan),
         limits: {
           memoryBytes: plan.limits.memory_limit_mb * MIB,
           cpuPercent: plan.limits.cpu_quota_percent,
@@ -99,11 +101,25 @@ function interpreterIn({ kind, interpreter }: ToolDefinition, tool: number): str
   return shebangOf(bytes.subarray(0, readSync(tool, bytes, 0, bytes.length, 0)))
 }
 
+/** What a sandbox may connect to, by the addresses that it has in there. */
+export function placesOf({ network, link }: SandboxPlan): string[] {
+  const machine = link === undefined ? "" : machineAddress(link)
+  return [
+    ...network.map((each) => `${addressInside(network, each)}:${each.port}`),
+    ...(link?.ports ?? []).map((port) => `${machine}:${port}`),
+  ]
+}
+
+/** Whether programs in the kernel can tell sandboxes by their control groups. */
+export function hasGroups({ hierarchy }: Cgroups): boolean {
+  return hierarchy.version === 2 && hierarchy.controls.size > 0
+}
+
 /** A policy that can't be understood keeps tools from running; the monitor starts with the defaults. */
 export function monitorOptions(
   { store, mountpoint, logLevel }: RunnerConfig,
   places: ToolPlaces,
-  { hierarchy }: Cgroups,
+  cgroups: Cgroups,
   log: Log,
 ): MonitorOptions {
   let { monitor } = SandboxPolicy.parse({})
@@ -116,7 +132,7 @@ export function monitorOptions(
     store,
     mountpoint,
     logLevel,
-    hasGroups: hierarchy.version === 2 && hierarchy.controls.size > 0,
+    hasGroups: hasGroups(cgroups),
     lists: { spawn: toolList(true), alone: toolList(false) },
     policy: monitor,
   }

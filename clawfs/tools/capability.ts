@@ -3,6 +3,7 @@
  * tool is installed, never ignored.
  */
 import { Fault } from "../core/fault.ts"
+import { parseLinkPort } from "./link-grant.ts"
 import { isBroad, parseNetworkGrant, type NetworkGrant } from "./network-grant.ts"
 
 export type Capability =
@@ -12,6 +13,8 @@ export type Capability =
   | { readonly kind: "process" }
   /** TCP connections to it; there are no others. */
   | ({ readonly kind: "network" } & NetworkGrant)
+  /** TCP connections to this port of the machine, through an interface of the sandbox's own. */
+  | { readonly kind: "link"; readonly port: number }
   /** It gets the value of this secret, if the vault grants it that. */
   | { readonly kind: "secret"; readonly name: string }
 
@@ -26,9 +29,11 @@ export function parseCapability(text: string): Capability {
   if (family === "secret") return { kind: "secret", name: secretName(text, action, rest.join(":")) }
   if (family === "network" && action === "outbound")
     return { kind: "network", ...parseNetworkGrant(text, rest.join(":")) }
+  if (family === "network" && action === "link")
+    return { kind: "link", port: parseLinkPort(text, rest.join(":")) }
   if (family !== "filesystem" || (action !== "read" && action !== "write"))
     throw new Fault("invalid", `"${text}" is no capability`, {
-      hint: "there are filesystem:read:PATH, filesystem:write:PATH, network:outbound:HOST:PORT, secret:exec:NAME and process:spawn",
+      hint: "there are filesystem:read:PATH, filesystem:write:PATH, network:outbound:HOST:PORT, network:link:PORT, secret:exec:NAME and process:spawn",
     })
   return { kind: "filesystem", access: action, path: checkedPath(text, rest.join(":")) }
 }
@@ -68,7 +73,7 @@ export function parseCapabilities(texts: readonly string[]): Capability[] {
         hint: "grant the outer one, or two that lie apart",
       })
   }
-  const places = all.flatMap((each) => (each.kind === "network" ? [`${each.host}:${each.port}`] : []))
+  const places = all.flatMap(placesOf)
   const twice = places.find((place, at) => places.indexOf(place) !== at)
   if (twice !== undefined) throw new Fault("invalid", `${twice} is granted twice`)
   const secrets = all.flatMap((each) => (each.kind === "secret" ? [each.name] : []))
@@ -77,6 +82,12 @@ export function parseCapabilities(texts: readonly string[]): Capability[] {
   if (places.length > MOST_NETWORK)
     throw new Fault("invalid", `more than ${MOST_NETWORK} hosts and ports are granted`)
   return all
+}
+
+/** What a capability opens of a network. */
+function placesOf(each: Capability): string[] {
+  if (each.kind === "network") return [`${each.host}:${each.port}`]
+  return each.kind === "link" ? [`port ${each.port} of the machine`] : []
 }
 
 function isWithin(path: string, directory: string): boolean {

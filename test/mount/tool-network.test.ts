@@ -1,11 +1,21 @@
 /** What a tool can reach that was granted one port of one host, and what not. */
 import { createSocket } from "node:dgram"
+import { readdirSync } from "node:fs"
 import { createServer, type AddressInfo, type Server } from "node:net"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { sleep, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { skipIf } from "../helpers/requirements.ts"
-import { hostileProgram, installTool, leftovers, requireTools, runTool, runnerOf } from "../tools/tools.ts"
+import { controlOf } from "../tools/events.ts"
+import {
+  hostileProgram,
+  installTool,
+  lastRecord,
+  leftovers,
+  requireTools,
+  runTool,
+  runnerOf,
+} from "../tools/tools.ts"
 
 const missing = (): string | undefined =>
   requireTools() ??
@@ -19,12 +29,18 @@ const echo = createServer((socket) => {
   socket.once("close", () => (now -= 1))
   socket.pipe(socket)
 })
+/** Tells who has come. */
+const linked = createServer((socket) => {
+  socket.on("error", () => undefined)
+  socket.end(`${socket.remoteAddress}\n`)
+})
 /** Nobody has granted this one. */
 const other = createServer((socket) => socket.destroy())
 let now = 0
 let most = 0
 let port = 0
 let otherPort = 0
+let linkPort = 0
 
 const listen = (server: Server, host: string): Promise<number> =>
   new Promise((resolve) => {
@@ -35,6 +51,7 @@ beforeAll(async () => {
   if (missing() !== undefined) return
   port = await listen(echo, "127.0.0.1")
   otherPort = await listen(other, "::")
+  linkPort = await listen(linked, "0.0.0.0")
   mount = await mountClawfs({ limitSeconds: 300 })
   const capabilities = [
     ...["process:spawn", `network:outbound:127.0.0.1:${port}`],
@@ -49,6 +66,14 @@ beforeAll(async () => {
   )
   await installTool(
     mount,
+    {
+      ...{ tool_id: "linked", interpreter: "/bin/bash", pids_limit: 50, cpu_quota_percent: 100 },
+      capabilities: ["process:spawn", `network:link:${linkPort}`, `network:outbound:127.0.0.1:${port}`],
+    },
+    { script: 'eval "$1"\n' },
+  )
+  await installTool(
+    mount,
     { tool_id: "hostile", ...manifest },
     { path: await hostileProgram(mount) },
     "--yes",
@@ -57,6 +82,7 @@ beforeAll(async () => {
 afterAll(async () => {
   echo.close()
   other.close()
+  linked.close()
   if (missing() === undefined) await mount[Symbol.asyncDispose]()
 })
 beforeEach((context) => skipIf(context, missing()))
@@ -131,4 +157,52 @@ test("so many connections at a time and no more, and none when the tool has ende
 test("an address of a private network is granted by --yes alone", async () => {
   const manifest = { tool_id: "private", capabilities: ["network:outbound:169.254.169.254:80"] }
   await expect(installTool(mount, manifest, { script: "#!/bin/sh\n" })).rejects.toThrow("wants a lot")
+})
+
+const links = (): string[] => readdirSync("/sys/class/net").filter((name) => /^clawfs\d+$/.test(name))
+
+test("a tool with a link reaches one port of the machine by an interface of its own, and other grants besides", async (context) => {
+  const control = await controlOf(mount, "link")
+  skipIf(context, control.state === "absent" ? control.detail : undefined)
+  const before = new Set(links())
+  const run = async (text: string): Promise<string> => {
+    const { stdout, stderr } = await runTool(mount, "linked", [text])
+    return stdout + stderr
+  }
+  expect(await run(`exec 3<>/dev/tcp/clawfs-host/${linkPort}; read -r line <&3; echo "$line"`)).toMatch(
+    /^10\.213\.\d+\.\d+\n$/,
+  )
+  const { packets } = lastRecord(mount)
+  expect(packets?.passed).toBeGreaterThan(4)
+  const echoed = `exec 3<>/dev/tcp/127.0.0.1/${port}; echo hello >&3; read -r line <&3; echo "$line"`
+  expect(await run(echoed)).toBe("hello\n")
+  expect(await run(`exec 3<>/dev/tcp/clawfs-host/${otherPort}`)).toMatch(/denied|not permitted/)
+  expect(await run("exec 3<>/dev/tcp/10.255.255.1/80")).toMatch(/denied|not permitted|unreachable/)
+  const datagrams = createSocket("udp4")
+  let heard = 0
+  datagrams.on("message", () => (heard += 1))
+  await new Promise<void>((resolve) => void datagrams.bind(linkPort, "0.0.0.0", resolve))
+  await run(
+    `ip link set eth0 down; ip addr add 10.9.9.9 dev eth0; echo x >/dev/udp/clawfs-host/${linkPort}; sleep 0.2`,
+  )
+  datagrams.close()
+  expect([heard, lastRecord(mount).packets?.dropped]).toEqual([0, expect.any(Number)])
+  // Two at a time have an address each.
+  const both = `exec 3<>/dev/tcp/clawfs-host/${linkPort}; read -r line <&3; sleep 1; echo "$line"`
+  const addresses = await Promise.all([run(both), run(both)])
+  expect(new Set(addresses).size).toBe(2)
+  expect(await waitUntil(() => links().every((name) => before.has(name)), 30_000)).toBe(true)
+})
+
+test("without a port a link is to PostgreSQL's; a port that is none is refused", async () => {
+  const asked = { tool_id: "database", capabilities: ["network:link"] }
+  await installTool(mount, asked, { script: "#!/bin/sh\n" })
+  const { stdout } = await mount.clawfs(["tool", "show", "database", "--mount", mount.mountpoint])
+  expect(stdout).toContain("network:link")
+  for (const capability of ["network:link:0", "network:link:65536", "network:link:x", "network:link:80:80"])
+    await expect(
+      installTool(mount, { tool_id: "wrong", capabilities: [capability] }, { script: "#!/bin/sh\n" }),
+    ).rejects.toThrow("it must name one port")
+  const twice = { tool_id: "wrong", capabilities: ["network:link", "network:link:5432"] }
+  await expect(installTool(mount, twice, { script: "#!/bin/sh\n" })).rejects.toThrow("granted twice")
 })

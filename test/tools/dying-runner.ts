@@ -47,7 +47,7 @@ function begin(): void {
   const sandbox = new Sandbox({
     slot: ready.take(limits).slot,
     plan: {
-      ...{ grants: [], network: [], secrets: [], maySpawn: true },
+      ...{ grants: [], network: [], link: undefined, secrets: [], maySpawn: true },
       ...{ environment: {}, limits, tmpBytes: 1024 * 1024 },
     },
     place: { mountpoint: "/clawfs", toolName: "t", scriptName: undefined },

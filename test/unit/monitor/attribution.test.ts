@@ -159,6 +159,18 @@ describe("rules", () => {
     expect(judge(told(network(0, "127.1.2.3")))).toEqual([])
   })
 
+  test("not a place that the tool has been granted, but other ports of the same host", () => {
+    const programs = new KnownPrograms()
+    programs.begin("t")
+    const event = told(network(0, "10.213.0.1"))
+    const rules = new Rules("t", "/mnt", programs, [`10.213.0.1:${event.network?.port ?? 0}`])
+    rules.judge(begun)
+    expect(rules.judge(event)).toEqual([])
+    const other = new Rules("t", "/mnt", programs, ["10.213.0.1:9"])
+    other.judge(begun)
+    expect(other.judge(event)).toHaveLength(1)
+  })
+
   test("a privileged call that works", () => {
     expect(rulesOf().judge(told(call(CALL.setuid, 0)))).toEqual([["privileged-call", "HIGH"]])
   })

@@ -11,7 +11,7 @@ const plan: SandboxPlan = {
     { access: "read", path: "workspaces/r" },
     { access: "write", path: "workspaces/w" },
   ],
-  ...{ maySpawn: true, network: [], secrets: [], environment: {}, tmpBytes: 1 },
+  ...{ maySpawn: true, network: [], link: undefined, secrets: [], environment: {}, tmpBytes: 1 },
   limits: { memory_limit_mb: 64, cpu_quota_percent: 10, pids_limit: 16, timeout_seconds: 1 },
 }
 const options = { name: "clawfs-tool-1-2-3", complains: false, mountpoint: "/mnt/c", given: [] }

@@ -22,7 +22,15 @@ function record(run_id: string, state: RunRecord["state"]): RunRecord {
   return {
     ...{ format: 1, run_id, tool_id: "t", version: "1.0.0", binary_hash: "", limits, usage, state },
     ...{ caller: { uid: 1, gid: 2, pid: 3 }, arguments: { count: 0, sha256: "" }, started_at: "" },
-    ...{ ended_at: null, duration_ms: null, exit_status: null, reason: null, detail: null, events: null },
+    ...{
+      ended_at: null,
+      duration_ms: null,
+      exit_status: null,
+      reason: null,
+      detail: null,
+      packets: null,
+      events: null,
+    },
   }
 }
 

@@ -14,6 +14,7 @@ const plan: SandboxPlan = {
     { host: "127.0.0.1", port: 5432, isAddress: true },
     { host: "example.org", port: 5432, isAddress: false },
   ],
+  link: { ports: [8080, 5432], network: "10.213" },
   secrets: [
     { name: "a", variable: "A", as: "env" },
     { name: "b", variable: "B", as: "fd" },
@@ -27,7 +28,7 @@ const place = { mountpoint: "/mnt/c", toolName: "t", scriptName: undefined }
 test("what may be written is what is mounted so, ports and secrets as granted", () => {
   const words = starterWords(plan, place, { call: 8, landlock: 6, secrets: [9, 10] })
   expect(words[0]).toBe("l6")
-  expect(words.slice(-4)).toEqual(["t5432", "h8", "e9=A", "p10=B"])
+  expect(words.slice(-5)).toEqual(["t5432", "t8080", "h8", "e9=A", "p10=B"])
   expect(words.filter((word) => word.startsWith("w"))).toEqual(["w/dev/shm", "w/tmp", "w/mnt/c/workspaces/w"])
   expect(words).toContain("r/mnt/c/workspaces/r")
 })

@@ -1,4 +1,5 @@
 /** Which hosts can be granted, and which addresses a name may lead to. */
+import { SandboxPolicy } from "../../../schema/sandbox.ts"
 import { expect, test } from "vitest"
 import { addressInside, choose, hostsFile } from "../../../clawfs/runner/network.ts"
 import { broadOnes, parseCapabilities, parseCapability } from "../../../clawfs/tools/capability.ts"
@@ -76,4 +77,40 @@ test("names have addresses of their own inside, and the hosts file says so", () 
     ...["127.0.0.1", "127.101.0.1", "127.101.0.1", "127.101.0.2"],
   ])
   expect(hostsFile(grants)).toBe("127.0.0.1 localhost\n127.101.0.1 a.example\n127.101.0.2 b.example\n")
+})
+
+test("a link: the plan's port, or the one that is named", () => {
+  expect(parseCapability("network:link")).toEqual({ kind: "link", port: 5432 })
+  expect(parseCapability("network:link:8080")).toEqual({ kind: "link", port: 8080 })
+  for (const wrong of [
+    "network:link:0",
+    "network:link:65536",
+    "network:link:1.1.1.1:80",
+    "network:link:*",
+    "network:link: 80",
+  ])
+    expect(() => parseCapability(wrong)).toThrow("it must name one port")
+})
+
+test("addresses of links are of private networks", () => {
+  const network = (link_network: string): unknown => SandboxPolicy.safeParse({ link_network }).success
+  for (const right of [
+    "10.213.0.0/16",
+    "10.0.0.0/16",
+    "10.255.0.0/16",
+    "172.31.0.0/16",
+    "192.168.0.0/16",
+    "198.18.0.0/16",
+  ])
+    expect([right, network(right)]).toEqual([right, true])
+  for (const wrong of [
+    "10.256.0.0/16",
+    "10.213.0.0/8",
+    "10.213.1.0/16",
+    "8.8.0.0/16",
+    "172.32.0.0/16",
+    "127.0.0.0/16",
+    "10.213.0.0/16\n",
+  ])
+    expect([wrong, network(wrong)]).toEqual([wrong, false])
 })
