@@ -7,8 +7,8 @@ test: ; @scripts/setup.sh test && scripts/test.sh
 
 test-slow: ; @scripts/setup.sh test && SLOW=1 npx --no-install vitest run --project slow --reporter verbose
 
-# KERNEL=6.1: what the kernel has most to do with, on that one.
-test-vm: ; @scripts/setup.sh vm && CLAWFS_VM_KERNEL="$(KERNEL)" test/vm/run.sh test/vm/$(if $(filter 6.1,$(KERNEL)),kernel,all).sh
+# KERNEL=6.1: what the kernel has most to do with, on that one. VM="--only events,posix": these tests alone.
+test-vm: ; @scripts/setup.sh vm && CLAWFS_VM_KERNEL="$(KERNEL)" test/vm/run.sh test/vm/$(if $(filter 6.1,$(KERNEL)),kernel,all).sh $(VM)
 
 bench: ; @scripts/setup.sh bench && npx --no-install tsc -p bench/tsconfig.json && node build/bench/main.js $(BENCH)
 

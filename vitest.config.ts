@@ -42,8 +42,8 @@ export default defineConfig({
           include: ["test/mount/**/*.test.ts", "test/cli/**/*.test.ts", "test/crash/**/*.test.ts"],
           pool: "forks",
           isolate: false,
-          // These wait a quarter of their time. vitest's own choice is one fewer than there are CPUs.
-          maxWorkers: 3,
+          // These wait a quarter of their time. vitest's own choice is one fewer than there are CPUs. Emulated ones have no time to spare.
+          maxWorkers: patience === 1 ? 3 : 1,
           testTimeout: 300_000 * patience,
           hookTimeout: 60_000 * patience,
           expect: { poll: { timeout: 30_000 * patience } },

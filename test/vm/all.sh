@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
+# usage: all.sh [--only NAME,...]
 # In the virtual machine (run.sh): what wants a kernel with everything, and what a kernel may do in another way.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
-. test/vm/tests.sh
-tests --project vm
-tests --project unit test/unit/monitor/program.test.ts test/unit/runner
-tests --project mount test/mount/hostile-tools.test.ts test/mount/starter.test.ts test/mount/events.test.ts
-tests --project mount test/mount/tool-network.test.ts test/mount/posix.test.ts
-exit "$failed"
+. "$(dirname "$0")/tests.sh"
+tests vm test/vm/*.test.ts
+tests unit test/unit/monitor/program.test.ts test/unit/runner/*.test.ts test/unit/keyring/tpm.test.ts test/unit/vault/{tpm,tpm-note}.test.ts
+tests mount test/mount/{starter,events,tool-network,hostile-tools,posix}.test.ts
+run_tests "$@"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
+# usage: kernel.sh [--only NAME,...]
 # In the virtual machine (run.sh), on a kernel other than all.sh's: what the kernel has most to do with.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
-. test/vm/tests.sh
-tests --project unit test/unit/monitor/program.test.ts
-tests --project vm test/vm/controls.test.ts
-tests --project mount test/mount/starter.test.ts test/mount/events.test.ts
-exit "$failed"
+. "$(dirname "$0")/tests.sh"
+tests unit test/unit/monitor/program.test.ts
+tests vm test/vm/controls.test.ts
+tests mount test/mount/{starter,events}.test.ts
+run_tests "$@"

@@ -1,0 +1,29 @@
+/**
+ * A reporter of vitest for the virtual machine: behind the file that CLAWFS_VM_SUMMARY names it writes one line for each file of
+ * tests, with how many passed and failed, and how many were skipped for which reason.
+ */
+import { appendFileSync } from "node:fs"
+import type { Reporter, TestModule } from "vitest/node"
+
+export default class Report implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const file = process.env["CLAWFS_VM_SUMMARY"]
+    if (file === undefined) throw new Error("CLAWFS_VM_SUMMARY names no file")
+    for (const module of modules) appendFileSync(file, `${line(module)}\n`)
+  }
+}
+
+function line(module: TestModule): string {
+  const counts = { passed: 0, failed: 0, skipped: 0, pending: 0 }
+  const reasons = new Map<string, number>()
+  for (const test of module.children.allTests()) {
+    const result = test.result()
+    counts[result.state] += 1
+    if (result.state !== "skipped") continue
+    const reason = result.note ?? "what comes before it failed"
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+  }
+  const why = [...reasons].map(([reason, times]) => `${times} x ${reason}`).join("; ")
+  const state = module.ok() ? "ok    " : "FAILED"
+  return `${state} ${module.relativeModuleId}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped${why === "" ? "" : ` (${why})`}`
+}
