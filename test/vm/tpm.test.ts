@@ -1,6 +1,8 @@
 /** A vault on a TPM that the kernel has (`/dev/tpmrm0`); in the virtual machine that is swtpm behind a device. */
-import { accessSync, constants } from "node:fs"
-import { expect, test } from "vitest"
+import { accessSync, constants, cpSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { beforeEach, expect, test } from "vitest"
 import { hasTss2 } from "../../clawfs/sys/tss2.ts"
 import { DEFAULT_TCTI } from "../../keyring/tpm.ts"
 import { skipIf } from "../helpers/requirements.ts"
@@ -17,8 +19,11 @@ function requireTpm(): string | undefined {
   }
 }
 
-test("opens by itself, rotates, and refuses a database from before", (context) => {
-  skipIf(context, requireTpm())
+const fault = (kind: string): unknown => expect.objectContaining({ kind })
+
+beforeEach((context) => skipIf(context, requireTpm()))
+
+test("opens by itself, rotates, and opens by its key file all the same", () => {
   using place = new TestVault({ tcti: DEFAULT_TCTI, pcrs: [7] })
   place.open({}).put(SUBJECT, "a", Buffer.from("sealed"))
   place.close()
@@ -29,4 +34,26 @@ test("opens by itself, rotates, and refuses a database from before", (context) =
   expect(place.open({}).keys.epoch).toBe(2)
   place.close()
   expect(valueOf(place.open({ person: KEY }), "a")).toBe("sealed")
+})
+
+test("with a PIN, asks for it, and takes no other", () => {
+  using place = new TestVault({ tcti: DEFAULT_TCTI, pcrs: [7], pin: Buffer.from("2468") })
+  expect(() => place.open({})).toThrow(fault("locked"))
+  expect(() => place.open({ pin: Buffer.from("1111") })).toThrow(fault("denied"))
+  place.open({ pin: Buffer.from("2468") }).put(SUBJECT, "a", Buffer.from("sealed"))
+  place.close()
+  expect(valueOf(place.open({ pin: Buffer.from("2468") }), "a")).toBe("sealed")
+})
+
+test("refuses a database from before a rotation", () => {
+  using place = new TestVault({ tcti: DEFAULT_TCTI, pcrs: [7] })
+  place.open({}).put(SUBJECT, "a", Buffer.from("old"))
+  place.close()
+  const saved = mkdtempSync(join(tmpdir(), "clawfs-saved-"))
+  cpSync(place.directory, saved, { recursive: true })
+  place.open({}).rotate(SUBJECT)
+  place.close()
+  cpSync(saved, place.directory, { recursive: true })
+  rmSync(saved, { recursive: true })
+  expect(() => place.open({})).toThrow(/older than its TPM's counter/)
 })
