@@ -7,7 +7,7 @@ import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { repository } from "../helpers/programs.ts"
 import { skipIf } from "../helpers/requirements.ts"
 import { ATTACKS, expectHeld, expectTold, listening, prepareGround } from "../tools/attacks.ts"
-import { ebpfControl, eventsOf } from "../tools/events.ts"
+import { ebpfControl } from "../tools/events.ts"
 import { lastRecord, leftovers, requireTools, runTool, runnerOf, waitingIn } from "../tools/tools.ts"
 
 /** The program without the monitor's object. */
@@ -42,8 +42,7 @@ async function attackAll(mount: Mount, before: () => Promise<unknown>): Promise<
 const nothing = (): Promise<void> => Promise.resolve()
 
 async function expectEvents(mount: Mount, runs: readonly [string, string][]): Promise<void> {
-  if ((await ebpfControl(mount)).state !== "absent")
-    expectTold(await eventsOf(mount, "--tool", "hostile"), runs)
+  if ((await ebpfControl(mount)).state !== "absent") await expectTold(mount, runs)
 }
 
 test("in a sandbox that is made for the call", async (context) => {

@@ -6,6 +6,7 @@ import { expect } from "vitest"
 import type { ToolEvent } from "../../schema/tool-event.ts"
 import { run, type Finished } from "../helpers/exec.ts"
 import type { Mount } from "../helpers/mount.ts"
+import { controlOf, eventsOf } from "./events.ts"
 import { hostileProgram, installTool, untilToolsRun } from "./tools.ts"
 
 /** What attacks find: made before, so that what fails does not fail for want of a target. */
@@ -151,17 +152,20 @@ export function triedIn(events: readonly ToolEvent[], id: string): string[] {
     )
 }
 
-/** Every attack has left an event that names its run. */
-export function expectTold(
-  events: readonly ToolEvent[],
+/** Every attack by the tool "hostile" has left an event that names its run. */
+export async function expectTold(
+  mount: Mount,
   runs: readonly (readonly [attack: string, run: string])[],
-): void {
+): Promise<void> {
+  const events = await eventsOf(mount, "--tool", "hostile")
   const untold = runs.filter(([attack, id]) => !SILENT.has(attack) && triedIn(events, id).length === 0)
   expect(untold).toEqual([])
   expect(runs.length).toBe(ATTACKS.length)
   const of = (attack: string): string[] => triedIn(events, runs.find(([name]) => name === attack)?.[1] ?? "")
   expect(of("mount")).toContain("mount")
-  expect(of("internet")).toContain("1.1.1.1")
+  // AppArmor refuses the very socket.
+  const isConfined = (await controlOf(mount, "apparmor")).state === "enforced"
+  expect(of("internet")).toContain(isConfined ? "socket" : "1.1.1.1")
   expect(of("read")).toContain("/etc/shadow")
   // Each of the six processes, whatever had to be ready for that.
   expect(of("at-once").filter((path) => path === "/etc/shadow")).toHaveLength(6)

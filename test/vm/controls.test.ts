@@ -78,7 +78,7 @@ describe("AppArmor", () => {
     expect(loaded()).toEqual([])
   })
 
-  test("sockets of the internet are denied by it to a tool without network", async () => {
+  test("sockets of the internet are denied by it to a tool without network, and that is told", async (context) => {
     await installTool(
       mount,
       { tool_id: "udp", capabilities: ["process:spawn"] },
@@ -86,6 +86,12 @@ describe("AppArmor", () => {
     )
     const { stderr } = await runTool(mount, "udp")
     expect(stderr).toContain("Permission denied")
+    const { state, detail } = await controlOf(mount, "ebpf")
+    skipIf(context, state === "absent" ? detail : undefined)
+    const sockets = (await lastEvents(mount)).filter(({ call }) => call === "socket")
+    expect(sockets.map(({ type, layer, error }) => [type, layer, error])).toEqual([
+      ["POLICY_VIOLATION", "permissions", "EACCES"],
+    ])
   })
 })
 
