@@ -3,12 +3,14 @@
  * in the virtual machine (`make test-vm`); what a kernel lacks is skipped, with the reason.
  */
 import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs"
+import { release } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import type { SandboxStatus } from "../../schema/sandbox.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { skipIf } from "../helpers/requirements.ts"
 import { controlOf, lastEvents } from "../tools/events.ts"
-import { installTool, lastRecord, requireTools, runTool, runnerOf } from "../tools/tools.ts"
+import { installTool, lastRecord, requireTools, runTool, runnerOf, untilToolsRun } from "../tools/tools.ts"
 
 const MIB = 1024 * 1024
 
@@ -36,6 +38,18 @@ const script = (name: string, text: string, more: object = {}): Promise<void> =>
     { tool_id: name, capabilities: ["process:spawn"], ...more },
     { script: `#!/bin/sh\n${text}` },
   )
+
+test("every control is enforced here, so nothing below is skipped for want of one", async (context) => {
+  skipIf(context, process.env["CLAWFS_VM"] === "1" ? undefined : "other machines lack some")
+  await script("first", "exit 0")
+  await untilToolsRun(mount, "first")
+  const { stdout } = await mount.clawfsAnyway(["sandbox", "status", "--json", mount.mountpoint])
+  const { controls } = JSON.parse(stdout) as SandboxStatus
+  // Landlock of Linux 6.1 knows no ports.
+  const isOld = release().startsWith("6.1.")
+  const weaker = controls.filter(({ name, state }) => state !== "enforced" && !(isOld && name === "landlock"))
+  expect(weaker).toEqual([])
+})
 
 describe("AppArmor", () => {
   let isThere = false
