@@ -47,6 +47,9 @@ typedef __s64 s64;
 #define O_CREAT 0100
 #define FMODE_WRITE 2
 #define FMODE_CREATED 0x100000
+/* i_mode */
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
 /* f_flags of a file that execve(2) opens */
 #define OPENED_TO_EXECUTE 0x20
 
@@ -55,12 +58,14 @@ typedef __s64 s64;
 struct super_block { u32 s_dev; };
 struct inode { u16 i_mode; struct super_block *i_sb; unsigned long i_ino; };
 struct path { void *mnt; void *dentry; };
-struct file { u32 f_mode; u32 f_flags; struct inode *f_inode; struct path f_path; };
+struct file { u32 f_mode; u32 f_flags; struct inode *f_inode; struct path f_path; void *private_data; };
+struct fdtable { u32 max_fds; struct file **fd; };
+struct files_struct { struct fdtable *fdt; };
 struct linux_binprm { struct file *file; const char *filename; };
 
 struct atomic { int counter; };
 struct signal_struct { struct atomic live; };
-struct task_struct { int pid; int tgid; int exit_code; struct signal_struct *signal; };
+struct task_struct { int pid; int tgid; int exit_code; struct signal_struct *signal; struct files_struct *files; };
 
 struct pt_regs { unsigned long r10, r9, r8, dx, si, di, orig_ax; };
 

@@ -436,6 +436,18 @@ static __noinline int call_on_path(struct seen *seen, struct pt_regs *regs, u32 
   return 0;
 }
 
+/* Of a descriptor of the program that has called; 0 when it is no socket. What another thread closes meanwhile is read or not, and
+   does no harm. A function of its own: those of an address use all of the stack that kernels before 6.13 give. */
+static __noinline u16 protocol_number(u32 fd) {
+  struct fdtable *table = BPF_CORE_READ(bpf_get_current_task_btf(), files, fdt);
+  if (fd >= BPF_CORE_READ(table, max_fds)) return 0;
+  struct file *file = 0;
+  bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
+  if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK) return 0;
+  struct socket *socket = BPF_CORE_READ(file, private_data);
+  return BPF_CORE_READ(socket, sk, sk_protocol);
+}
+
 static __noinline int call_on_address(struct seen *seen, struct pt_regs *regs, u32 about) {
   u32 kind = about & KIND_MASK, place = about >> ARGUMENT_SHIFT & ARGUMENT_MASK;
   void *given = (void *)argument(regs, place);
@@ -444,7 +456,7 @@ static __noinline int call_on_address(struct seen *seen, struct pt_regs *regs, u
   if (length > sizeof(address)) length = sizeof(address);
   if (length < 2 || bpf_probe_read_user(&address, length & 0x1f, given)) return 0;
   seen->source = kind == KIND_BIND ? SOURCE_BIND : kind == KIND_SEND ? SOURCE_SEND : SOURCE_CONNECT;
-  if (address.family == AF_INET || address.family == AF_INET6) send_network(seen, &address, PROTOCOL_UNKNOWN);
+  if (address.family == AF_INET || address.family == AF_INET6) send_network(seen, &address, protocol_of(protocol_number(regs->di)));
   else if (address.family == AF_UNIX) send_unix(seen, given + 2, 1);
   return 0;
 }
@@ -473,10 +485,11 @@ static __always_inline bool is_refusal(u16 error) {
 /* Counted here only where no LSM hook does it. */
 static __always_inline void count_call(struct run_state *state, struct pt_regs *regs, u32 call, u32 kind, u16 error) {
   if (is_refusal(error)) __sync_fetch_and_add(&state->denied, 1);
-  if (error != 0 || has_lsm) return;
+  if (has_lsm) return;
+  /* Tried, whatever became of it. */
+  if (kind == KIND_CONNECT || (kind == KIND_SEND && regs->r8 != 0)) __sync_fetch_and_add(&state->connected, 1);
+  if (error != 0 || kind != KIND_OPEN) return;
   u64 flags = 0;
-  if (kind == KIND_CONNECT) __sync_fetch_and_add(&state->connected, 1);
-  if (kind != KIND_OPEN) return;
   __sync_fetch_and_add(&state->opened, 1);
   if (opens_to_write(regs, call, &flags)) __sync_fetch_and_add(&state->written, 1);
 }

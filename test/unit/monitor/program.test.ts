@@ -184,6 +184,20 @@ test("addresses are out of reach but for ports that are allowed", async (context
   }
 })
 
+test("connections are told with their protocol and counted, those that fail too", async () => {
+  const { records, mark } = await watch(`perl -MIO::Socket::INET -e '
+    IO::Socket::INET->new(PeerAddr => "127.0.0.1:1");
+    send(IO::Socket::INET->new(Proto => "udp"), "x", 0, pack_sockaddr_in(9, inet_aton("127.0.0.1")))'`)
+  const told = records.flatMap((record) =>
+    "destination_port" in record ? [[record.protocol, record.destination_port]] : [],
+  )
+  expect(told).toEqual([
+    ["TCP", 1],
+    ["UDP", 9],
+  ])
+  expect(loaded().counts(mark).connected).toBe(2)
+})
+
 test("a ring that nobody reads loses records, and counts them exactly", async () => {
   const before = loaded().totals()
   const mark: Mark = { slot: nextRun, run: nextRun, flags: 0 }
