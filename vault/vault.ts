@@ -465,4 +465,4 @@ function unknown(name: string): Fault {
 }
 
 /** Failures that say something of who asked; the disk's say nothing, and a locked vault can't write. */
-const REFUSALS: ReadonlySet<string> = new Set(["not-found", "denied", "invalid", "exists", "corrupt"])
+const REFUSALS: ReadonlySet<string> = new Set(["not-found", "denied", "invalid", "exists", "corrupt", "busy"])

@@ -57,7 +57,7 @@ export class DbusLink implements Disposable {
     path: string,
     { signal, ended }: { readonly signal: (message: DbusMessage) => void; readonly ended: () => void },
   ): Promise<DbusLink> {
-    const link = new DbusLink(connectStream(path), signal)
+    const link = new DbusLink(connected(path), signal)
     try {
       const uid = Buffer.from(String(process.getuid?.() ?? 0)).toString("hex")
       link.#send(Buffer.from(`\0AUTH EXTERNAL ${uid}${NEWLINE}`))
@@ -144,9 +144,7 @@ export class DbusLink implements Disposable {
         clearTimeout(timer)
         resolve(result)
       }
-      const handle = watchReadable(this.#fd, () =>
-        end(this.#isOpen ? receiveSome(this.#fd, CHUNK) : undefined),
-      )
+      const handle = watchReadable(this.#fd, () => end(this.#isOpen ? this.#received() : undefined))
       const timer = timeoutMs === undefined ? undefined : setTimeout(() => end(undefined), timeoutMs).unref()
       this.#stop = () => end(undefined)
     })
@@ -154,6 +152,16 @@ export class DbusLink implements Disposable {
     this.#bytes = Buffer.concat([this.#bytes, received.bytes])
     this.#fds.push(...received.descriptors)
     return true
+  }
+
+  /** Undefined at the connection's end, however it came: one that was cut off with something unread is an error (unix(7)). */
+  #received(): Received | undefined {
+    try {
+      return receiveSome(this.#fd, CHUNK)
+    } catch (thrown) {
+      if (thrown instanceof Fault) return undefined
+      throw thrown
+    }
   }
 
   #stop: () => void = () => undefined
@@ -192,5 +200,14 @@ export class DbusLink implements Disposable {
     for (const wait of this.#waiting.values()) wait(new Fault("io", "the connection to the bus is closed"))
     for (const fd of this.#fds.splice(0)) closeSync(fd)
     closeSync(this.#fd)
+  }
+}
+
+function connected(path: string): number {
+  try {
+    return connectStream(path)
+  } catch (cause) {
+    if (!(cause instanceof Fault)) throw cause
+    throw new Fault(cause.kind, `no bus answers at ${path}: ${cause.message}`, { cause })
   }
 }

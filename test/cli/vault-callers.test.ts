@@ -6,6 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { beforeEach, describe, expect, test } from "vitest"
 import { connectTo, peerOf, receiveMessage, sendMessage } from "../../clawfs/sys/seqpacket.ts"
 import { requirePrograms, skipIf } from "../helpers/requirements.ts"
+import { noteAttempt } from "../../vault/attempts.ts"
+import { VaultDatabase } from "../../vault/database.ts"
 import { requireBuild, said } from "./harness.ts"
 import { VaultPlace, asNobody } from "./vault-place.ts"
 
@@ -97,6 +99,20 @@ describe("grants", () => {
     for (let i = 0; i < 5; i += 1) expect((await place.run(["get", "a", ...place.wrong])).code).toBe(77)
     expect((await place.run(["get", "a", ...place.wrong])).code).toBe(75)
     expect((await place.run(["get", "a", ...place.passphrase])).code).toBe(75)
+    // Each is a row, and the same holds at `unlock`, where the vault's process has no memory of it.
+    const { stdout } = await place.run(["audit", "--json"])
+    const rows = JSON.parse(stdout) as { event: string; outcome: string }[]
+    const outcomes = rows.filter(({ event }) => event === "proof").map(({ outcome }) => outcome)
+    expect(outcomes).toEqual(["denied", "denied", "denied", "denied", "denied", "busy", "busy"])
+    await place.run(["lock"])
+    {
+      using db = VaultDatabase.open(place.directory)
+      for (let i = 0; i < 5; i += 1)
+        noteAttempt(db, { uid: 0, pid: 1 }, "this passphrase does not open the vault")
+    }
+    expect(said(await place.run(["unlock", ...place.passphrase]))).toBe(
+      "exit 75\nclawfs: too many wrong passphrases\ntry again in a minute",
+    )
   })
 })
 

@@ -2,13 +2,23 @@
  * What root finds of values, passphrases and keys after each thing that can be done with a vault: nothing, in the memory of its
  * processes (pages in swap come back by being read), in its files and log, in any process's environment or arguments.
  */
-import { closeSync, existsSync, readFileSync, readdirSync, writeFileSync, writeSync } from "node:fs"
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs"
 import { join } from "node:path"
 import { beforeEach, expect, test } from "vitest"
 import { VaultLink } from "../../clawfs/api/vault-link.ts"
+import { Attachments, readTaken } from "../../clawfs/cli/vault/client.ts"
 import { memfdCreate } from "../../clawfs/sys/libc.ts"
 import { exec } from "../helpers/exec.ts"
 import { requireFuse, requirePrograms, skipIf } from "../helpers/requirements.ts"
+import type { VaultMethod } from "../../schema/vault-api.ts"
 import { scanMemory } from "../helpers/residue.ts"
 import { Upstream, testCertificate } from "../helpers/upstream.ts"
 import { requireBuild } from "./harness.ts"
@@ -26,7 +36,58 @@ const VALUES = {
   json: "json-5c3a7e9f1d2b8640",
   bundle: "bundle-9e7c5a3f1b0d2486",
   next: "next-3f9b7d5e1c0a8642",
+  rotated: "rotated-6a4c2e0f8d1b3975",
 }
+
+/** Which part of the test does each of what the socket offers: one that is new has to be added. */
+export const COVERED: Readonly<Record<VaultMethod, string>> = {
+  ...{
+    status: "place.pid",
+    lock: "the end",
+    put: "the test",
+    describe: "the test",
+    get: "the test",
+    list: "the test",
+  },
+  ...{ history: "the test", rm: "the test", destroy: "the test", rotate: "the test", grant: "the test" },
+  ...{ grants: "the test", revoke: "the test", export: "the test", import: "the test", exec: "the test" },
+  ...{
+    "import.values": "import --from",
+    scan: "scan",
+    generate: "keygen",
+    sign: "sign-with",
+    audit: "the test",
+  },
+  ...{
+    "audit.verify": "the test",
+    "audit.export": "useRest",
+    "audit.prune": "useRest",
+    "manifest.sign": "useRest",
+  },
+  ...{ "protector.list": "useRest", "protector.add": "useRest", "protector.remove": "useRest" },
+  ...{
+    "public-key": "useRest",
+    "tree.new": "useRest",
+    "tree.key": "useRest",
+    mount: "useMount",
+    unmount: "useMount",
+  },
+  ...{
+    "proxy.start": "useProxy",
+    "proxy.stop": "useProxy",
+    "proxy.token": "useProxy",
+    "inject.look": "useProxy",
+  },
+  ...{
+    "inject.plan": "useProxy",
+    inject: "useProxy",
+    "inject.decoys": "useProxy",
+    "inject.tried": "useProxy",
+  },
+  ...{ "inject.leak": "useProxy", "tool.exec": "test/mount/tool-secrets.test.ts" },
+  "protector.add-tpm": "test/unit/vault/residue.test.ts, where keys are looked for",
+}
+const NEW_PASSPHRASE = "a passphrase that was added, and taken away"
 const BUNDLE_PASSPHRASE = "another passphrase, of the bundle"
 
 /** Asks the vault's process in other ways than the commands do. */
@@ -80,6 +141,39 @@ async function useProxy(place: VaultPlace, upstream: Upstream): Promise<number> 
   return Number(pid)
 }
 
+/** What else there is; returns what must not be found: recovery words, and the secret of an encrypted tree. */
+async function useRest(place: VaultPlace, ok: (args: readonly string[], input?: string) => Promise<string>) {
+  await ok(["rotate", "a"], VALUES.rotated)
+  const [added, specs] = [join(place.base, "new-passphrase"), join(place.base, "specs")]
+  writeFileSync(added, `${NEW_PASSPHRASE}\n`, { mode: 0o600 })
+  const kdf = ["--kdf", "pbkdf2", ...place.passphrase]
+  await ok(["protector", "add", "--new-passphrase-file", added, ...kdf])
+  const words = await place.run(["protector", "add", "recovery", ...place.passphrase])
+  expect(words.code).toBe(0)
+  const protectors = JSON.parse(await ok(["protector", "list", "--json"])) as { number: number }[]
+  await ok(["protector", "remove", String((protectors.at(-2) ?? { number: 0 }).number), ...place.passphrase])
+  mkdirSync(specs)
+  writeFileSync(join(specs, "P1.1-a.md"), "# a\n")
+  await ok(["sign", "specs", specs, ...place.passphrase])
+  for (const args of [["export"], ["prune", "--keep", "90d", ...place.passphrase]])
+    await ok(["audit", ...args])
+  asked(place, (link) => link.request("public-key", { name: "deploy" }))
+  const name = `tree-${"0123456789abcdef".repeat(2)}`
+  const [tree] = ["tree.new", "tree.key"].map((method) =>
+    asked(place, (link) => {
+      using attached = new Attachments()
+      const { place: fd, reading } = attached.take()
+      const more = method === "tree.new" ? { description: "of the test" } : {}
+      link.request(method, { name, fd, ...more }, attached.fds)
+      return readTaken(reading, 64)
+    }),
+  )
+  expect(tree).toHaveLength(32)
+  const [line = ""] = /^(?:[a-z]{5} ){16}[a-z]{5}$/m.exec(`${words.stdout}\n${words.stderr}`) ?? []
+  expect(line).not.toBe("")
+  return { tree: tree ?? Buffer.alloc(0), words: line.slice(0, 40) }
+}
+
 test("nothing is left by any of its operations", async () => {
   await using upstream = await Upstream.start()
   await using place = await VaultPlace.make()
@@ -131,11 +225,12 @@ test("nothing is left by any of its operations", async () => {
   await ok(["destroy", "from-json"])
   for (const args of [["list"], ["history", "a"], ["grants"], ["audit"], ["audit", "verify"]]) await ok(args)
   await ok(["rotate", "--root"])
-  await ok(["protector", "add", "recovery", ...place.passphrase])
+  const rest = await useRest(place, ok)
   await ok(["revoke", "1"])
 
   const pids = [await place.pid(), await other.pid()]
-  for (const [what, needle] of Object.entries({ ...VALUES, PASSPHRASE, BUNDLE_PASSPHRASE, hex })) {
+  const needles = { ...VALUES, PASSPHRASE, NEW_PASSPHRASE, BUNDLE_PASSPHRASE, hex, ...rest }
+  for (const [what, needle] of Object.entries(needles)) {
     for (const pid of pids) expect([what, scanMemory(pid, Buffer.from(needle)).places]).toEqual([what, []])
     for (const path of [place, other].flatMap(filesOf))
       expect(readFileSync(path).includes(needle), `${what} in ${path}`).toBe(false)
@@ -144,7 +239,7 @@ test("nothing is left by any of its operations", async () => {
   for (const pid of readdirSync("/proc").filter((each) => /^\d+$/.test(each)))
     for (const what of ["environ", "cmdline"]) {
       const bytes = readable(`/proc/${pid}/${what}`)
-      for (const needle of [...Object.values(VALUES), PASSPHRASE, BUNDLE_PASSPHRASE])
+      for (const needle of Object.values(needles))
         expect(bytes.includes(needle), `${what} of ${pid}`).toBe(false)
     }
   // The proxy's own part is its heap until that is collected (docs/VAULT.md): of what it never had, it has nothing.
@@ -155,6 +250,15 @@ test("nothing is left by any of its operations", async () => {
   // The scanner finds what is there.
   expect(scanMemory(pids[0] ?? 0, Buffer.from(place.directory)).places.length).toBeGreaterThan(0)
   expect(readFileSync("/proc/self/environ").includes("PATH=")).toBe(true)
+
+  // Taken as it is, which makes a new root key with the passphrase.
+  await ok(["proxy", "token"])
+  await ok(["proxy", "stop"])
+  await ok(["lock"])
+  await ok(["adopt", ...place.passphrase])
+  const adopted = await place.pid()
+  expect(scanMemory(adopted, Buffer.from(PASSPHRASE)).places).toEqual([])
+  expect(scanMemory(adopted, Buffer.from(place.directory)).places.length).toBeGreaterThan(0)
 })
 
 /** Of the vault, without its sockets. */

@@ -5,12 +5,14 @@
 import { closeSync, readSync, writeSync } from "node:fs"
 import { describe, Fault, kindOfThrown } from "../../clawfs/core/fault.ts"
 import { Log } from "../../clawfs/core/log.ts"
+import { BusyMoments } from "../../clawfs/sys/busy-moments.ts"
+import { CpuLatency } from "../../clawfs/sys/cpu-latency.ts"
 import { keepFromChildren } from "../../clawfs/sys/inherited.ts"
 import { forbidDumps } from "../../clawfs/sys/no-dumps.ts"
 import { SecretMemory } from "../../clawfs/sys/secret-memory.ts"
 import { SuspendWatch } from "../../clawfs/sys/suspend.ts"
 import type { Subject } from "../audit.ts"
-import { attempts, clearAttempts, noteAttempt } from "../attempts.ts"
+import { attempts, clearAttempts, noteAttempt, requireFewAttempts } from "../attempts.ts"
 import { VaultDatabase } from "../database.ts"
 import { NotedEnd } from "../noted-end.ts"
 import { TpmNote } from "../tpm-note.ts"
@@ -64,6 +66,8 @@ function openVault(
 ): { readonly vault: Vault; readonly noted: NotedEnd } {
   const { order, person, pin } = given
   const subject: Subject = { uid: order.uid, pid: order.pid }
+  // The TPM counts its wrong PINs itself.
+  if (order.person !== undefined) requireFewAttempts(db, Date.now())
   try {
     const { keys, protector } = unlock(db, {
       person: order.person === undefined ? undefined : { kind: order.person.kind, secret: person },
@@ -118,8 +122,10 @@ async function serve(): Promise<void> {
   const methods = new Methods(db, vault, finish, { source: directory, log, sleepLock })
   const self: Subject = { uid: process.getuid?.() ?? 0, pid: process.pid }
   const tpm = new TpmNote(db, vault, self)
+  using latency = new CpuLatency(log)
+  using moments = new BusyMoments(latency)
   {
-    await using _ = new VaultServer(directory, methods, log)
+    await using _ = new VaultServer(directory, methods, log, () => moments.busy())
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, finish)
     process.on("SIGHUP", () => log.debug("signal ignored", { signal: "SIGHUP" }))
     const sleep = new SuspendWatch()

@@ -27,6 +27,7 @@ import { requireFreeName, signManifest } from "./manifest-key.ts"
 import { MountedVault } from "./mounted.ts"
 import { Mounts, type MountsOptions } from "./mounts.ts"
 import { Signer } from "./sign.ts"
+import type { SleepLock } from "./sleep-lock.ts"
 import { Proofs, withPerson } from "./proofs.ts"
 
 /** What everybody may ask; what is behind them is decided by grants. */
@@ -37,7 +38,8 @@ export const OPEN_METHODS: ReadonlySet<string> = new Set<VaultMethod>([
 const EMPTY = Buffer.alloc(0)
 
 interface Place extends MountsOptions {
-  readonly sleepLock?: { readonly isHeld: boolean }
+  /** What tells whether the machine waits for the vault before it sleeps, and why it does not. */
+  readonly sleepLock?: Pick<SleepLock, "isHeld" | "missing">
 }
 
 export class Methods {
@@ -56,7 +58,7 @@ export class Methods {
   /** Ended with the vault. */
   readonly mounts: Mounts
 
-  /** `place`: the vault's directory and log, for its mount, and what tells whether the machine waits for it. */
+  /** `place`: the vault's directory and log, for its mount. */
   constructor(db: VaultDatabase, vault: Vault, stop: () => void, place: Place) {
     this.#sleepLock = place.sleepLock
     this.#db = db
@@ -115,25 +117,25 @@ export class Methods {
     },
     "audit.export": ({ params: { after } }) => this.#vault.audit.page(after).map(exported),
     "audit.prune": ({ params: { proof, before }, fds, subject }) => {
-      this.#prove(proof, fds)
+      this.#prove(proof, fds, subject)
       return { removed: this.#vault.pruneAudit(subject(), before) }
     },
     "protector.list": () => this.#vault.protectors().map(shown),
     "protector.add": ({ params: { proof, person, kdf }, fds, subject }) => {
-      this.#prove(proof, fds)
+      this.#prove(proof, fds, subject)
       const given = { kind: person.kind, fd: descriptorOf(fds, person.fd) }
       return withPerson(this.#vault, given, (secret) => ({
         number: this.#vault.addPerson(subject(), { ...secret, kdf }),
       }))
     },
     "protector.add-tpm": ({ params: { proof, tcti, pcrs, pin }, fds, subject }) => {
-      this.#prove(proof, fds)
+      this.#prove(proof, fds, subject)
       return this.#withPin(pin, fds, (bytes) => ({
         number: this.#vault.addTpm(subject(), { tcti, pcrs, pin: bytes }),
       }))
     },
     "protector.remove": ({ params: { proof, number }, fds, subject }) => {
-      this.#prove(proof, fds)
+      this.#prove(proof, fds, subject)
       this.#vault.removeProtector(subject(), number)
     },
     grant: ({ params: { proof, name, ...grant }, fds, subject }) => {
@@ -145,7 +147,7 @@ export class Methods {
           "a tool belongs to a grant to exec, without a caller's program or control group",
         )
       if (grant.endpoint !== undefined) checkEndpoint(grant.endpoint)
-      this.#prove(proof, fds)
+      this.#prove(proof, fds, subject)
       return this.#vault.audited("grant", subject(), (about) => {
         const entry = this.#vault.find(name)
         if (entry?.metadata.removed !== 0)
@@ -159,7 +161,7 @@ export class Methods {
     },
     grants: () => listGrants(this.#vault, this.#grants),
     export: ({ params: { proof, passphrase, out, names }, fds, subject }) => {
-      this.#prove(proof, fds)
+      this.#prove(proof, fds, subject)
       return this.#withPin(passphrase, fds, (bytes = EMPTY) =>
         exportSecrets(this.#vault, subject(), { passphrase: bytes, out: descriptorOf(fds, out), names }),
       )
@@ -193,7 +195,7 @@ export class Methods {
       if (this.#grants.isFreeze(this.#vault.keys, id)) {
         if (proof === undefined)
           throw new Fault("denied", "to give a user his grants back needs the passphrase")
-        this.#prove(proof, fds)
+        this.#prove(proof, fds, subject)
       }
       this.#vault.audited("revoke", subject(), (about) => {
         about.detail = { grant: id }
@@ -206,7 +208,7 @@ export class Methods {
     },
     unmount: () => this.mounts.unmount(),
     "manifest.sign": ({ params: { proof, ...wanted }, fds, subject }) => {
-      this.#prove(proof, fds)
+      this.#prove(proof, fds, subject)
       return signManifest(this.#vault, subject(), wanted)
     },
     "tree.new": (call) => this.#newTree(call),
@@ -227,8 +229,8 @@ export class Methods {
     this.#vault.keys.held.touch()
   }
 
-  #prove(proof: PersonText, fds: readonly number[]): void {
-    this.#proofs.check(proof, descriptorOf(fds, proof.fd))
+  #prove(proof: PersonText, fds: readonly number[], subject: () => Subject): void {
+    this.#proofs.check(proof, descriptorOf(fds, proof.fd), subject())
   }
 
   #withPin<T>(pin: number | undefined, fds: readonly number[], work: (pin: Buffer | undefined) => T): T {
@@ -248,6 +250,7 @@ export class Methods {
       ...{ pid: process.pid, keyIn: held.place, memory: held.memory, valueMemory: this.#vault.values.kind },
       ...{ mountpoint: this.mounts.mountpoint, tpm: counter?.tcti, detectsRollback: counter !== undefined },
       ...{ notesEnd: counter?.note !== undefined, locksBeforeSleep: this.#sleepLock?.isHeld ?? false },
+      sleepLockMissing: this.#sleepLock?.missing,
       secrets: entries.length,
       due: entries.filter(({ metadata }) => dueAt(metadata) !== 0 && dueAt(metadata) <= now).length,
       protectors: this.#vault.protectors().map(shown),
@@ -276,7 +279,7 @@ export class Methods {
 
   #get({ params: { name, version, fd, proof }, fds, isOwner, subject }: Call<VaultParams<"get">>): object {
     const isProven = isOwner && proof !== undefined
-    if (isProven) this.#prove(proof, fds)
+    if (isProven) this.#prove(proof, fds, subject)
     const asking = subject({ inFull: !isProven && this.#asksInFull() })
     if (!isProven) this.#guard([name], asking)
     const out = descriptorOf(fds, fd)

@@ -5,15 +5,14 @@
 import { Fault } from "../../clawfs/core/fault.ts"
 import type { SecretKind } from "../../keyring/secret-protector.ts"
 import type { PersonText } from "../../schema/vault-api.ts"
+import { MOST_FAILURES, WINDOW_MS, tooManyWrong } from "../attempts.ts"
+import type { Subject } from "../audit.ts"
 import type { VaultDatabase } from "../database.ts"
 import { unlock } from "../unlock.ts"
 import type { Vault } from "../vault.ts"
 import { readAllInto } from "./descriptors.ts"
 
 const MOST_SECRET_BYTES = 8192
-/** Wrong ones in that time, then none is looked at for as long. */
-const MOST_FAILURES = 5
-const WINDOW_MS = 60_000
 
 /** What a person has, in secret memory, as long as `work` runs. */
 export function withPerson<T>(
@@ -37,19 +36,21 @@ export class Proofs {
     this.#vault = vault
   }
 
-  /** Throws `Fault("denied")` for a wrong secret, "busy" after too many of them. */
-  check(proof: PersonText, fd: number): void {
+  /** Throws `Fault("denied")` for a wrong secret, "busy" after too many of them; either is a row of the audit. */
+  check(proof: PersonText, fd: number, subject: Subject): void {
     const now = Date.now()
     this.#failures = this.#failures.filter((time) => now - time < WINDOW_MS)
-    if (this.#failures.length >= MOST_FAILURES)
-      throw new Fault("busy", "too many wrong passphrases", { hint: "try again in a minute" })
-    withPerson(this.#vault, { kind: proof.kind, fd }, (person) => {
-      try {
-        unlock(this.#db, { person, inKernel: false, anyAge: true }).keys[Symbol.dispose]()
-      } catch (thrown) {
-        if (thrown instanceof Fault && thrown.kind === "denied") this.#failures.push(now)
+    try {
+      if (this.#failures.length >= MOST_FAILURES) throw tooManyWrong()
+      withPerson(this.#vault, { kind: proof.kind, fd }, (person) =>
+        unlock(this.#db, { person, inKernel: false, anyAge: true }).keys[Symbol.dispose](),
+      )
+    } catch (thrown) {
+      if (!(thrown instanceof Fault)) throw thrown
+      if (thrown.kind === "denied") this.#failures.push(now)
+      this.#vault.audited("proof", subject, () => {
         throw thrown
-      }
-    })
+      })
+    }
   }
 }

@@ -30,8 +30,11 @@ export class VaultServer implements AsyncDisposable {
   #isClosing = false
   readonly #whenGone = new Map<number, () => void>()
 
-  /** Listens in the vault's directory, whose lock the caller holds. */
-  constructor(directory: string, methods: Methods, log: Log) {
+  readonly #busy: () => void
+
+  /** Listens in the vault's directory, whose lock the caller holds. `busy` is called for each request. */
+  constructor(directory: string, methods: Methods, log: Log, busy: () => void = () => undefined) {
+    this.#busy = busy
     this.#methods = methods
     this.#log = log
     this.#path = join(directory, VAULT_SOCKET)
@@ -56,6 +59,7 @@ export class VaultServer implements AsyncDisposable {
 
   async #serve(connection: number, data: Buffer, fds: readonly number[]): Promise<void> {
     try {
+      this.#busy()
       const answer = this.#answer(connection, data, fds)
       // Most are answered at once, and before the next request is looked at.
       const settled = answer instanceof Promise ? await answer : answer

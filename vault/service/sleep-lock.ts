@@ -26,6 +26,7 @@ export class SleepLock implements Disposable {
   #timer: NodeJS.Timeout | undefined
   #isOver = false
   #isTold = false
+  #why = "nobody was asked yet"
 
   /** `lock` is called before the machine sleeps, which waits until this is disposed. `address`: of the system's bus. */
   constructor(lock: () => void, log: Log, address?: string, againMs = AGAIN_MS) {
@@ -40,12 +41,20 @@ export class SleepLock implements Disposable {
     return this.#delay !== undefined
   }
 
+  /** Why the machine does not wait; undefined while it does. */
+  get missing(): string | undefined {
+    return this.isHeld ? undefined : this.#why
+  }
+
   /** Resolves when the lock is taken, or can't be. */
   async start(): Promise<void> {
     try {
       const options = {
         signal: (message: DbusMessage) => void this.#heard(message),
-        ended: () => this.#lost(),
+        ended: () => {
+          this.#why = "the connection to the bus has ended"
+          this.#lost()
+        },
       }
       this.#link = await DbusLink.connect(this.#path, options)
       await this.#link.match(
@@ -61,10 +70,11 @@ export class SleepLock implements Disposable {
       else this.#delay = delay
       this.#isTold = false
     } catch (thrown) {
+      this.#why = describe(thrown)
       // Once, not every time that it is tried again.
       if (!this.#isTold)
         this.#log.info("the vault is not locked before the machine sleeps, but after", {
-          reason: describe(thrown),
+          reason: this.#why,
         })
       this.#isTold = true
       this.#lost()

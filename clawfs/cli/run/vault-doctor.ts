@@ -9,8 +9,10 @@ import { attempts } from "../../../vault/attempts.ts"
 import { VAULT_DB, VaultDatabase } from "../../../vault/database.ts"
 import { DAY_MS } from "../../../vault/metadata.ts"
 import { Protectors } from "../../../vault/protectors.ts"
+import { SleepLock } from "../../../vault/service/sleep-lock.ts"
 import { readState, type VaultState } from "../../../vault/state.ts"
 import { Fault, describe } from "../../core/fault.ts"
+import { Log } from "../../core/log.ts"
 import { hasArgon2id } from "../../sys/libsodium.ts"
 import { ExitCode } from "../exit-code.ts"
 import type { VaultAction } from "../vault/action.ts"
@@ -24,14 +26,17 @@ interface Finding {
 const OTHERS_WRITE = 0o022
 const OTHERS = 0o077
 const ROTATION_DAYS = 90
+/** Far longer than the bus is waited for. */
+const MOST_ASKING_MS = 300_000
 
-export function doctor({ directory, values, terminal }: VaultAction): ExitCode {
+export async function doctor({ directory, values, terminal }: VaultAction): Promise<ExitCode> {
   using db = VaultDatabase.open(directory)
   const state = readState(db)
   const findings = [
     ...files(directory),
     ...database(db),
     ...machine(),
+    await sleep(),
     ...tpm(db, state),
     ...history(db, state),
   ]
@@ -82,12 +87,31 @@ function machine(): Finding[] {
   ]
 }
 
+/** Whether the machine would wait for a vault's process: the same is asked for, and given back at once. */
+async function sleep(): Promise<Finding> {
+  // Nothing of the bus keeps this process alive.
+  const awake = setTimeout(() => undefined, MOST_ASKING_MS)
+  using lock = new SleepLock(
+    () => undefined,
+    new Log("vault-doctor", { level: "error" }),
+    process.env["DBUS_SYSTEM_BUS_ADDRESS"],
+  )
+  await lock.start()
+  clearTimeout(awake)
+  if (lock.isHeld)
+    return { state: "ok", what: "systemd-logind waits until the vault is locked before the machine sleeps" }
+  return {
+    state: "weak",
+    what: `the vault is locked after the machine has slept, not before: systemd-logind does not wait (${lock.missing ?? ""})`,
+  }
+}
+
 function tpm(db: VaultDatabase, { counter }: VaultState): Finding[] {
   if (counter === undefined)
     return [
       {
         state: "weak",
-        what: "no TPM: unlocking needs a person, a vault.db that was put back is not noticed",
+        what: "no TPM: unlocking needs a person, a vault.db that was put back is not noticed after a restart",
       },
     ]
   try {

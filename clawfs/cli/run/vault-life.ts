@@ -59,7 +59,8 @@ export function init({ directory, values, terminal }: VaultAction): ExitCode {
     const subject = { uid: process.getuid?.() ?? 0, pid: process.pid }
     createVault(directory, { people: [person, recovery], tpm, idleSeconds, subject })
     terminal.note(`the vault in ${directory} is made, and locked`)
-    if (tpm === undefined) terminal.note("without a TPM: a vault.db that was put back is not noticed")
+    if (tpm === undefined)
+      terminal.note("without a TPM: a vault.db that was put back is not noticed after a restart")
     terminal.note("write these recovery words down; they open the vault, and are not shown again:")
     terminal.out(wordsOf(words).join(" "))
     return ExitCode.OK
@@ -193,7 +194,7 @@ function showStatus(directory: string, found: Status, terminal: Terminal): void 
     lines.push(`kept in     ${keyIn}, used in ${MEMORY[String(memory)] ?? String(memory)}`)
   if (typeof found["locksBeforeSleep"] === "boolean")
     lines.push(
-      `sleep       locked ${found["locksBeforeSleep"] ? "before" : "after: systemd-logind does not wait for it"}`,
+      `sleep       locked ${found["locksBeforeSleep"] ? "before" : `after: systemd-logind does not wait for it (${String(found["sleepLockMissing"])})`}`,
     )
   if (typeof secrets === "number")
     lines.push(`secrets     ${secrets}, ${String(due)} of them due for a new value`)

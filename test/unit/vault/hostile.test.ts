@@ -14,7 +14,9 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { expect, test } from "vitest"
-import { acceptOn, listenOn, peerOf } from "../../../clawfs/sys/seqpacket.ts"
+import { Ring, addKey, dropKey, joinSessionKeyring, readKey } from "../../../clawfs/sys/keyctl.ts"
+import { acceptOn, connectTo, listenOn, peerOf, receiveMessage } from "../../../clawfs/sys/seqpacket.ts"
+import { HeldRoot } from "../../../keyring/held-root.ts"
 import { hashOf, subjectOf } from "../../../vault/service/caller.ts"
 import { sealedCopy } from "../../../vault/service/program.ts"
 import { program } from "../../helpers/programs.ts"
@@ -152,5 +154,51 @@ test("a process that forbids dumps can't be traced or read by another of its use
     }
   } finally {
     victim.kill("SIGKILL")
+  }
+})
+
+test("a child of the process that has the root key in the kernel finds it in no keyring of its own", (context) => {
+  const root = Buffer.alloc(32, 7)
+  using held = new HeldRoot(root, { idleSeconds: 60, number: process.pid })
+  skipIf(context, held.place === "memory" ? "the kernel offers no keyring" : undefined)
+  const name = `clawfs:vault:${process.pid}`
+  const ask = () =>
+    spawnSync(process.execPath, [program("test/unit/vault/hostile-child.ts"), "key", name], {
+      encoding: "utf8",
+    }).stdout
+  const own = Buffer.alloc(32)
+  expect([readKey(name, own, Ring.PROCESS), own.equals(root)]).toEqual([true, true])
+  expect(ask()).toBe("found in: \n")
+  // It would find one that is in a session's keyring, which children have too.
+  joinSessionKeyring()
+  addKey(name, root)
+  try {
+    expect(ask()).toBe("found in: SESSION\n")
+  } finally {
+    dropKey(name)
+  }
+})
+
+test("who gives his connection to another process is who asks: that can't be told apart, and SECURITY.md says so", async (context) => {
+  const directory = mkdtempSync(join(tmpdir(), "clawfs-hostile-"))
+  const listener = listenOn(join(directory, "s"))
+  const connection = connectTo(join(directory, "s"), 5) ?? -1
+  // The child has the connection that this process has made, and says something through it.
+  const child = spawn("/bin/sh", ["-c", "echo hello >&3"], {
+    stdio: ["ignore", "ignore", "inherit", connection],
+  })
+  try {
+    await once(child, "exit")
+    const accepted = acceptOn(listener) ?? -1
+    const peer = peerOf(accepted)
+    skipIf(context, peer.pidfd === undefined ? "the kernel has no SO_PEERPIDFD" : undefined)
+    expect(receiveMessage(accepted, { wait: true })).toMatchObject({ data: Buffer.from("hello\n") })
+    expect([subjectOf(peer).pid, child.pid === process.pid]).toEqual([process.pid, false])
+    closeSync(accepted)
+    if (peer.pidfd !== undefined) closeSync(peer.pidfd)
+  } finally {
+    closeSync(connection)
+    closeSync(listener)
+    rmSync(directory, { recursive: true })
   }
 })
