@@ -111,7 +111,7 @@ describe("grants", () => {
         noteAttempt(db, { uid: 0, pid: 1 }, "this passphrase does not open the vault")
     }
     expect(said(await place.run(["unlock", ...place.passphrase]))).toBe(
-      "exit 75\nclawfs: too many wrong passphrases\ntry again in a minute",
+      "exit 75\nclawfs: too many wrong passphrases\nhint: try again in a minute",
     )
   })
 })

@@ -15,6 +15,7 @@ import { join } from "node:path"
 import { beforeEach, expect, test } from "vitest"
 import { VaultLink } from "../../clawfs/api/vault-link.ts"
 import { Attachments, readTaken } from "../../clawfs/cli/vault/client.ts"
+import { Database } from "../../clawfs/store/database.ts"
 import { memfdCreate } from "../../clawfs/sys/libc.ts"
 import { exec } from "../helpers/exec.ts"
 import { requireFuse, requirePrograms, skipIf } from "../helpers/requirements.ts"
@@ -255,6 +256,10 @@ test("nothing is left by any of its operations", async () => {
   await ok(["proxy", "token"])
   await ok(["proxy", "stop"])
   await ok(["lock"])
+  {
+    using db = new Database(join(place.directory, "vault.db"))
+    db.execute('DELETE FROM "grant"')
+  }
   await ok(["adopt", ...place.passphrase])
   const adopted = await place.pid()
   expect(scanMemory(adopted, Buffer.from(PASSPHRASE)).places).toEqual([])

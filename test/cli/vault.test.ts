@@ -5,7 +5,8 @@ import { copyFileSync, existsSync, readFileSync, readdirSync, writeFileSync } fr
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { beforeEach, describe, expect, test } from "vitest"
-import { skipIf } from "../helpers/requirements.ts"
+import { exec } from "../helpers/exec.ts"
+import { requirePrograms, skipIf } from "../helpers/requirements.ts"
 import { scanMemory } from "../helpers/residue.ts"
 import { Database } from "../../clawfs/store/database.ts"
 import { Ring, dropKey } from "../../clawfs/sys/keyctl.ts"
@@ -121,6 +122,10 @@ describe("a vault without a TPM", () => {
       expect(result.stderr).toMatch(/^clawfs: .*\n(hint: .*\n)?$/)
     }
     await place.unlock()
+    // A value among the arguments is refused, and not shown once more.
+    const { code, stderr } = await place.run(["put", "a", VALUE])
+    expect([code, stderr.includes(VALUE)]).toEqual([64, false])
+    expect(stderr).toMatch(/^clawfs: vault put: a value is no argument, .*\nhint: .*\n$/)
     expect((await place.run(["list"])).stderr).toContain("the vault is empty")
     expect((await place.run(["put", "old", "--expires", "2020-01-01"], { input: "x" })).code).toBe(0)
     const unlocked: [string[], number, string][] = [
@@ -135,6 +140,8 @@ describe("a vault without a TPM", () => {
       [["revoke", "7"], 66, ""],
       [["grant", "nothing", "--verb", "reveal", ...place.passphrase], 66, ""],
       [["grant", "nothing", "--verb", "steal"], 64, ""],
+      [["grant", "old", "--verb", "reveal", "--uses", "0", ...place.passphrase], 64, ""],
+      [["grant", "old", "--verb", "sign", "--as", "jwt,rot13", ...place.passphrase], 64, ""],
       [["exec", "--env", "K=nothing", "--", "/nonexistent/program"], 66, ""],
       [["exec", "--env", "1K=nothing", "--", "/bin/true"], 64, ""],
       [["exec", "--", "/bin/true"], 64, ""],
@@ -167,6 +174,57 @@ describe("a vault without a TPM", () => {
       ])
       expect([0, null]).not.toContain(result.code)
     }
+  })
+
+  test("prints JSON where it is asked to, also of nothing", async () => {
+    await using place = await VaultPlace.make()
+    await place.unlock()
+    const json = async (args: string[], input = ""): Promise<unknown> =>
+      JSON.parse((await place.run([...args, "--json"], { input })).stdout) as unknown
+    expect(await json(["rotate", "--due"])).toEqual([])
+    expect(await json(["put", "a", "--rotate-days", "1"], "x")).toEqual({ name: "a", version: 1 })
+    expect(await json(["rotate", "--root"])).toEqual({ epoch: 2 })
+    expect(await json(["grant", "a", "--verb", "reveal", ...place.passphrase])).toEqual({ id: 1 })
+    const started = (await json(["proxy", "start", "--port", "0"])) as { socket: string; port: number }
+    expect(started).toEqual({
+      socket: join(place.directory, "proxy.sock"),
+      port: expect.any(Number) as number,
+    })
+    expect(await json(["proxy", "token"])).toEqual({
+      ...started,
+      token: expect.stringMatching(/^clawfs-/) as string,
+    })
+  })
+
+  test("at a terminal, a grant to reveal is not enough: somebody says yes; and nothing is shown unless told", async (context) => {
+    skipIf(context, requirePrograms("script"))
+    await using place = await VaultPlace.make()
+    await place.unlock()
+    await place.run(["put", "a"], { input: VALUE })
+    await place.run(["grant", "a", "--verb", "reveal", "--uses", "1", ...place.passphrase])
+    const at = async (says: string, ...more: string[]): Promise<string> => {
+      const command = [
+        "env",
+        `CLAWFS_VAULT=${place.directory}`,
+        process.execPath,
+        bin,
+        "vault",
+        "get",
+        "a",
+        ...more,
+      ]
+      const { code, stdout } = await exec("script", ["-qec", command.join(" "), "/dev/null"], { input: says })
+      return `${code}: ${stdout}`
+    }
+    expect(await at("yes\n")).toMatch(/^64: .*vault get: the value would stay on the screen/s)
+    for (const says of ["no\n", "\n"]) {
+      const refused = await at(says, "--to-terminal")
+      expect(refused).toMatch(/^77: .*nobody said yes/s)
+      expect(refused).not.toContain(VALUE)
+    }
+    // No use was taken for those.
+    expect((await place.run(["grants"])).stdout).toContain("1 uses left")
+    expect(await at("yes\n", "--to-terminal")).toMatch(new RegExp(`^0: .*${VALUE}`, "s"))
   })
 
   test("a vault.db that was put back is noticed without a TPM too, as long as the machine runs", async () => {

@@ -188,7 +188,10 @@ export class Forwarder {
       const { headers, leaks } = fromServer(answer.rawHeaders, scanner)
       const { body, steps } = decodedBody(answer)
       response.writeHead(answer.statusCode ?? 502, relocated(withoutDecoys(headers, decoys), plan))
-      response.flushHeaders()
+      // With the body's first bytes in one message, if those are here already; not later than that if they are not.
+      setImmediate(() => {
+        if (!response.writableEnded && !response.destroyed) response.flushHeaders()
+      })
       await pipeline([body, ...steps, ...filters, response])
       return leaks + (filter?.leaks ?? 0)
     } finally {

@@ -5,6 +5,7 @@ import { DEFAULT_TCTI } from "../../../keyring/tpm.ts"
 import type { PersonSecret } from "../../../keyring/secret-protector.ts"
 import { wordsOf } from "../../../keyring/words.ts"
 import { hashOf } from "../../../vault/service/caller.ts"
+import { SIGN_KINDS } from "../../../vault/sign/kinds.ts"
 import { Fault } from "../../core/fault.ts"
 import { UsageError } from "../command.ts"
 import { ExitCode } from "../exit-code.ts"
@@ -196,14 +197,15 @@ export function grant({ directory, values, operands, terminal }: VaultAction): E
     ...(args === undefined ? {} : { args: args.split(" ").filter((word) => word !== "") }),
     ...(sign === undefined ? {} : { sign }),
     ...(endpoint === undefined ? {} : { endpoint: readEndpoint(endpoint) }),
-    ...(uses === undefined ? {} : { uses: wholeNumber("--uses", uses, 1e9) }),
+    ...(uses === undefined ? {} : { uses: wholeNumber("--uses", uses, 1e9, 1) }),
     until: moment("--until", until ?? DAY, 1),
   }
   using present = presentPerson(values)
   using attached = new Attachments()
   const params = { proof: attached.person(present), name: operands[0] ?? "", verb, ...limits }
   const { id } = callVault(directory, "grant", params, attached.fds) as { id: number }
-  terminal.note(`grant ${id} is given`)
+  if (values.json === true) terminal.out(JSON.stringify({ id }))
+  else terminal.note(`grant ${id} is given`)
   return ExitCode.OK
 }
 
@@ -214,11 +216,16 @@ interface SignLimits {
   readonly lifetime?: number
 }
 
+function signKind(text: string): string {
+  if (SIGN_KINDS.some((kind) => kind === text)) return text
+  throw new UsageError(`vault grant: --as takes ${SIGN_KINDS.join(", ")}, got "${text}"`)
+}
+
 /** What the options say of it; undefined when they say nothing. */
 function signLimits({ as, scope, audience, lifetime }: VaultAction["values"]): SignLimits | undefined {
   if ((as ?? scope ?? audience ?? lifetime) === undefined) return undefined
   return {
-    ...(as === undefined ? {} : { kinds: as.split(",") }),
+    ...(as === undefined ? {} : { kinds: as.split(",").map(signKind) }),
     ...(scope === undefined ? {} : { scopes: scope.split(",") }),
     ...(audience === undefined ? {} : { audience: audience.split(",") }),
     ...(lifetime === undefined ? {} : { lifetime: duration("--lifetime", lifetime) }),

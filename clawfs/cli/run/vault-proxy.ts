@@ -21,6 +21,10 @@ export function proxy({ directory, values, operands, terminal }: VaultAction): E
     case "start": {
       const wanted = port === undefined ? {} : { port: wholeNumber("--port", port, MOST_PORT) }
       const where = callVault(directory, "proxy.start", wanted) as Where
+      if (values.json === true) {
+        terminal.out(JSON.stringify(shown(where)))
+        return ExitCode.OK
+      }
       terminal.note(`the proxy listens on ${where.socket}`)
       if (where.port !== undefined) terminal.note(`and on http://127.0.0.1:${where.port}, with a token`)
       return ExitCode.OK
@@ -29,13 +33,17 @@ export function proxy({ directory, values, operands, terminal }: VaultAction): E
       callVault(directory, "proxy.stop")
       return ExitCode.OK
     case "token": {
-      const { token } = callVault(directory, "proxy.token") as Where & { readonly token: string }
-      terminal.out(token)
+      const { token, ...where } = callVault(directory, "proxy.token") as Where & { readonly token: string }
+      terminal.out(values.json === true ? JSON.stringify({ token, ...shown(where) }) : token)
       return ExitCode.OK
     }
     default:
       throw new UsageError(`vault proxy: there is no "${operands[0] ?? ""}", only start, stop and token`)
   }
+}
+
+function shown({ socket, port }: Where): object {
+  return { socket, ...(port === undefined ? {} : { port }) }
 }
 
 /** The endpoint of a grant. Throws `Fault("invalid")` that says what is wrong. */

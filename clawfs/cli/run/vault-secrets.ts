@@ -6,6 +6,7 @@ import { Fault } from "../../core/fault.ts"
 import { UsageError } from "../command.ts"
 import { ExitCode } from "../exit-code.ts"
 import { Attachments, callVault, readTaken } from "../vault/client.ts"
+import { askWord } from "../vault/question.ts"
 import { descriptor, givenPerson, pinOf, presentPerson } from "../vault/people.ts"
 import { moment, shownTime, wholeNumber } from "../vault/times.ts"
 import type { VaultAction } from "../vault/action.ts"
@@ -68,7 +69,8 @@ export function put({ directory, values, operands, terminal }: VaultAction, must
       wanted === undefined ? params : { ...params, must: wanted },
       attached.fds,
     ) as { version: number }
-    terminal.note(`${name} is stored, version ${version}`)
+    if (values.json === true) terminal.out(JSON.stringify({ name, version }))
+    else terminal.note(`${name} is stored, version ${version}`)
     return ExitCode.OK
   } finally {
     wipe(value)
@@ -85,6 +87,7 @@ export function get({ directory, values, operands }: VaultAction): ExitCode {
   const version =
     values.version === undefined ? {} : { version: wholeNumber("--version", values.version, 1e9) }
   using given = givenPerson(values)
+  if (given === undefined) confirm(name)
   try {
     return fetched(directory, { name, ...version }, given)
   } catch (thrown) {
@@ -97,6 +100,16 @@ export function get({ directory, values, operands }: VaultAction): ExitCode {
   }
   using person = presentPerson(values)
   return fetched(directory, { name, ...version }, person)
+}
+
+/**
+ * A grant to reveal is not all that it takes where there is a terminal: who sits there says yes. What opens the vault says so too.
+ * It keeps a person from doing it unawares, not a program from asking the vault's process itself (SECURITY.md).
+ */
+function confirm(name: string): void {
+  if (!process.stdin.isTTY) return
+  if (askWord(`the value of ${name} leaves the vault as it is; go on?`, ["no", "yes"]) !== "yes")
+    throw new Fault("denied", "the value was not given out, as nobody said yes")
 }
 
 function fetched(directory: string, params: object, person: ReturnType<typeof givenPerson>): ExitCode {
@@ -195,12 +208,21 @@ export function rotate(action: VaultAction): ExitCode {
     using attached = new Attachments()
     const params = pin === undefined ? {} : { pin: attached.give(pin.secret) }
     const { epoch } = callVault(directory, "rotate", params, attached.fds) as { epoch: number }
-    terminal.note(`root key ${epoch} is in force`)
+    if (values.json === true) terminal.out(JSON.stringify({ epoch }))
+    else terminal.note(`root key ${epoch} is in force`)
     return ExitCode.OK
   }
   if (values.due !== true) return put(action, "exist")
   const now = Date.now()
   const due = (callVault(directory, "list") as Listed[]).filter(({ due: at }) => at !== 0 && at <= now)
-  if (due.length > 0) terminal.out(due.map(({ name }) => name).join("\n"))
+  if (values.json === true)
+    terminal.out(
+      JSON.stringify(
+        due.map(({ name, due: at }) => ({ name, due: at })),
+        undefined,
+        2,
+      ),
+    )
+  else if (due.length > 0) terminal.out(due.map(({ name }) => name).join("\n"))
   return due.length === 0 ? ExitCode.OK : ExitCode.NO
 }

@@ -72,6 +72,12 @@ export async function runVault({ values, operands, terminal }: VaultInvocation):
   const missing = action.takes.slice(rest.length).find((each) => !each.endsWith("?"))
   if (missing !== undefined) throw new UsageError(`vault ${name}: ${missing} is missing`)
   const surplus = rest[action.takes.length]
+  // Not quoted: it may be the value.
+  if (surplus !== undefined && (name === "put" || name === "rotate"))
+    throw new UsageError(
+      `vault ${name}: a value is no argument, where every program of the machine can read it`,
+      "give it on stdin, by --from-fd, or type it when asked; one that was given so is known",
+    )
   if (surplus !== undefined && action.hasRest !== true)
     throw new UsageError(`vault ${name}: "${surplus}" is one operand too many`)
   return await action.run({ directory: vaultDirectory(values.vault), values, operands: rest, terminal })

@@ -27,7 +27,8 @@ export function shownTime(ms: number): string {
   return ms === 0 ? "never" : new Date(ms).toISOString().slice(0, 19).replace("T", " ")
 }
 
-export function wholeNumber(option: string, text: string, most: number): number {
-  if (/^\d{1,9}$/.test(text) && Number(text) <= most) return Number(text)
-  throw new UsageError(`vault: ${option} takes a number up to ${most}, got "${text}"`)
+export function wholeNumber(option: string, text: string, most: number, least = 0): number {
+  if (/^\d{1,10}$/.test(text) && Number(text) <= most && Number(text) >= least) return Number(text)
+  const from = least === 0 ? "" : `from ${least} `
+  throw new UsageError(`vault: ${option} takes a number ${from}up to ${most}, got "${text}"`)
 }
