@@ -48,9 +48,11 @@ export class Proofs {
     } catch (thrown) {
       if (!(thrown instanceof Fault)) throw thrown
       if (thrown.kind === "denied") this.#failures.push(now)
-      this.#vault.audited("proof", subject, () => {
+      const refuse = (): never => {
         throw thrown
-      })
+      }
+      // What is not looked at costs nothing to ask: its rows wait for no disk.
+      this.#vault.audited("proof", subject, refuse, thrown.kind === "busy")
     }
   }
 }

@@ -186,7 +186,8 @@ locked. docs/VAULT.md has the whole picture.
   unlock             by the TPM; without one, or with an option, by a passphrase or key
   lock               wipes the keys
   put NAME           stores what stdin says as the secret's next version; asks at a terminal
-  get NAME           gives the value out, to who has a grant to reveal it and says yes at a terminal, or the passphrase
+  get NAME           gives the value out, to who has a grant to reveal it, or shows the passphrase again;
+                     at a terminal somebody says yes first
   describe NAME      changes what is known of a secret, not its value
   list               all secrets, without values
   history NAME       its versions
