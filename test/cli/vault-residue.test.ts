@@ -19,7 +19,7 @@ import { Database } from "../../clawfs/store/database.ts"
 import { memfdCreate } from "../../clawfs/sys/libc.ts"
 import { exec } from "../helpers/exec.ts"
 import { requireFuse, requirePrograms, skipIf } from "../helpers/requirements.ts"
-import type { VaultMethod } from "../../schema/vault-api.ts"
+import { VAULT_PARAMS, type VaultMethod } from "../../schema/vault-api.ts"
 import { scanMemory } from "../helpers/residue.ts"
 import { Upstream, testCertificate } from "../helpers/upstream.ts"
 import { requireBuild } from "./harness.ts"
@@ -41,7 +41,7 @@ const VALUES = {
 }
 
 /** Which part of the test does each of what the socket offers: one that is new has to be added. */
-export const COVERED: Readonly<Record<VaultMethod, string>> = {
+const COVERED: Readonly<Record<VaultMethod, string>> = {
   ...{
     status: "place.pid",
     lock: "the end",
@@ -75,8 +75,8 @@ export const COVERED: Readonly<Record<VaultMethod, string>> = {
   },
   ...{
     "proxy.start": "useProxy",
-    "proxy.stop": "useProxy",
-    "proxy.token": "useProxy",
+    "proxy.stop": "the end",
+    "proxy.token": "the end",
     "inject.look": "useProxy",
   },
   ...{
@@ -88,6 +88,8 @@ export const COVERED: Readonly<Record<VaultMethod, string>> = {
   ...{ "inject.leak": "useProxy", "tool.exec": "test/mount/tool-secrets.test.ts" },
   "protector.add-tpm": "test/unit/vault/residue.test.ts, where keys are looked for",
 }
+/** Good for nothing, so that the proxy may have it. */
+const DECOY = "decoy-2e8d6b4f0c9a7153"
 const NEW_PASSPHRASE = "a passphrase that was added, and taken away"
 const BUNDLE_PASSPHRASE = "another passphrase, of the bundle"
 
@@ -130,9 +132,16 @@ async function useProxy(place: VaultPlace, upstream: Upstream): Promise<number> 
   expect((await place.run(grant)).code).toBe(0)
   expect((await place.run(["proxy", "start"])).code).toBe(0)
   const socket = join(place.directory, "proxy.sock")
-  const { stdout } = await exec("curl", ["-s", "--unix-socket", socket, "http://vault/api/x"])
-  expect(stdout).toBe("ok")
+  const ask = async (...more: string[]): Promise<string> =>
+    (await exec("curl", ["-s", "--unix-socket", socket, ...more, "http://vault/api/x"])).stdout
+  expect(await ask()).toBe("ok")
   expect(upstream.requests[0]?.headers["x-key"]).toBe(VALUES.put)
+  // An answer with the value in it, and a decoy in a request: nobody who asks as this user has grants after that.
+  upstream.answer = ({ headers }, response) => response.end(`you said ${String(headers["x-key"])}`)
+  expect(await ask()).toBe("you said [secret api]")
+  expect((await place.run(["put", "decoy", "--canary"], { input: DECOY })).code).toBe(0)
+  expect(await ask("-H", `x-other: ${DECOY}`)).toContain("no grant allows this")
+  expect((await place.run(["grants"])).stdout).toContain("asked for this canary")
   const pid = readdirSync("/proc").find((each) => {
     const file = `/proc/${each}/cmdline`
     return (
@@ -141,6 +150,9 @@ async function useProxy(place: VaultPlace, upstream: Upstream): Promise<number> 
   })
   return Number(pid)
 }
+
+const bytesOf = (needle: string | Buffer): Buffer =>
+  typeof needle === "string" ? Buffer.from(needle) : needle
 
 /** What else there is; returns what must not be found: recovery words, and the secret of an encrypted tree. */
 async function useRest(place: VaultPlace, ok: (args: readonly string[], input?: string) => Promise<string>) {
@@ -176,6 +188,7 @@ async function useRest(place: VaultPlace, ok: (args: readonly string[], input?: 
 }
 
 test("nothing is left by any of its operations", async () => {
+  expect(Object.keys(COVERED).sort()).toEqual(Object.keys(VAULT_PARAMS).sort())
   await using upstream = await Upstream.start()
   await using place = await VaultPlace.make()
   await using other = await VaultPlace.make()
@@ -232,7 +245,7 @@ test("nothing is left by any of its operations", async () => {
   const pids = [await place.pid(), await other.pid()]
   const needles = { ...VALUES, PASSPHRASE, NEW_PASSPHRASE, BUNDLE_PASSPHRASE, hex, ...rest }
   for (const [what, needle] of Object.entries(needles)) {
-    for (const pid of pids) expect([what, scanMemory(pid, Buffer.from(needle)).places]).toEqual([what, []])
+    for (const pid of pids) expect([what, scanMemory(pid, bytesOf(needle)).places]).toEqual([what, []])
     for (const path of [place, other].flatMap(filesOf))
       expect(readFileSync(path).includes(needle), `${what} in ${path}`).toBe(false)
     expect(readFileSync(file).includes(needle)).toBe(false)
