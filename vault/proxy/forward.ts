@@ -188,10 +188,7 @@ export class Forwarder {
       const { headers, leaks } = fromServer(answer.rawHeaders, scanner)
       const { body, steps } = decodedBody(answer)
       response.writeHead(answer.statusCode ?? 502, relocated(withoutDecoys(headers, decoys), plan))
-      // With the body's first bytes in one message, if those are here already; not later than that if they are not.
-      setImmediate(() => {
-        if (!response.writableEnded && !response.destroyed) response.flushHeaders()
-      })
+      response.flushHeaders()
       await pipeline([body, ...steps, ...filters, response])
       return leaks + (filter?.leaks ?? 0)
     } finally {
