@@ -49,9 +49,10 @@ test(`nothing is lost by ${KILLS} kills, and none needs anybody`, async (context
     vault.verifyAudit()
     const found = stateOf(place.database(), vault)
     place.close()
-    expect([before, after], `seed ${seed}, ${done} done, ${step ?? "not killed"}, then ${under?.kind ?? ""}`).toContainEqual(
-      found,
-    )
+    expect(
+      [before, after],
+      `seed ${seed}, ${done} done, ${step ?? "not killed"}, then ${under?.kind ?? ""}`,
+    ).toContainEqual(found)
     state = found
     if (step === undefined) continue
     kills += 1

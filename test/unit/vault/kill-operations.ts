@@ -8,7 +8,20 @@ import { Random } from "../../model/random.ts"
 import { SUBJECT } from "../../helpers/vault.ts"
 
 const NAMES = ["a", "b", "c"]
-const KINDS = ["put", "put", "import", "rm", "destroy", "rotate", "grant", "revoke", "add", "remove", "sign", "prune"] as const
+const KINDS = [
+  "put",
+  "put",
+  "import",
+  "rm",
+  "destroy",
+  "rotate",
+  "grant",
+  "revoke",
+  "add",
+  "remove",
+  "sign",
+  "prune",
+] as const
 
 export interface Operation {
   readonly kind: (typeof KINDS)[number]
@@ -36,11 +49,15 @@ export function operationsOf(seed: number, count: number): Operation[] {
 }
 
 /** As docs/VAULT.md has it. What is refused changes nothing. */
-export function applied({ values, grants, protectors, epoch }: State, { kind, name, value }: Operation): State {
+export function applied(
+  { values, grants, protectors, epoch }: State,
+  { kind, name, value }: Operation,
+): State {
   const state = { values, grants, protectors, epoch }
   const isThere = values[name] !== undefined
   if (kind === "put") return { ...state, values: { ...values, [name]: value } }
-  if (kind === "import") return { ...state, values: Object.fromEntries(NAMES.map((each) => [each, `${value} ${each}`])) }
+  if (kind === "import")
+    return { ...state, values: Object.fromEntries(NAMES.map((each) => [each, `${value} ${each}`])) }
   if (kind === "rm") return isThere ? { ...state, values: { ...values, [name]: undefined } } : state
   if (kind === "rotate") return { ...state, epoch: epoch + 1 }
   if (kind === "grant") return isThere ? { ...state, grants: [...grants, name] } : state
@@ -77,7 +94,8 @@ export function perform(db: VaultDatabase, vault: Vault, { kind, name, value }: 
     revoke: () => vault.audited("revoke", SUBJECT, () => grants.remove(grants.all(vault.keys)[0]?.id ?? 0)),
     add: () => vault.addPerson(SUBJECT, { kind: ProtectorKind.RECOVERY, secret: Buffer.alloc(32, 1) }),
     remove: () => {
-      if (vault.protectors().length > 2) vault.removeProtector(SUBJECT, vault.protectors().at(-1)?.number ?? 0)
+      if (vault.protectors().length > 2)
+        vault.removeProtector(SUBJECT, vault.protectors().at(-1)?.number ?? 0)
     },
     sign: () => vault.signAudit(SUBJECT),
     prune: () => vault.pruneAudit(SUBJECT, Date.now()),
