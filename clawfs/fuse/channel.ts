@@ -11,7 +11,7 @@ import { errnoName } from "../core/errno.ts"
 import type { Log } from "../core/log.ts"
 import type { CpuLatency } from "../sys/cpu-latency.ts"
 import { checked, lastErrno } from "../sys/ffi.ts"
-import { fcntl, poll, read, write } from "../sys/libc.ts"
+import { fcntl, poll, ppoll, read, write } from "../sys/libc.ts"
 import type { WakeUp } from "../sys/wake-up.ts"
 import { Notify, Size, writeOutHeader } from "./abi.ts"
 import { MAX_TRANSFER } from "./session.ts"
@@ -30,6 +30,8 @@ const PAUSE_MS = 2
 const POLLIN = 1
 /** struct pollfd: descriptor, events, returned events. */
 const POLLFD = 8
+/** In struct timespec */
+const TV_NSEC = 8
 const F_GETFL = 3
 const F_SETFL = 4
 const O_NONBLOCK = 0o4000
@@ -60,6 +62,10 @@ export class Channel {
   readonly #wake: WakeUp | undefined
   readonly #pollfds: Buffer
 
+  /** struct timespec */
+  readonly #timeout = Buffer.alloc(16)
+  /** What `onDrained` has returned last. */
+  #again = 0
   /** Requests since the last pause. */
   #streak = 0
 
@@ -81,11 +87,12 @@ export class Channel {
   }
 
   /**
-   * Waits for a request and returns its length in `request`, or `CLOSED`. `onDrained` runs as soon as none is there.
+   * Waits for a request and returns its length in `request`, or `CLOSED`. `onDrained` runs as soon as none is there, and again
+   * after as many seconds as it returns, if not 0 and nothing comes.
    * `onQuiet` runs before the thread sleeps and says for how many milliseconds at most (-1: until something comes); it is
    * asked again after that time.
    */
-  receive(onDrained: () => void, onQuiet: () => number): number {
+  receive(onDrained: () => number, onQuiet: () => number): number {
     for (;;) {
       const length = this.#spin(onDrained)
       if (length > 0) {
@@ -95,7 +102,8 @@ export class Channel {
       }
       const errno = lastErrno()
       if (errno === ENODEV || errno === ECONNABORTED) return CLOSED
-      if (errno === EAGAIN) this.#sleep(onQuiet())
+      if (errno === EAGAIN && this.#again > 0) this.#pollFor(this.#again)
+      else if (errno === EAGAIN) this.#sleep(onQuiet())
       // ENOENT: the program was killed before its request was read.
       else if (errno !== EINTR && errno !== ENOENT) bug(`read of /dev/fuse: ${errnoName(errno)}`)
     }
@@ -123,15 +131,25 @@ export class Channel {
   }
 
   #poll(milliseconds: number): boolean {
-    if (poll(this.#pollfds, this.#pollfds.length / POLLFD, milliseconds) <= 0) return false
+    return this.#polled(poll(this.#pollfds, this.#pollfds.length / POLLFD, milliseconds))
+  }
+
+  /** Less than a second. */
+  #pollFor(seconds: number): boolean {
+    this.#timeout.writeUInt32LE(Math.floor(seconds * 1e9), TV_NSEC)
+    return this.#polled(ppoll(this.#pollfds, this.#pollfds.length / POLLFD, this.#timeout, null))
+  }
+
+  #polled(ready: number): boolean {
+    if (ready <= 0) return false
     if (this.#wake !== undefined && this.#pollfds.readInt16LE(POLLFD + 6) !== 0) this.#wake.clear()
     return true
   }
 
-  #spin(onDrained: () => void): number {
+  #spin(onDrained: () => number): number {
     let length = this.#read()
     if (length > 0 || lastErrno() !== EAGAIN) return length
-    onDrained()
+    this.#again = onDrained()
     const until = performance.now() + SPIN_MS
     do {
       for (let i = 0; i < SPIN_READS; i += 1) {

@@ -19,7 +19,7 @@ const reply = new Reply(channel.reply)
 requestResend(ServerFd.FUSE, log)
 for (;;) {
   const length = channel.receive(
-    () => undefined,
+    () => 0,
     () => -1,
   )
   if (length === CLOSED) break

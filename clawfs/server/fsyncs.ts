@@ -1,6 +1,7 @@
 /**
- * Group commit. An fsync waits until no other request does and the disk is not busy with earlier ones (one program alone waits for
- * nothing), then one commit serves all fsyncs that have come in, and the sync worker answers them with one flush of the disk.
+ * Group commit. An fsync waits until no other request does, the disk is not busy with earlier ones and those are there that are
+ * likely to come (`gathering.ts`; one program alone waits for nothing), then one commit serves all fsyncs that have come in, and
+ * the sync worker answers them with one flush of the disk.
  * One that comes again after a kill has waited long enough: it is carried out on the spot, before the sync worker has even
  * started.
  */
@@ -14,7 +15,8 @@ import { standaloneReply } from "../fuse/reply.ts"
 import type { Store } from "../store/store.ts"
 import { Disk } from "./disk.ts"
 import { ServerFd, type Fsync, type SyncMessage } from "./messages.ts"
-import type { SessionMemory } from "./session-memory.ts"
+import { Gathering } from "./gathering.ts"
+import { monotonicSeconds, type SessionMemory } from "./session-memory.ts"
 
 /** Requests that may be served while an fsync waits for its commit. */
 const MOST_BETWEEN = 64
@@ -27,6 +29,7 @@ export class Fsyncs {
   readonly #post: (message: SyncMessage) => void
   readonly #log: Log
   readonly #disk: Disk
+  readonly #gathering = new Gathering()
   #waiting: Fsync[] = []
   #since = 0
 
@@ -48,6 +51,7 @@ export class Fsyncs {
     const slot = this.#slot()
     this.#memory.begin(slot, uniqueLow, uniqueHigh)
     this.#waiting.push({ slot, uniqueLow, uniqueHigh })
+    this.#memory.fsyncsWait = this.#waiting.length
     return LATER
   }
 
@@ -72,17 +76,20 @@ export class Fsyncs {
     if (this.#since > MOST_BETWEEN) this.flush()
   }
 
-  /** To be called when no request is there, or the disk has got free. */
-  onDrained(): void {
-    if (this.#waiting.length === 0) return
-    // Set before the other is looked at: whoever ends the flush looks at them in turn.
-    this.#memory.fsyncsWait = true
-    if (!this.#memory.isFlushing) this.flush()
+  /**
+   * To be called when no request is there, or the disk has got free. Returns the seconds after which it is to be called again;
+   * 0: then.
+   */
+  onDrained(): number {
+    if (this.#waiting.length === 0 || this.#memory.isFlushing) return 0
+    const seconds = this.#gathering.wait(this.#memory.lastFlush, this.#waiting.length, monotonicSeconds())
+    if (seconds === 0) this.flush()
+    return seconds
   }
 
   /** Commits, and hands the waiting fsyncs to the sync worker. */
   flush(): void {
-    this.#memory.fsyncsWait = false
+    this.#memory.fsyncsWait = 0
     if (this.#waiting.length === 0) return
     const requests = this.#waiting
     this.#waiting = []
@@ -93,6 +100,8 @@ export class Fsyncs {
       this.#fail(requests, thrown)
       return
     }
+    // The sync worker's to take back. It takes a moment to begin, in which no other batch should.
+    this.#memory.isFlushing = true
     this.#post({ kind: "fsync", requests })
   }
 

@@ -247,10 +247,10 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
   }
   for (const each of [parked, looks]) each.serve = (bytes) => serve(bytes.copy(channel.request), true)
   const secondTries = new SecondTries(memory, (bytes) => serve(bytes.copy(channel.request), true))
-  const onDrained = (): void => {
+  const onDrained = (): number => {
     secondTries.run()
     if (fsyncs.isWaiting) good.make()
-    fsyncs.onDrained()
+    return fsyncs.onDrained()
   }
   // The batch is committed where the stream of requests pauses; the rest can wait for a longer pause.
   const onQuiet = (): number => {

@@ -5,6 +5,7 @@
  */
 import { SharedMapping, createSharedMemory } from "../sys/shared-memory.ts"
 import { LOOKUP_BYTES, type LookupHeader } from "../fs/lookups.ts"
+import type { LastFlush } from "./gathering.ts"
 import type { CountedMark } from "../fs/environment.ts"
 import { LISTING_WORDS } from "../fs/listings.ts"
 import type { Agreement } from "../fuse/session.ts"
@@ -44,6 +45,11 @@ const Word = {
   /** Words again. */
   FLUSHING: 42,
   FSYNCS_WAIT: 43,
+  FLUSH_ANSWERED: 44,
+  FLUSH_CAME: 45,
+  /** Doubles: seconds, the first of the monotonic clock. */
+  FLUSH_ENDED: 46,
+  FLUSH_SECONDS: 48,
   OPCODES: 64,
   IN_FLIGHT: 256,
   LISTINGS: 768,
@@ -52,6 +58,8 @@ const Word = {
 const OPCODE_SLOTS = 64
 /** Slot 0 is the request that the serving thread works on; the others wait for the sync worker. */
 const IN_FLIGHT_SLOTS = 256
+/** What the newest counts in the mean of how long flushes take. */
+const NEW_FLUSH = 1 / 8
 
 export function createSessionMemory(): number {
   return createSharedMemory("clawfs-session", LOOKUP_BASE + LOOKUP_BYTES)
@@ -246,13 +254,32 @@ export class SessionMemory implements Disposable {
     Atomics.store(this.#words, Word.FLUSHING, value ? 1 : 0)
   }
 
-  /** Some do, and the serving thread is to be woken. */
-  get fsyncsWait(): boolean {
-    return Atomics.load(this.#words, Word.FSYNCS_WAIT) === 1
+  /** How many do; the serving thread is to be woken for them. */
+  get fsyncsWait(): number {
+    return Atomics.load(this.#words, Word.FSYNCS_WAIT)
   }
 
-  set fsyncsWait(value: boolean) {
-    Atomics.store(this.#words, Word.FSYNCS_WAIT, value ? 1 : 0)
+  set fsyncsWait(count: number) {
+    Atomics.store(this.#words, Word.FSYNCS_WAIT, count)
+  }
+
+  /** A flush has ended that began at `begun` of the monotonic clock and answers so many fsyncs. Before `isFlushing` says so. */
+  noteFlush(begun: number, answered: number): void {
+    const now = monotonicSeconds()
+    const [took, before] = [now - begun, this.#doubles[Word.FLUSH_SECONDS / 2] ?? 0]
+    this.#doubles[Word.FLUSH_SECONDS / 2] = before === 0 ? took : before + (took - before) * NEW_FLUSH
+    this.#words[Word.FLUSH_ANSWERED] = answered
+    this.#words[Word.FLUSH_CAME] = this.fsyncsWait
+    this.#doubles[Word.FLUSH_ENDED / 2] = now
+  }
+
+  get lastFlush(): LastFlush {
+    return {
+      endedAt: this.#doubles[Word.FLUSH_ENDED / 2] ?? 0,
+      seconds: this.#doubles[Word.FLUSH_SECONDS / 2] ?? 0,
+      answered: this.#get(Word.FLUSH_ANSWERED),
+      came: this.#get(Word.FLUSH_CAME),
+    }
   }
 
   /** Whether somebody copies segments, a backup: until then none is deleted, by this server or the next one. */
@@ -319,7 +346,7 @@ export class SessionMemory implements Disposable {
 }
 
 /** The same clock in every process of the machine, and nobody can set it. */
-function monotonicSeconds(): number {
+export function monotonicSeconds(): number {
   const [seconds, nanos] = process.hrtime()
   return seconds + nanos / 1e9
 }

@@ -23,7 +23,7 @@ import {
 } from "./messages.ts"
 import { WakeUp } from "../sys/wake-up.ts"
 import { Disk } from "./disk.ts"
-import { SessionMemory } from "./session-memory.ts"
+import { SessionMemory, monotonicSeconds } from "./session-memory.ts"
 
 const TICK_MS = 100
 /** A longer WAL is folded back into the database. */
@@ -68,10 +68,14 @@ function deleteSegments(): void {
   deletable.length = 0
 }
 
-/** Those that have waited for it are next. */
+/** The disk is free. */
 function endFlush(): void {
   memory.isFlushing = false
-  if (memory.fsyncsWait) new WakeUp(wake).signal()
+}
+
+/** Those that have waited for it are next. */
+function wakeWaiting(): void {
+  if (memory.fsyncsWait > 0) new WakeUp(wake).signal()
 }
 
 /** Every fsync that has come in while the disk was busy is answered by one flush. */
@@ -81,18 +85,22 @@ function answerWaiting(): void {
   if (batch.length === 0) return
   let status: typeof OK | typeof E.EIO = OK
   memory.isFlushing = true
+  const begun = monotonicSeconds()
   try {
     syncAll()
   } catch (thrown) {
     log.error("sync failed", { reason: describe(thrown) })
     status = E.EIO
   }
+  memory.noteFlush(begun, batch.length)
   endFlush()
   for (const { slot, uniqueLow, uniqueHigh } of batch) {
     const message = standaloneReply(status, uniqueLow, uniqueHigh)
     sendMessage(ServerFd.FUSE, message, message.length, log)
     memory.end(slot)
   }
+  // After the answers: whoever gets one may be waited for.
+  wakeWaiting()
 }
 
 /** Copies the WAL's older part into the database, without stopping the writer. */
@@ -201,4 +209,5 @@ main.on("message", ({ id, last }: FlushRequest) => {
 
 // A server that was killed may have left it set.
 endFlush()
+wakeWaiting()
 const ticker = setInterval(tick, TICK_MS)

@@ -16,6 +16,10 @@ export const pwritev = bind<[fd: number, iov: Buffer, count: number, offset: num
 export const poll = bind<[fds: Buffer, count: number, timeoutMs: number]>(
   "int poll(void*, unsigned long, int)",
 )
+/** ppoll(2) with a struct timespec, and the signals as they are */
+export const ppoll = bind<[fds: Buffer, count: number, timeout: Buffer, signals: null]>(
+  "int ppoll(void*, unsigned long, const void*, const void*)",
+)
 /** eventfd(2) */
 export const eventfd = bind<[initial: number, flags: number]>("int eventfd(unsigned int, int)")
 /** fcntl(2) with an integer argument */

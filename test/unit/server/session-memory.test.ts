@@ -1,5 +1,9 @@
 import { describe, expect, test } from "vitest"
-import { SessionMemory, createSessionMemory } from "../../../clawfs/server/session-memory.ts"
+import {
+  SessionMemory,
+  createSessionMemory,
+  monotonicSeconds,
+} from "../../../clawfs/server/session-memory.ts"
 import { close } from "../../../clawfs/sys/libc.ts"
 
 /** Runs `first` in one mapping and `second` in another one of the same memory: one server, and the next. */
@@ -24,6 +28,27 @@ describe("what a connection agreed on", () => {
         memory.setAgreement(agreement)
       },
       (memory) => expect(memory.agreement).toEqual(agreement),
+    )
+  })
+})
+
+describe("a flush of the disk", () => {
+  test("is known to the other thread: what it answered, what came meanwhile, when it ended, how long flushes take", () => {
+    acrossServers(
+      (memory) => {
+        memory.fsyncsWait = 3
+        memory.noteFlush(monotonicSeconds() - 0.5, 5)
+      },
+      (memory) => {
+        const { answered, came, endedAt, seconds } = memory.lastFlush
+        expect([answered, came]).toEqual([5, 3])
+        expect(seconds).toBeGreaterThanOrEqual(0.5)
+        expect(endedAt).toBeLessThanOrEqual(monotonicSeconds())
+        memory.noteFlush(monotonicSeconds(), 1)
+        expect(memory.lastFlush.seconds).toBeLessThan(seconds)
+        expect(memory.lastFlush.seconds).toBeGreaterThan(seconds / 2)
+        expect(memory.lastFlush.endedAt).toBeGreaterThanOrEqual(endedAt)
+      },
     )
   })
 })
