@@ -66,9 +66,12 @@ export class FileKey implements Disposable {
     return { key, nonce, aad, data, out, tag, sum: 0 }
   }
 
-  /** A value of this inode as nonce [12] · ciphertext · tag [16]; `place`: what it belongs to besides the inode. */
-  sealValue(kind: SmallValue, place: Uint8Array, plain: Uint8Array): Buffer {
-    return sealBlob(this.#keyFor(kind), this.#aad(kind, place), plain)
+  /**
+   * A value of this inode as nonce [12] · ciphertext · tag [16]; `place`: what it belongs to besides the inode. In `room`, if it
+   * is given and long enough.
+   */
+  sealValue(kind: SmallValue, place: Uint8Array, plain: Uint8Array, room?: Buffer): Buffer {
+    return sealBlob(this.#keyFor(kind), this.#aad(kind, place), plain, room)
   }
 
   /** Throws `Fault("corrupt")` for anything but what was sealed for that place. */

@@ -5,7 +5,7 @@
  *   key number u32 · generation u32 · salt [16] · counter u64 · AES-256-GCM of the entry · tag [16]
  */
 import { Fault } from "../clawfs/core/fault.ts"
-import { NONCE_BYTES, TAG_BYTES, primitives } from "./primitives.ts"
+import { NONCE_BYTES, TAG_BYTES, primitives, within } from "./primitives.ts"
 import { newSecret, randomSecret, wipe } from "./secret.ts"
 import { binding, type TreeKey } from "./tree-key.ts"
 
@@ -45,9 +45,11 @@ export class JournalKey implements Disposable {
     return new JournalKey(tree, Buffer.from(entry.subarray(SALT_AT, COUNTER_AT)))
   }
 
-  /** Seals `plain`, which is overwritten; `place`: where in the journal it will stand. */
-  seal(place: Uint8Array, plain: Buffer): Buffer {
-    const sealed = Buffer.allocUnsafeSlow(HEAD + plain.length + TAG_BYTES)
+  /**
+   * Seals `plain`, which is overwritten; `place`: where in the journal it will stand. In `room`, if it is given and long enough.
+   */
+  seal(place: Uint8Array, plain: Buffer, room?: Buffer): Buffer {
+    const sealed = within(room, HEAD + plain.length + TAG_BYTES)
     sealed.writeUInt32LE(this.#id, 0)
     sealed.writeUInt32LE(this.#generation, 4)
     this.salt.copy(sealed, SALT_AT)

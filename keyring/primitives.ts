@@ -107,9 +107,12 @@ export function randomNonce(): Buffer {
   return pool.subarray(pooled - NONCE_BYTES, pooled)
 }
 
-/** AES-256-GCM as one blob: nonce [12] · ciphertext · tag [16], with a random nonce. */
-export function sealBlob(key: Uint8Array, aad: Uint8Array, plain: Uint8Array): Buffer {
-  const blob = Buffer.allocUnsafeSlow(NONCE_BYTES + plain.length + TAG_BYTES)
+/**
+ * AES-256-GCM as one blob: nonce [12] · ciphertext · tag [16], with a random nonce. In `room`, if it is given and long enough:
+ * new memory costs the garbage collector more than a short message costs to encrypt.
+ */
+export function sealBlob(key: Uint8Array, aad: Uint8Array, plain: Uint8Array, room?: Buffer): Buffer {
+  const blob = within(room, NONCE_BYTES + plain.length + TAG_BYTES)
   const end = NONCE_BYTES + plain.length
   randomNonce().copy(blob)
   primitives().seal(
@@ -121,6 +124,13 @@ export function sealBlob(key: Uint8Array, aad: Uint8Array, plain: Uint8Array): B
     blob.subarray(end),
   )
   return blob
+}
+
+/** The first `length` bytes of `room`, or new ones. */
+export function within(room: Buffer | undefined, length: number): Buffer {
+  return room !== undefined && room.length >= length
+    ? room.subarray(0, length)
+    : Buffer.allocUnsafeSlow(length)
 }
 
 export const BLOB_OVERHEAD = NONCE_BYTES + TAG_BYTES

@@ -16,6 +16,7 @@ const CACHE = 128
 
 /** How a piece is stored that is not stored as it is; `offset`: where in the file it begins. */
 export interface PieceCoding {
+  /** Valid until it encodes another. */
   encode(offset: number, data: Buffer): Buffer
   decode(offset: number, stored: Buffer): Buffer
 }

@@ -6,6 +6,7 @@
  */
 import { Fault } from "../core/fault.ts"
 import { JOURNAL_OVERHEAD, JournalKey, sealerOf } from "../../keyring/journal-key.ts"
+import { within } from "../../keyring/primitives.ts"
 import { copySecret, randomSecret, wipe } from "../../keyring/secret.ts"
 import { FILE_KEY_DRAW, type TreeKey } from "../../keyring/tree-key.ts"
 
@@ -18,7 +19,10 @@ const MOST_DRAWS = 2
 /** By how much the entry of a sealed request may be longer than the request. */
 export const SEALED_ROOM = JOURNAL_OVERHEAD + HEAD + MOST_DRAWS * FILE_KEY_DRAW + PADDING
 
-/** Makes what the journal is to have of a request, the first `length` bytes of `request`; `place`: of the entry. */
+/**
+ * Makes what the journal is to have of a request, the first `length` bytes of `request`; `place`: of the entry. Valid until it
+ * makes the next.
+ */
 export type SealEntry = (place: Uint8Array, request: Buffer, length: number) => Buffer
 
 /** Randomness of changes: new, or what the journal has for a change that is made again. */
@@ -64,7 +68,11 @@ export class Draws {
   }
 }
 
-/** Seals a request that has been executed, with what it drew. */
+/** Where requests are put together and sealed: most are no longer. Nothing of a request stays in the first (`JournalKey.seal`). */
+const ROOM = 16 * 1024
+let rooms: { readonly plain: Buffer; readonly sealed: Buffer } | undefined
+
+/** Seals a request that has been executed, with what it drew. What is returned is valid until the next call. */
 export function sealEntry(
   key: JournalKey,
   drawn: readonly Buffer[],
@@ -74,14 +82,15 @@ export function sealEntry(
 ): Buffer {
   const drawnLength = drawn.reduce((sum, bytes) => sum + bytes.length, 0)
   const used = HEAD + drawnLength + length
-  const plain = Buffer.allocUnsafeSlow(Math.ceil(used / PADDING) * PADDING)
+  rooms ??= { plain: Buffer.allocUnsafeSlow(ROOM), sealed: Buffer.allocUnsafeSlow(ROOM) }
+  const plain = within(rooms.plain, Math.ceil(used / PADDING) * PADDING)
   plain.writeUInt32LE(drawnLength, 0)
   plain.writeUInt32LE(length, 4)
   let at = HEAD
   for (const bytes of drawn) at += bytes.copy(plain, at)
   at += request.copy(plain, at, 0, length)
   plain.fill(0, at)
-  return key.seal(place, plain)
+  return key.seal(place, plain, rooms.sealed)
 }
 
 /** Opens entries; many in a row have one key. */

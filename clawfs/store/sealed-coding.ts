@@ -2,8 +2,8 @@
 import type { FileKey } from "../../keyring/file-key.ts"
 import type { RecodingOf } from "./cleaner.ts"
 import type { Coding, RecordCoding } from "./contents.ts"
-import type { PieceCoding } from "./inline.ts"
-import { TAG_BYTES } from "../../keyring/primitives.ts"
+import { INLINE_MAX, type PieceCoding } from "./inline.ts"
+import { BLOB_OVERHEAD, TAG_BYTES } from "../../keyring/primitives.ts"
 import { jobOf, openPayload, sealedNow, sealer } from "./record-sealing.ts"
 import { RecordFlag } from "./record.ts"
 import type { Sealing } from "./sealing.ts"
@@ -55,10 +55,13 @@ export function sealedRecoding(sealing: Sealing, inner: RecodingOf): RecodingOf 
   }
 }
 
+/** The last piece that was sealed; it is written to the database at once. */
+const sealedPiece = Buffer.allocUnsafeSlow(INLINE_MAX + BLOB_OVERHEAD)
+
 /** A piece is bound to its file and to where in the file it begins. */
 function pieceCoding(key: FileKey): PieceCoding {
   return {
-    encode: (offset, data) => key.sealValue("inline", placeOf(offset), data),
+    encode: (offset, data) => key.sealValue("inline", placeOf(offset), data, sealedPiece),
     decode: (offset, stored) => key.openValue("inline", placeOf(offset), stored),
   }
 }

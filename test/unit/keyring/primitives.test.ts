@@ -83,6 +83,20 @@ describe("blobs", () => {
       expect(openBlob(KEY, AAD, blob.subarray(0, blob.length - 16 + tag))).toBeUndefined()
   })
 
+  test("are made in the room that is given, if it is long enough, and nowhere else in it", () => {
+    const length = PLAIN.length + BLOB_OVERHEAD
+    for (const spare of [0, 1, 100]) {
+      const room = Buffer.alloc(length + spare, 0xaa)
+      const blob = sealBlob(KEY, AAD, PLAIN, room)
+      expect([blob.buffer === room.buffer, blob.byteOffset]).toEqual([true, room.byteOffset])
+      expect(openBlob(KEY, AAD, blob)?.equals(PLAIN)).toBe(true)
+      expect(room.subarray(length).equals(Buffer.alloc(spare, 0xaa))).toBe(true)
+    }
+    const short = Buffer.alloc(length - 1, 0xaa)
+    expect(openBlob(KEY, AAD, sealBlob(KEY, AAD, PLAIN, short))?.equals(PLAIN)).toBe(true)
+    expect(short.equals(Buffer.alloc(length - 1, 0xaa))).toBe(true)
+  })
+
   test("are never the same twice", () => {
     const blobs = new Set(Array.from({ length: 1000 }, () => sealBlob(KEY, AAD, PLAIN).toString("hex")))
     expect(blobs.size).toBe(1000)
