@@ -172,7 +172,7 @@ test("a tool with a link reaches one port of the machine by an interface of its 
   expect(await run(`exec 3<>/dev/tcp/clawfs-host/${linkPort}; read -r line <&3; echo "$line"`)).toMatch(
     /^10\.213\.\d+\.\d+\n$/,
   )
-  const { packets } = lastRecord(mount)
+  const { packets } = await lastRecord(mount)
   expect(packets?.passed).toBeGreaterThan(4)
   const echoed = `exec 3<>/dev/tcp/127.0.0.1/${port}; echo hello >&3; read -r line <&3; echo "$line"`
   expect(await run(echoed)).toBe("hello\n")
@@ -186,7 +186,7 @@ test("a tool with a link reaches one port of the machine by an interface of its 
     `ip link set eth0 down; ip addr add 10.9.9.9 dev eth0; echo x >/dev/udp/clawfs-host/${linkPort}; sleep 0.2`,
   )
   datagrams.close()
-  expect([heard, lastRecord(mount).packets?.dropped]).toEqual([0, expect.any(Number)])
+  expect([heard, (await lastRecord(mount)).packets?.dropped]).toEqual([0, expect.any(Number)])
   // Two at a time have an address each.
   const both = `exec 3<>/dev/tcp/clawfs-host/${linkPort}; read -r line <&3; sleep 1; echo "$line"`
   const addresses = await Promise.all([run(both), run(both)])
