@@ -12,11 +12,13 @@ import type { SessionMemory } from "./session-memory.ts"
 
 /** Copied in one slice: some 4 ms with the pages in memory. */
 const SLICE_BYTES = 2 * 1024 * 1024
+/** Beside programs: one that meets a slice waits for a millisecond. */
+const SLICE_BESIDE_BYTES = 512 * 1024
 /** Between two slices in the background, so that at most 40 MiB/s are copied. `gc --now` and a full disk do not wait. */
 const PAUSE_MS = 50
 /** Programs that asked for something within so long are there, ... */
 const BESIDE_MS = 1000
-/** ... and slices take this part of the time: some 5 MiB/s. */
+/** ... and slices take this part of the time: some 4 MiB/s. */
 const SHARE_BESIDE = 0.01
 /** The longest pause, after a slice that something else made slow. */
 const MOST_PAUSE_MS = 5000
@@ -85,7 +87,7 @@ export class Cleaning {
     if (!this.#look()) return this.#memory.commits === this.#lookedAt ? undefined : LOOK_MS
     const rest = this.#rest(isBeside)
     if (rest > 0) return rest
-    this.#slice()
+    this.#slice(isBeside && !this.#isPressed ? SLICE_BESIDE_BYTES : SLICE_BYTES)
     return this.#isActive ? this.#rest(isBeside) : undefined
   }
 
@@ -97,9 +99,14 @@ export class Cleaning {
     return performance.now() - this.#requestAt < BESIDE_MS
   }
 
+  /** Somebody waits for the room. */
+  get #isPressed(): boolean {
+    return this.#ordered > 0 || this.#store.isTight
+  }
+
   /** Milliseconds until the next slice. */
   #rest(isBeside: boolean): number {
-    if (this.#ordered > 0 || this.#store.isTight) return 0
+    if (this.#isPressed) return 0
     const pause = isBeside ? Math.min(MOST_PAUSE_MS, this.#sliceMs / SHARE_BESIDE) : 0
     return Math.max(0, Math.ceil(this.#slicedAt + Math.max(PAUSE_MS, pause) - performance.now()))
   }
@@ -108,7 +115,7 @@ export class Cleaning {
   onLoad(): void {
     if (this.#store.readOnly || !this.#look()) return
     const { live, dead } = this.#store.logSpace
-    if (dead > PRESSING_BYTES + PRESSING_SHARE * live) this.#slice()
+    if (dead > PRESSING_BYTES + PRESSING_SHARE * live) this.#slice(SLICE_BYTES)
   }
 
   #look(): boolean {
@@ -122,16 +129,16 @@ export class Cleaning {
     return this.#isActive
   }
 
-  #slice(): void {
+  #slice(bytes: number): void {
     const begun = performance.now()
-    this.#moveSome()
+    this.#moveSome(bytes)
     this.#slicedAt = performance.now()
     this.#sliceMs = this.#slicedAt - begun
   }
 
-  #moveSome(): void {
+  #moveSome(bytes: number): void {
     try {
-      const moved = this.#store.clean(SLICE_BYTES)
+      const moved = this.#store.clean(bytes)
       this.#store.commit()
       if (moved > 0) return
       this.#store.shrinkFiles()
