@@ -34,16 +34,16 @@ struct arp { u16 hardware, protocol; u8 hardware_bytes, protocol_bytes; u16 oper
 struct ipv4 { u8 version, service; u16 length, id, fragment; u8 hops, protocol; u16 checksum; u32 from, to; };
 struct tcp { u16 from, to; u32 sequence, acknowledged; u16 flags, window, checksum, urgent; };
 
-/* Addresses and ports as packets have them. */
+/* Addresses and ports as packets have them. Room is taken when a link is made: most mounts have none. */
 struct link { u32 tool, machine; u64 passed, dropped; };
 /* What a link's tool may connect to: at the machine's address, and at those that its own loopback has for other grants. */
 struct place { u32 link, address; u16 port, zero; };
 
-struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, MOST_LINKS); __type(key, u32); __type(value, struct link); } links SEC(".maps");
-struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, MOST_LINKS); __type(key, u32); __type(value, u32); } tools SEC(".maps");
-struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, MOST_LINKS * 64); __type(key, struct place); __type(value, u32); } places SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, MOST_LINKS); __type(key, u32); __type(value, struct link); } links SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, MOST_LINKS); __type(key, u32); __type(value, u32); } tools SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, MOST_LINKS * 64); __type(key, struct place); __type(value, u32); } places SEC(".maps");
 /* By the identity of the sandbox's control group. */
-struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, MOST_LINKS); __type(key, u64); __type(value, u32); } groups SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, MOST_LINKS); __type(key, u64); __type(value, u32); } groups SEC(".maps");
 
 static __always_inline bool is_granted(u32 link, u32 address, u16 port) {
   struct place key = {.link = link, .address = address, .port = port};
