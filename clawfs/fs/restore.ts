@@ -44,9 +44,13 @@ export function restore(
   if (!isForced) {
     const { lost } = new Restorer(env, snapshot, true).run(source, path)
     if (lost > 0)
-      throw new Fault("busy", `${lost} files were changed or made since the snapshot: they would be lost`, {
-        hint: "--yes does it all the same; a snapshot of now keeps them",
-      })
+      throw new Fault(
+        "busy",
+        `${lost === 1 ? "1 file was" : `${lost} files were`} changed or made since the snapshot, and would be lost`,
+        {
+          hint: "--yes does it all the same; a snapshot of now keeps them",
+        },
+      )
   }
   const restorer = new Restorer(env, snapshot, false)
   store.transactAlone(() => withinLimits(env, () => restorer.run(source, path), restorer.gone))

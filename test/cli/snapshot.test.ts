@@ -97,7 +97,7 @@ test("what is different is told, and brought back where it is", async () => {
   writeFileSync(join(workspace, "new"), "")
   expect(await say("snapshot", "diff", "one", workspace)).toBe("exit 1\nM index\n+ new\nR pages/ -> papers/")
   expect(await say("snapshot", "restore", "one", join(workspace, "index"))).toBe(
-    "exit 75\nclawfs: 1 files were changed or made since the snapshot: they would be lost\n" +
+    "exit 75\nclawfs: 1 file was changed or made since the snapshot, and would be lost\n" +
       "hint: --yes does it all the same; a snapshot of now keeps them",
   )
   expect(readFileSync(join(workspace, "index"), "latin1")).toBe("changed")

@@ -114,7 +114,7 @@ describe("restoring", () => {
 
   test("asks before changes are lost, and changes nothing then", () => {
     fs.write(fs.at("a/file").ino, 0, "PRECIOUS")
-    expect(() => bring("/a", false)).toThrow("1 files were changed or made since the snapshot")
+    expect(() => bring("/a", false)).toThrow("1 file was changed or made since the snapshot")
     expect(readAt("a/file")).toBe("PRECIOUS")
     expect(bring("/a/deep/large", false)).toMatchObject({ restored: 0, removed: 0 })
   })
