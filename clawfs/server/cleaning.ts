@@ -12,14 +12,12 @@ import type { SessionMemory } from "./session-memory.ts"
 
 /** Copied in one slice: some 4 ms with the pages in memory. */
 const SLICE_BYTES = 2 * 1024 * 1024
-/** Beside programs: one that meets a slice waits for a millisecond. */
-const SLICE_BESIDE_BYTES = 512 * 1024
 /** Between two slices in the background, so that at most 40 MiB/s are copied. `gc --now` and a full disk do not wait. */
 const PAUSE_MS = 50
 /** Programs that asked for something within so long are there, ... */
 const BESIDE_MS = 1000
-/** ... and slices take this part of the time: some 4 MiB/s. */
-const SHARE_BESIDE = 0.01
+/** ... and slices take this part of the time: some 2.5 MiB/s. Shorter and more frequent ones were met by more requests. */
+const SHARE_BESIDE = 0.005
 /** The longest pause, after a slice that something else made slow. */
 const MOST_PAUSE_MS = 5000
 /** How often it is looked whether there is something to do. */
@@ -87,7 +85,7 @@ export class Cleaning {
     if (!this.#look()) return this.#memory.commits === this.#lookedAt ? undefined : LOOK_MS
     const rest = this.#rest(isBeside)
     if (rest > 0) return rest
-    this.#slice(isBeside && !this.#isPressed ? SLICE_BESIDE_BYTES : SLICE_BYTES)
+    this.#slice()
     return this.#isActive ? this.#rest(isBeside) : undefined
   }
 
@@ -115,7 +113,7 @@ export class Cleaning {
   onLoad(): void {
     if (this.#store.readOnly || !this.#look()) return
     const { live, dead } = this.#store.logSpace
-    if (dead > PRESSING_BYTES + PRESSING_SHARE * live) this.#slice(SLICE_BYTES)
+    if (dead > PRESSING_BYTES + PRESSING_SHARE * live) this.#slice()
   }
 
   #look(): boolean {
@@ -129,16 +127,16 @@ export class Cleaning {
     return this.#isActive
   }
 
-  #slice(bytes: number): void {
+  #slice(): void {
     const begun = performance.now()
-    this.#moveSome(bytes)
+    this.#moveSome()
     this.#slicedAt = performance.now()
     this.#sliceMs = this.#slicedAt - begun
   }
 
-  #moveSome(bytes: number): void {
+  #moveSome(): void {
     try {
-      const moved = this.#store.clean(bytes)
+      const moved = this.#store.clean(SLICE_BYTES)
       this.#store.commit()
       if (moved > 0) return
       this.#store.shrinkFiles()
