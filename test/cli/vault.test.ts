@@ -239,6 +239,8 @@ test("with a TPM: unlocks by itself, and asks for a person when it can't", async
   await place.run(["rotate", "--root"])
   const saved = join(place.base, "saved.db")
   await place.run(["lock"])
+  // All is in the one file when the command has ended.
+  expect(existsSync(join(place.directory, "vault.db-wal"))).toBe(false)
   copyFileSync(join(place.directory, "vault.db"), saved)
   expect((await place.run(["unlock"])).code).toBe(0)
   await place.run(["put", "b"], { input: VALUE })

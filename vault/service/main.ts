@@ -107,6 +107,11 @@ function signLast(vault: Vault, noted: NotedEnd, { tpm, self }: { tpm: TpmNote; 
   }
 }
 
+function ownLock(directory: string): Disposable {
+  const fd = lockVault(directory)
+  return { [Symbol.dispose]: () => closeSync(fd) }
+}
+
 async function serve(): Promise<void> {
   const given = readOrder()
   const { directory } = given.order
@@ -114,7 +119,8 @@ async function serve(): Promise<void> {
   const finished = new Promise<void>((resolve) => (finish = resolve))
   // Ended last: it is what keeps the machine awake until the keys are gone.
   using sleepLock = new SleepLock(() => finish(), log, process.env["DBUS_SYSTEM_BUS_ADDRESS"])
-  const lock = lockVault(directory)
+  // Free when the keys are wiped and vault.db is closed, its WAL in it: who has waited for that may copy the file.
+  using _ = ownLock(directory)
   using db = VaultDatabase.open(directory)
   const { vault: opened, noted } = openVault(db, given)
   using vault = opened
@@ -159,7 +165,6 @@ async function serve(): Promise<void> {
   }
   await methods.mounts[Symbol.asyncDispose]()
   signLast(vault, noted, { tpm, self })
-  closeSync(lock)
 }
 
 try {
