@@ -131,8 +131,8 @@ export class Monitor implements AsyncDisposable {
       (exec_files === null ? 0 : MarkFlag.EXEC_LISTED) | (run.granted.length > 0 ? 0 : MarkFlag.NO_NETWORK)
     const mark: Mark = { slot, run: this.#nextRun, flags }
     this.#nextRun += 1
+    const allowed = exec_files === null ? [] : this.#allow(mark, [...exec_files, ...run.ownPrograms])
     try {
-      const allowed = exec_files === null ? [] : this.#allow(mark, [...exec_files, ...run.ownPrograms])
       const { id, tool, maySpawn, granted } = run
       this.#tell({ kind: "begin", run: mark.run, id, tool, maySpawn, granted })
       clearTimeout(this.#linger)
@@ -149,7 +149,11 @@ export class Monitor implements AsyncDisposable {
       this.#look ??= setInterval(() => this.#lookAtAll(), LOOK_MS).unref()
       return watched
     } catch (thrown) {
+      // Its process has ended meanwhile, as a rule.
+      for (const file of allowed) this.#program.allowExec(file, mark.run, false)
+      this.#tell({ kind: "end", run: mark.run })
       this.#free.push(slot)
+      if (this.#runs.size === 0) this.#restSoon()
       throw thrown
     }
   }
