@@ -123,8 +123,10 @@ function isAdded(here: RouteSocket, name: string, namespace: number): boolean {
     here.addPair(name, INSIDE, namespace)
     return true
   } catch (thrown) {
-    if (thrown instanceof SysFault && thrown.errno === E.EEXIST) return false
-    throw thrown
+    if (!(thrown instanceof SysFault)) throw thrown
+    if (thrown.errno === E.EEXIST) return false
+    if (thrown.errno !== E.EOPNOTSUPP) throw thrown
+    throw new Fault("unsupported", "this kernel has no virtual Ethernet devices", { hint: "modprobe veth" })
   }
 }
 

@@ -54,8 +54,8 @@ beforeAll(async () => {
 afterAll(async () => {
   server.close()
   if (!(program instanceof LinkProgram)) return
-  link[Symbol.dispose]()
   sandbox.kill("SIGKILL")
+  link[Symbol.dispose]()
   // It goes with the namespace.
   expect(await waitUntil(() => !existsSync(`/sys/class/net/${name}`), 30_000)).toBe(true)
   program[Symbol.dispose]()

@@ -21,7 +21,7 @@ hostname clawfs-vm
 work=$(sed -n 's/.*clawfs\.work=\([^ ]*\).*/\1/p' /proc/cmdline)
 { read -r repository; read -r modules; } <"$work/guest"
 command=$(<"$work/command")
-for module in virtio_blk ext4 fuse overlay loop tpm_tis; do modprobe -d "$modules" "$module"; done
+for module in virtio_blk ext4 fuse overlay loop tpm_tis veth; do modprobe -d "$modules" "$module"; done
 
 # The repository as it is here, to write to; then directories for temporary files, which may hide where it lies.
 mkdir /run/scratch /run/repository
