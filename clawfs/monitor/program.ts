@@ -3,7 +3,7 @@ import { existsSync } from "node:fs"
 import { arch } from "node:os"
 import { fileURLToPath } from "node:url"
 import { Fault, describe } from "../core/fault.ts"
-import { BpfObject, hasLibbpf, possibleCpus, type BpfMap } from "../sys/libbpf.ts"
+import { BpfObject, bytes32, bytes64, hasLibbpf, possibleCpus, type BpfMap } from "../sys/libbpf.ts"
 import type { Totals } from "./messages.ts"
 
 const OBJECT = fileURLToPath(new URL("../../bpf/monitor.bpf.o", import.meta.url))
@@ -114,13 +114,13 @@ export class MonitorProgram implements Disposable {
   mark(pidFd: number, mark: Mark, recordsPerSecond: number, group: bigint | undefined): void {
     const state = Buffer.alloc(STATE_BYTES)
     state.writeBigUInt64LE(BigInt(recordsPerSecond), STATE_CAP_AT)
-    this.#runs.set(key32(mark.slot), state)
+    this.#runs.set(bytes32(mark.slot), state)
     const value = Buffer.alloc(MARK_BYTES)
     value.writeUInt32LE(mark.slot, 0)
     value.writeUInt32LE(mark.run, 4)
     value.writeUInt32LE(mark.flags, 8)
-    this.#marks.set(key32(pidFd), value)
-    if (group !== undefined) this.#groups.set(key64(group), value)
+    this.#marks.set(bytes32(pidFd), value)
+    if (group !== undefined) this.#groups.set(bytes64(group), value)
   }
 
   /** Whether calls are looked at as they return. */
@@ -131,12 +131,12 @@ export class MonitorProgram implements Disposable {
   }
 
   forget(group: bigint | undefined): void {
-    if (group !== undefined) this.#groups.delete(key64(group))
+    if (group !== undefined) this.#groups.delete(bytes64(group))
   }
 
   counts({ slot }: Mark): RunCounts {
     const state = Buffer.alloc(STATE_BYTES)
-    this.#runs.get(key32(slot), state)
+    this.#runs.get(bytes32(slot), state)
     const [opened, written, executed, forked, connected, denied, sent, capped, dropped] = Array.from(
       { length: 9 },
       (_, n) => Number(state.readBigUInt64LE(STATE_COUNTS_AT + 8 * n)),
@@ -147,7 +147,7 @@ export class MonitorProgram implements Disposable {
   totals(): Totals {
     const total = (index: number): number => {
       const values = Buffer.alloc(8 * possibleCpus())
-      this.#totals.get(key32(index), values)
+      this.#totals.get(bytes32(index), values)
       let sum = 0
       for (let at = 0; at < values.length; at += 8) sum += Number(values.readBigUInt64LE(at))
       return sum
@@ -198,18 +198,6 @@ function fileKey({ device, inode }: FileId, run: number): Buffer {
   key.writeBigUInt64LE(inode, 0)
   key.writeUInt32LE(kernelDevice(device), 8)
   key.writeUInt32LE(run, 12)
-  return key
-}
-
-function key32(value: number): Buffer {
-  const key = Buffer.alloc(4)
-  key.writeUInt32LE(value, 0)
-  return key
-}
-
-function key64(value: bigint): Buffer {
-  const key = Buffer.alloc(8)
-  key.writeBigUInt64LE(value, 0)
   return key
 }
 

@@ -3,7 +3,7 @@ import { closeSync, constants, existsSync, openSync, statSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Control } from "../../schema/sandbox.ts"
 import { Fault, describe } from "../core/fault.ts"
-import { BpfObject, hasLibbpf } from "../sys/libbpf.ts"
+import { BpfObject, bytes32, bytes64, hasLibbpf } from "../sys/libbpf.ts"
 import { ipv4Bytes } from "../sys/network-namespace.ts"
 
 const OBJECT = fileURLToPath(new URL("../../bpf/link.bpf.o", import.meta.url))
@@ -81,13 +81,13 @@ export class LinkProgram implements Disposable {
   /** The sandbox's processes connect to what its link has, and to nothing else. `undefined` where groups are of version 1. */
   guardGroup({ index }: LinkEnds, directory: string | undefined): Disposable | undefined {
     if (!this.#hasGroups || directory === undefined) return undefined
-    const group = keyOfGroup(directory)
+    const group = bytes64(statSync(directory, { bigint: true }).ino)
     const guards: Disposable[] = []
     const end = (): void => {
       for (const guard of guards) guard[Symbol.dispose]()
       this.#object.map("groups").delete(group)
     }
-    this.#object.map("groups").set(group, word(index))
+    this.#object.map("groups").set(group, bytes32(index))
     const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY)
     try {
       for (const name of AT_CONNECT) guards.push(this.#object.attachToGroup(name, fd))
@@ -105,15 +105,15 @@ export class LinkProgram implements Disposable {
     const link = Buffer.alloc(LINK_BYTES)
     ipv4Bytes(tool).copy(link, 0)
     ipv4Bytes(machine).copy(link, 4)
-    this.#object.map("links").set(word(index), link)
-    this.#object.map("tools").set(ipv4Bytes(tool), word(index))
-    for (const place of places) this.#object.map("places").set(placeKey(index, place), word(1))
+    this.#object.map("links").set(bytes32(index), link)
+    this.#object.map("tools").set(ipv4Bytes(tool), bytes32(index))
+    for (const place of places) this.#object.map("places").set(placeKey(index, place), bytes32(1))
   }
 
   /** What has passed until now. */
   counts({ index }: LinkEnds): LinkCounts {
     const link = Buffer.alloc(LINK_BYTES)
-    this.#object.map("links").get(word(index), link)
+    this.#object.map("links").get(bytes32(index), link)
     return {
       passed: Number(link.readBigUInt64LE(COUNTS_AT)),
       dropped: Number(link.readBigUInt64LE(COUNTS_AT + 8)),
@@ -123,7 +123,7 @@ export class LinkProgram implements Disposable {
   remove({ index, tool }: LinkEnds, places: readonly LinkPlace[]): void {
     for (const place of places) this.#object.map("places").delete(placeKey(index, place))
     this.#object.map("tools").delete(ipv4Bytes(tool))
-    this.#object.map("links").delete(word(index))
+    this.#object.map("links").delete(bytes32(index))
   }
 
   [Symbol.dispose](): void {
@@ -138,16 +138,4 @@ function placeKey(link: number, { address, port }: LinkPlace): Buffer {
   ipv4Bytes(address).copy(key, 4)
   key.writeUInt16BE(port, 8)
   return key
-}
-
-function keyOfGroup(directory: string): Buffer {
-  const key = Buffer.alloc(8)
-  key.writeBigUInt64LE(statSync(directory, { bigint: true }).ino)
-  return key
-}
-
-function word(value: number): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32LE(value)
-  return bytes
 }

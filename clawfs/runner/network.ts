@@ -23,6 +23,11 @@ export function addressInside(grants: readonly NetworkGrant[], { host, isAddress
   return `${NAMES_NETWORK}.${namesOf(grants).indexOf(host) + 1}`
 }
 
+/** Where a tool finds all of them, in their order. */
+export function placesInside(grants: readonly NetworkGrant[]): { address: string; port: number }[] {
+  return grants.map((grant) => ({ address: addressInside(grants, grant), port: grant.port }))
+}
+
 function namesOf(grants: readonly NetworkGrant[]): string[] {
   return [...new Set(grants.flatMap(({ host, isAddress }) => (isAddress ? [] : [host])))]
 }
@@ -113,13 +118,12 @@ function listenAll(grants: readonly NetworkGrant[]): number[] {
   const fds: number[] = []
   try {
     const added = new Set<string>()
-    for (const grant of grants) {
-      const address = addressInside(grants, grant)
+    for (const { address, port } of placesInside(grants)) {
       if (!address.startsWith("127.") && !added.has(address)) {
         addLoopbackAddress(address, added.size + 1)
         added.add(address)
       }
-      fds.push(listeningSocket(address, grant.port))
+      fds.push(listeningSocket(address, port))
     }
     return fds
   } catch (thrown) {

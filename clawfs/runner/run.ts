@@ -21,7 +21,7 @@ import { openGrant, requireNoDirectory } from "./binaries.ts"
 import type { Cgroup, Hierarchy } from "./cgroup.ts"
 import { Link } from "./link.ts"
 import { LinkProgram, type LinkCounts } from "./link-program.ts"
-import { Network, addressInside } from "./network.ts"
+import { Network, placesInside } from "./network.ts"
 import { RunStatus, refusal, toldOf, type Told } from "./outcome.ts"
 import type { SandboxPlan } from "./plan.ts"
 import type { Prepared, Ready } from "./ready.ts"
@@ -277,8 +277,12 @@ export class Run {
   #openLink(pid: number, program: RunMeans["link"], cgroup: Cgroup | undefined): void {
     const { link: grant, network } = this.#plan
     if (grant === undefined || !(program instanceof LinkProgram)) return
-    const others = network.map((each) => ({ address: addressInside(network, each), port: each.port }))
-    this.#link = new Link(pid, { program, grant, others, group: cgroup?.directories[0] })
+    this.#link = new Link(pid, {
+      program,
+      grant,
+      others: placesInside(network),
+      group: cgroup?.directories[0],
+    })
     if (this.#isOver) this.#link[Symbol.dispose]()
   }
 

@@ -15,7 +15,7 @@ import type { Cgroup, Cgroups } from "./cgroup.ts"
 import { STARTER } from "./find-programs.ts"
 import { machineAddress } from "./link.ts"
 import type { RunnerConfig } from "./messages.ts"
-import { addressInside } from "./network.ts"
+import { placesInside } from "./network.ts"
 import type { SandboxPlan } from "./plan.ts"
 import { toolList } from "./seccomp-list.ts"
 
@@ -104,10 +104,8 @@ function interpreterIn({ kind, interpreter }: ToolDefinition, tool: number): str
 /** What a sandbox may connect to, by the addresses that it has in there. */
 export function placesOf({ network, link }: SandboxPlan): string[] {
   const machine = link === undefined ? "" : machineAddress(link)
-  return [
-    ...network.map((each) => `${addressInside(network, each)}:${each.port}`),
-    ...(link?.ports ?? []).map((port) => `${machine}:${port}`),
-  ]
+  const linked = (link?.ports ?? []).map((port) => ({ address: machine, port }))
+  return [...placesInside(network), ...linked].map(({ address, port }) => `${address}:${port}`)
 }
 
 /** Whether programs in the kernel can tell sandboxes by their control groups. */

@@ -191,6 +191,20 @@ export class BpfMap {
   }
 }
 
+/** A key or value of four bytes, as this machine's programs have it. */
+export function bytes32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(value)
+  return bytes
+}
+
+/** ... of eight. */
+export function bytes64(value: bigint): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64LE(value)
+  return bytes
+}
+
 /** libbpf 1 returns a negative errno. */
 function require0(what: string, rc: number): void {
   if (rc < 0) throw refused(what, -rc)
