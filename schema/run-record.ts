@@ -24,6 +24,9 @@ export interface RunUsage {
   /** Forks that the limit refused. */
   readonly pids_refused: number | null
   readonly oom_kills: number | null
+  /** By its processes from the disk with the machine's programs; what ClawFS moves for them is not in it. */
+  readonly io_read_bytes: number | null
+  readonly io_written_bytes: number | null
 }
 
 /** What the monitor saw of a run. The counts are exact, whether what was counted became an event or not. */
@@ -60,6 +63,8 @@ export interface RunRecord {
     readonly cpu_quota_percent: number
     readonly pids_limit: number
     readonly timeout_seconds: number
+    /** MiB a second; null for no limit. */
+    readonly io_limit_mb: number | null
   }
   readonly state: "running" | "ended"
   readonly started_at: string

@@ -11,6 +11,7 @@ export const CONTROLS = [
   "memory",
   "cpu",
   "pids",
+  "io",
   "timeout",
   "landlock",
   "apparmor",
@@ -47,6 +48,8 @@ export const SandboxPolicy = z.strictObject({
       pids_limit: z.int().min(2).default(512),
       timeout_seconds: z.int().min(1).default(86_400),
       tmp_limit_mb: z.int().min(1).default(1024),
+      /** Null for none. A tool whose manifest has no limit has this one. */
+      io_limit_mb: z.int().min(1).nullable().default(null),
     })
     .prefault({}),
   total: z
@@ -55,6 +58,7 @@ export const SandboxPolicy = z.strictObject({
       /** Of one CPU; 200 are two. */
       cpu_quota_percent: z.int().min(1).default(100),
       pids_limit: z.int().min(2).default(1024),
+      io_limit_mb: z.int().min(1).nullable().default(null),
       /** Runs at the same time. */
       runs: z.int().min(1).max(1000).default(64),
     })

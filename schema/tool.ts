@@ -27,6 +27,8 @@ const limits = {
   timeout_seconds: z.int().min(1).max(86_400).default(300),
   /** What fits into /tmp and /dev/shm, each. */
   tmp_limit_mb: z.int().min(1).max(4096).default(16),
+  /** What it reads from the disk of the machine's programs in a second, and again what it writes there; null for no limit. */
+  io_limit_mb: z.int().min(1).max(1_048_576).nullable().default(null),
 }
 
 const identity = {

@@ -32,6 +32,7 @@ export interface SandboxPlan {
     readonly cpu_quota_percent: number
     readonly pids_limit: number
     readonly timeout_seconds: number
+    readonly io_limit_mb: number | null
   }
   readonly tmpBytes: number
 }
@@ -72,9 +73,16 @@ export function planOf(
       ),
       pids_limit: least(definition.pids_limit, maximum.pids_limit, total.pids_limit),
       timeout_seconds: least(definition.timeout_seconds, maximum.timeout_seconds),
+      io_limit_mb: leastOf(definition.io_limit_mb, maximum.io_limit_mb, total.io_limit_mb),
     },
     tmpBytes: least(definition.tmp_limit_mb, maximum.tmp_limit_mb) * MIB,
   }
+}
+
+/** Null for no limit. */
+function leastOf(...limits: readonly (number | null)[]): number | null {
+  const given = limits.filter((limit) => limit !== null)
+  return given.length === 0 ? null : Math.min(...given)
 }
 
 function passedOn(caller: readonly string[]): Record<string, string> {

@@ -8,7 +8,8 @@ import { countsByNamespace } from "./launch.ts"
 import { Sandbox } from "./sandbox.ts"
 import { AppArmor } from "./apparmor.ts"
 import { userNamespaceRestriction } from "./user-namespaces.ts"
-import type { Cgroups, CgroupControl } from "./cgroup.ts"
+import { CGROUP_CONTROLS, type CgroupControl } from "./cgroup-hierarchy.ts"
+import type { Cgroups } from "./cgroup.ts"
 import type { Keeper } from "./keeper.ts"
 import { LinkProgram } from "./link-program.ts"
 import type { SandboxPlan } from "./plan.ts"
@@ -38,7 +39,13 @@ const TRIAL: SandboxPlan = {
   link: undefined,
   secrets: [],
   environment: {},
-  limits: { memory_limit_mb: 64, cpu_quota_percent: 100, pids_limit: 16, timeout_seconds: 10 },
+  limits: {
+    memory_limit_mb: 64,
+    cpu_quota_percent: 100,
+    pids_limit: 16,
+    timeout_seconds: 10,
+    io_limit_mb: null,
+  },
   tmpBytes: 1024 * 1024,
 }
 
@@ -98,7 +105,7 @@ function controlsOf(means: Means, trial: Failure | undefined, others: readonly C
           detail: means.seccomp.reason,
           hint: "apt-get install libseccomp2",
         },
-    ...(["memory", "cpu", "pids"] as const).map((name) => limited(name, means.cgroups)),
+    ...CGROUP_CONTROLS.map((name) => limited(name, means.cgroups)),
     { name: "timeout", state: "enforced", detail: "the whole sandbox is killed" },
     ...others,
     linkControl(means.link),
@@ -153,9 +160,16 @@ function identity(mountpoint: string): Control {
 }
 
 function limited(name: CgroupControl, { hierarchy }: Cgroups): Control {
-  const { version, controls, reason } = hierarchy
+  const { version, controls, missing } = hierarchy
+  const reason = missing.get(name) ?? ""
   if (controls.has(name)) {
     const detail = `control group, version ${version}`
+    if (name === "io")
+      return {
+        name,
+        state: "enforced",
+        detail: `${detail}: of the machine's programs, disk ${hierarchy.disk}`,
+      }
     if (version === 2 || name !== "memory") return { name, state: "enforced", detail }
     return {
       name,

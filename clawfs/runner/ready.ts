@@ -1,7 +1,8 @@
 /** Processes with control groups, made ahead: what takes time and is the same for every tool is done when one is called. */
 import { describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
-import type { Cgroup, CgroupLimits, Cgroups } from "./cgroup.ts"
+import type { CgroupLimits } from "./cgroup-files.ts"
+import type { Cgroup, Cgroups } from "./cgroup.ts"
 import type { Keeper, Slot } from "./keeper.ts"
 
 /** Waiting at the same time. Each has some 100 KiB; tools that are called together beyond that wait for theirs. */
@@ -21,7 +22,12 @@ export class Ready implements AsyncDisposable {
   readonly #leaving = new Set<Promise<void>>()
   #nextName = 1
   /** Of the last tool: as a rule those of the next. */
-  #limits: CgroupLimits = { memory_limit_mb: 64, cpu_quota_percent: 10, pids_limit: 16 }
+  #limits: CgroupLimits = {
+    memory_limit_mb: 64,
+    cpu_quota_percent: 10,
+    pids_limit: 16,
+    io_limit_mb: null,
+  }
   #isEnding = false
   /** After a failure until the next tool: what fails again and again is not tried all the time. */
   #isPaused = false

@@ -18,7 +18,9 @@ import type { Peer } from "../sys/unix-listener.ts"
 import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
 import type { AppArmor, LoadedProfile } from "./apparmor.ts"
 import { openGrant, requireNoDirectory } from "./binaries.ts"
-import type { Cgroup, Hierarchy } from "./cgroup.ts"
+import { NO_USAGE } from "./cgroup-files.ts"
+import type { Hierarchy } from "./cgroup-hierarchy.ts"
+import type { Cgroup } from "./cgroup.ts"
 import { Link } from "./link.ts"
 import { LinkProgram, type LinkCounts } from "./link-program.ts"
 import { Network, placesInside } from "./network.ts"
@@ -33,15 +35,6 @@ import type { Words } from "./wire.ts"
 
 /** Of hashes in definitions. */
 const HASH_PREFIX = "sha256:"
-
-const UNUSED: RunUsage = {
-  memory_peak_bytes: null,
-  cpu_us: null,
-  cpu_throttled_us: null,
-  pids_peak: null,
-  pids_refused: null,
-  oom_kills: null,
-}
 
 /** Disposing of it closes its descriptors. */
 export interface RunRequest extends Disposable {
@@ -340,7 +333,7 @@ export class Run {
     await setImmediate()
     // The monitor's reader counts meanwhile.
     const counted = this.#watched.end()
-    const usage = cgroup?.usage() ?? UNUSED
+    const usage = cgroup?.usage() ?? NO_USAGE
     return { ...ending, usage, events: await counted }
   }
 
@@ -376,7 +369,7 @@ export class Run {
   /** For the record of a run whose sandbox could not even be asked for. */
   static notBegun(thrown: unknown): Outcome {
     const { status } = refusal(thrown)
-    return { status, reason: "NOT_STARTED", detail: describe(thrown), usage: UNUSED, events: null }
+    return { status, reason: "NOT_STARTED", detail: describe(thrown), usage: NO_USAGE, events: null }
   }
 
   /** What its caller hears of it. */
@@ -425,7 +418,7 @@ export class Run {
       exit_status: outcome?.status ?? null,
       reason: outcome?.reason ?? null,
       detail: outcome?.detail ?? null,
-      usage: outcome?.usage ?? UNUSED,
+      usage: outcome?.usage ?? NO_USAGE,
       packets: this.#packets ?? null,
       events: outcome?.events ?? null,
     }

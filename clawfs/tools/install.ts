@@ -71,8 +71,9 @@ function definitionOf(
 }
 
 function requireWithin(manifest: ToolManifest, { maximum }: SandboxPolicy): void {
-  for (const [name, most] of Object.entries(maximum) as [keyof SandboxPolicy["maximum"], number][])
-    if (manifest[name] > most)
+  // A manifest without a limit gets the policy's.
+  for (const [name, most] of Object.entries(maximum) as [keyof typeof maximum, number | null][])
+    if (most !== null && (manifest[name] ?? 0) > most)
       throw new Fault("invalid", `${name} is ${manifest[name]}, the policy's maximum is ${most}`, {
         hint: "system/sandbox.json sets the maxima",
       })

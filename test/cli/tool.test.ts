@@ -125,6 +125,9 @@ test("a policy that can't be understood, or allows less, is kept to", async () =
   expect(status.stderr).toContain("sandbox.json: required.0")
   writeFileSync(policy, '{"maximum": {"memory_limit_mb": 32}}')
   expect((await tool("install", source({ tool_id: "p" }))).stderr).toContain("the policy's maximum is 32")
+  writeFileSync(policy, '{"maximum": {"io_limit_mb": 32}}')
+  const { stderr } = await tool("install", source({ tool_id: "p", io_limit_mb: 33 }))
+  expect(stderr).toContain("io_limit_mb is 33, the policy's maximum is 32")
   await run("rm", [policy])
 })
 

@@ -32,7 +32,13 @@ const { Keeper, Sandbox, memoryFileWith, Cgroups, Ready, compile, toolList, Log 
 ) as Modules
 
 const [what = "", delay = "0", word = ""] = process.argv.slice(2)
-const limits = { memory_limit_mb: 64, cpu_quota_percent: 100, pids_limit: 16, timeout_seconds: 60 }
+const limits = {
+  memory_limit_mb: 64,
+  cpu_quota_percent: 100,
+  pids_limit: 16,
+  timeout_seconds: 60,
+  io_limit_mb: null,
+}
 const keeper = new Keeper("/usr/bin/bwrap", () => process.kill(process.pid, "SIGKILL"))
 const ready = new Ready(
   keeper,

@@ -155,7 +155,9 @@ function show({ values, terminal }: ToolInvocation, places: ToolPlaces, name: st
     )
     return ExitCode.OK
   }
-  const { memory_limit_mb, cpu_quota_percent, pids_limit, timeout_seconds, tmp_limit_mb } = definition
+  const { memory_limit_mb, cpu_quota_percent, pids_limit, timeout_seconds, tmp_limit_mb, io_limit_mb } =
+    definition
+  const disk = io_limit_mb === null ? "" : `, ${io_limit_mb} MiB/s of the disk`
   const rows: readonly (readonly [string, string])[] = [
     ["name", name],
     ["version", `${definition.version} (${entry.enabled ? "enabled" : "disabled"})`],
@@ -166,7 +168,7 @@ function show({ values, terminal }: ToolInvocation, places: ToolPlaces, name: st
     ["capabilities", definition.capabilities.join("\n              ") || "none"],
     [
       "limits",
-      `${memory_limit_mb} MiB, ${cpu_quota_percent} % of a CPU, ${pids_limit} processes, ${timeout_seconds} s, ${tmp_limit_mb} MiB in /tmp`,
+      `${memory_limit_mb} MiB, ${cpu_quota_percent} % of a CPU, ${pids_limit} processes, ${timeout_seconds} s, ${tmp_limit_mb} MiB in /tmp${disk}`,
     ],
     ["author", definition.author],
     ["license", definition.license],

@@ -12,7 +12,13 @@ const plan: SandboxPlan = {
     { access: "write", path: "workspaces/w" },
   ],
   ...{ maySpawn: true, network: [], link: undefined, secrets: [], environment: {}, tmpBytes: 1 },
-  limits: { memory_limit_mb: 64, cpu_quota_percent: 10, pids_limit: 16, timeout_seconds: 1 },
+  limits: {
+    memory_limit_mb: 64,
+    cpu_quota_percent: 10,
+    pids_limit: 16,
+    timeout_seconds: 1,
+    io_limit_mb: null,
+  },
 }
 const options = { name: "clawfs-tool-1-2-3", complains: false, mountpoint: "/mnt/c", given: [] }
 const rulesOf = (text: string): string[] => text.split("\n").map((line) => line.trim())

@@ -51,7 +51,24 @@ test("limits are clamped to the policy of now, whatever was installed", () => {
     small,
     [],
   )
-  expect(limits).toEqual({ memory_limit_mb: 100, cpu_quota_percent: 50, pids_limit: 8, timeout_seconds: 5 })
+  expect(limits).toEqual({
+    ...{ memory_limit_mb: 100, cpu_quota_percent: 50, pids_limit: 8, timeout_seconds: 5 },
+    io_limit_mb: null,
+  })
+})
+
+test("a limit of the disk is the least of the manifest's and the policy's; without any there is none", () => {
+  const limited = (own: number | null, maximum: number | null, total: number | null): number | null =>
+    planOf(
+      definition({ io_limit_mb: own }),
+      SandboxPolicy.parse({ maximum: { io_limit_mb: maximum }, total: { io_limit_mb: total } }),
+      [],
+    ).limits.io_limit_mb
+  expect(limited(null, null, null)).toBe(null)
+  expect(limited(null, 20, null)).toBe(20)
+  expect(limited(30, 20, null)).toBe(20)
+  expect(limited(30, null, 10)).toBe(10)
+  expect(limited(5, 20, 10)).toBe(5)
 })
 
 test("what can be written is bound after everything else, and then nothing is made any more", () => {

@@ -10,7 +10,13 @@ import { temporary } from "../support/temporary.ts"
 const log = new Log("test")
 
 function record(run_id: string, state: RunRecord["state"]): RunRecord {
-  const limits = { memory_limit_mb: 1, cpu_quota_percent: 1, pids_limit: 1, timeout_seconds: 1 }
+  const limits = {
+    memory_limit_mb: 1,
+    cpu_quota_percent: 1,
+    pids_limit: 1,
+    timeout_seconds: 1,
+    io_limit_mb: null,
+  }
   const usage = {
     memory_peak_bytes: null,
     cpu_us: null,
@@ -18,6 +24,8 @@ function record(run_id: string, state: RunRecord["state"]): RunRecord {
     pids_peak: null,
     pids_refused: null,
     oom_kills: null,
+    io_read_bytes: null,
+    io_written_bytes: null,
   }
   return {
     ...{ format: 1, run_id, tool_id: "t", version: "1.0.0", binary_hash: "", limits, usage, state },

@@ -20,7 +20,13 @@ const plan: SandboxPlan = {
     { name: "b", variable: "B", as: "fd" },
   ],
   environment: {},
-  limits: { memory_limit_mb: 64, cpu_quota_percent: 10, pids_limit: 16, timeout_seconds: 1 },
+  limits: {
+    memory_limit_mb: 64,
+    cpu_quota_percent: 10,
+    pids_limit: 16,
+    timeout_seconds: 1,
+    io_limit_mb: null,
+  },
   tmpBytes: 1,
 }
 const place = { mountpoint: "/mnt/c", toolName: "t", scriptName: undefined }
