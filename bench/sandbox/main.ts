@@ -22,6 +22,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { describeMachine } from "../machine.ts"
 import { summarize } from "../samples.ts"
+import { prepareCrun, type Crun } from "./crun.ts"
 import { filterCosts } from "./filter.ts"
 import { prepareSrt } from "./srt.ts"
 
@@ -81,25 +82,9 @@ function prepareTool(directory: string, waiting: number): string {
   return mountpoint
 }
 
-/** A bundle with the machine's /usr; or why crun can't be measured. */
-function prepareCrun(directory: string): Target | string {
-  const bundle = join(directory, "bundle")
-  mkdirSync(join(bundle, "rootfs"), { recursive: true })
-  const spec = spawnSync("crun", ["spec"], { cwd: bundle, encoding: "utf8" })
-  if (spec.error !== undefined) return "crun is not installed"
-  const config = JSON.parse(readFileSync(join(bundle, "config.json"), "utf8")) as {
-    process: object
-    mounts: object[]
-  }
-  Object.assign(config.process, { terminal: false, args: [PROGRAM], cwd: "/" })
-  for (const path of ["/usr", "/lib", "/lib64"])
-    config.mounts.push({ destination: path, source: path, type: "bind", options: ["rbind", "ro"] })
-  writeFileSync(join(bundle, "config.json"), JSON.stringify(config))
-  const name = `clawfs-bench-${process.pid}`
-  const options = ["--root", join(directory, "crun"), "--cgroup-manager", "disabled"]
-  const argv = ["crun", ...options, "run", "-b", bundle, name]
-  const trial = spawnSync("crun", argv.slice(1), { encoding: "utf8" })
-  return trial.status === 0 ? ["crun, without cgroups", argv, false] : `crun: ${trial.stderr.trim()}`
+function crunAndItsWay({ name, argv, through }: Crun): Target[] {
+  const way: Target[] = through.length === 0 ? [] : [["nsenter alone", [...through, PROGRAM], false]]
+  return [[name, argv, false], ...way]
 }
 
 async function timed([name, argv, asNobody]: Target): Promise<number> {
@@ -197,10 +182,10 @@ async function main(): Promise<void> {
   const mountpoints: string[] = []
   const rounds = Number(values.rounds)
   const srt = await prepareSrt()
+  const crun = await prepareCrun(directory, PROGRAM)
   try {
     if (typeof srt === "string") process.stdout.write(`MISSING  ${srt}\n`)
     for (const waiting of [2, 0]) mountpoints.push(prepareTool(directory, waiting))
-    const crun = prepareCrun(directory)
     if (typeof crun === "string") process.stdout.write(`MISSING  ${crun}\n`)
     const [warm, cold] = ["a sandbox waits", "none waits"].map((how, at): Target => [
       `tools/bin/true, ${how}`,
@@ -211,7 +196,7 @@ async function main(): Promise<void> {
     const targets: Target[] = [
       ["spawn alone", [PROGRAM], false],
       bwrap,
-      ...(typeof crun === "string" ? [] : [crun]),
+      ...(typeof crun === "string" ? [] : crunAndItsWay(crun)),
       ...(typeof srt === "string" ? [] : [["sandbox-runtime", () => srt.argv(PROGRAM), false] as const]),
       warm,
       cold,
@@ -258,6 +243,7 @@ async function main(): Promise<void> {
       )
   } finally {
     if (typeof srt !== "string") await srt[Symbol.asyncDispose]()
+    if (typeof crun !== "string") crun[Symbol.dispose]()
     // On a busy machine a daemon may take longer to end than that waits: its mount is gone all the same.
     for (const mountpoint of mountpoints) spawnSync("umount", [mountpoint])
     rmSync(directory, { recursive: true, force: true })
