@@ -131,7 +131,7 @@ export class VaultDatabase implements Disposable {
   transact<T>(work: () => T, { durable = true }: { durable?: boolean } = {}): T {
     if (durable !== this.#isDurable) this.#db.pragma(`synchronous = ${durable ? "FULL" : "NORMAL"}`)
     this.#isDurable = durable
-    this.#db.begin()
+    this.#db.beginWriting()
     try {
       const result = work()
       if (this.#notes.length > 0) bug("rows were changed without a row of the audit")

@@ -19,6 +19,9 @@ export interface Query<P extends Value[], R extends Value[] = []> {
 
 const PAGE_CACHE_KIB = 32 * 1024
 const BUSY_MS = 5000
+/** Whoever has the write lock beside the writer has it for some microseconds, unless it loses the processor meanwhile. */
+const LOCK_PAUSE_MS = 1
+const NEVER_WOKEN = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
 
 export interface OpenOptions {
   readonly readonly?: boolean
@@ -29,6 +32,7 @@ export class Database implements Disposable {
   readonly path: string
   readonly #handle: Sqlite.Database
   readonly #begin: Sqlite.Statement
+  readonly #beginWriting: Sqlite.Statement
   readonly #commit: Sqlite.Statement
   readonly #rollback: Sqlite.Statement
 
@@ -59,6 +63,7 @@ export class Database implements Disposable {
     this.#handle.function("rekeyed", { deterministic: true }, rekeyed)
     this.#handle.function("renamed", { deterministic: true }, renamed)
     this.#begin = this.#handle.prepare("BEGIN")
+    this.#beginWriting = this.#handle.prepare("BEGIN IMMEDIATE")
     this.#commit = this.#handle.prepare("COMMIT")
     this.#rollback = this.#handle.prepare("ROLLBACK")
   }
@@ -133,12 +138,34 @@ export class Database implements Disposable {
     }
   }
 
-  /**
-   * Begins a transaction; its snapshot is taken at the first read, the write lock at the first change. There is one
-   * writing connection, so the second can't fail for a change in between.
-   */
+  /** Begins a transaction to read; its snapshot is taken at the first read. To change anything it needs `startWriting`. */
   begin(): void {
     translated(this.path, () => this.#begin.run())
+  }
+
+  /** Begins a transaction with the write lock, which is waited for if need be. */
+  beginWriting(): void {
+    translated(this.path, () => this.#beginWriting.run())
+  }
+
+  /**
+   * Takes the write lock in a transaction that may have read, by running `nothing`, a change of no row. There is one writing
+   * connection, but a reader that meets the WAL's header just as it is written takes that lock for a moment
+   * (walIndexReadHdr). SQLite does not wait for it, whatever `busy_timeout` says, when the transaction has read: two of
+   * them might wait for each other (sqlite3BtreeBeginTrans).
+   */
+  startWriting(nothing: Query<[]>): void {
+    const deadline = performance.now() + BUSY_MS
+    for (;;) {
+      try {
+        nothing.run()
+        return
+      } catch (thrown) {
+        const isLocked = thrown instanceof Fault && thrown.kind === "busy"
+        if (!isLocked || performance.now() > deadline) throw thrown
+        Atomics.wait(NEVER_WOKEN, 0, 0, LOCK_PAUSE_MS)
+      }
+    }
   }
 
   commit(): void {

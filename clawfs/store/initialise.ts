@@ -42,7 +42,7 @@ export function makeStore(directory: string, root: { mode: number; uid: number; 
 function initialise(db: Database, root: { mode: number; uid: number; gid: number }): void {
   const t = now()
   const seeds = randomBytes(8)
-  db.begin()
+  db.beginWriting()
   db.query<[Buffer, number, number, number]>(
     "INSERT INTO store (id, uuid, created, seed_a, seed_b) VALUES (1, ?, ?, ?, ?)",
   ).run(randomBytes(16), t.seconds, seeds.readUInt32LE(0), seeds.readUInt32LE(4))

@@ -31,7 +31,7 @@ export function migrate(db: Database, options: { readOnly: boolean }): void {
     backup(db, version)
   }
   STEPS.slice(version).forEach((step, index) => {
-    db.begin()
+    db.beginWriting()
     try {
       db.execute(step.sql)
       // What a row consists of is known when all columns are there; the schema has a checksum too.

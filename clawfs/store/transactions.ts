@@ -8,7 +8,7 @@
 import { Fault, Rebuilt } from "../core/fault.ts"
 import { now, pinClock } from "../sys/clock.ts"
 import { beginData } from "./checksum.ts"
-import type { Database } from "./database.ts"
+import type { Database, Query } from "./database.ts"
 import type { Journal, JournalEntry } from "./journal.ts"
 import type { SealEntry } from "./journal-sealing.ts"
 import type { Reserve } from "./reserve.ts"
@@ -42,6 +42,8 @@ const COMMITS_BETWEEN_LOOKS = 64
 
 export class Transactions {
   readonly #db: Database
+  /** Changes no row. */
+  readonly #nothing: Query<[]>
   readonly #participant: Participant
   readonly #onMoment: (moment: Moment) => void
   #batching: Batching | undefined
@@ -67,6 +69,7 @@ export class Transactions {
 
   constructor(db: Database, participant: Participant, onMoment: (moment: Moment) => void) {
     this.#db = db
+    this.#nothing = db.query("DELETE FROM state WHERE 0")
     this.#participant = participant
     this.#onMoment = onMoment
   }
@@ -229,7 +232,9 @@ export class Transactions {
   }
 
   #open(): void {
+    if (this.#isOpen) return
     this.#begin()
+    this.#db.startWriting(this.#nothing)
     this.#isOpen = true
   }
 

@@ -27,7 +27,7 @@ export function openForWriting(directory: string): OpenedIndex {
   if (unusable === undefined) return { db: tuned(new Database(path)), rebuiltBecause: undefined }
   dropIndex(directory)
   const db = tuned(new Database(path, { create: true }))
-  db.begin()
+  db.beginWriting()
   db.execute(SCHEMA)
   db.pragma(`application_id = ${APPLICATION_ID}`)
   db.pragma(`user_version = ${INDEX_VERSION}`)

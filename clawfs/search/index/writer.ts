@@ -84,7 +84,7 @@ export class IndexWriter implements Disposable {
 
   /** Everything that `work` changes is committed as a whole, or nothing of it if it throws. */
   transact<T>(work: () => T): T {
-    this.db.begin()
+    this.db.beginWriting()
     try {
       const result = work()
       this.db.commit()
