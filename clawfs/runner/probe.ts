@@ -185,7 +185,9 @@ function limited(name: CgroupControl, { hierarchy }: Cgroups): Control {
     const detail = `${reason}; the kernel counts those of the sandbox's user instead`
     return { name, state: "degraded", detail, hint: "mount as root" }
   }
-  return { name, state: "absent", detail: reason, hint: "mount as root" }
+  const absent: Control = { name, state: "absent", detail: reason }
+  // No right of anybody's helps against that.
+  return name === "io" && hierarchy.disk === "" ? absent : { ...absent, hint: "mount as root" }
 }
 
 type Failure = Pick<Control, "detail"> & { readonly hint?: string }
