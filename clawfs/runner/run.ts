@@ -4,15 +4,9 @@ import { closeSync } from "node:fs"
 import { basename } from "node:path"
 import { setImmediate } from "node:timers/promises"
 import { isatty } from "node:tty"
-import {
-  RUN_FORMAT,
-  type RunEvents,
-  type RunReason,
-  type RunRecord,
-  type RunUsage,
-} from "../../schema/run-record.ts"
+import { RUN_FORMAT, type RunRecord } from "../../schema/run-record.ts"
 import type { ToolDefinition } from "../../schema/tool.ts"
-import { Fault, describe } from "../core/fault.ts"
+import { Fault } from "../core/fault.ts"
 import type { Monitor } from "../monitor/monitor.ts"
 import type { Peer } from "../sys/unix-listener.ts"
 import { SCRIPT_DIRECTORY, TOOL_DIRECTORY, shownAs } from "./bwrap.ts"
@@ -21,10 +15,11 @@ import { openGrant, requireNoDirectory } from "./binaries.ts"
 import { NO_USAGE } from "./cgroup-files.ts"
 import type { Hierarchy } from "./cgroup-hierarchy.ts"
 import type { Cgroup } from "./cgroup.ts"
+import { endingOf, notStarted, type Cancelled, type Ending, type Executed, type Outcome } from "./ending.ts"
 import { Link } from "./link.ts"
 import { LinkProgram, type LinkCounts } from "./link-program.ts"
 import { Network, placesInside } from "./network.ts"
-import { RunStatus, refusal, toldOf, type Told } from "./outcome.ts"
+import { toldOf, type Told } from "./outcome.ts"
 import type { SandboxPlan } from "./plan.ts"
 import type { Prepared, Ready } from "./ready.ts"
 import { Sandbox, type SandboxOptions } from "./sandbox.ts"
@@ -74,26 +69,6 @@ interface RunFiles {
   readonly secrets: Secrets | undefined
 }
 
-/** How it ended, which is all that its caller is told. */
-export interface Ending {
-  readonly status: number
-  readonly reason: RunReason
-  /** For the caller's stderr and the record; empty when the tool's own status says all. */
-  readonly detail: string
-}
-
-/** What its record has besides. */
-export interface Outcome extends Ending {
-  readonly usage: RunUsage
-  readonly events: RunEvents | null
-}
-
-export interface Executed {
-  readonly ending: Ending
-  /** Begins to be counted when whoever waits for the ending has been served. */
-  readonly outcome: Promise<Outcome>
-}
-
 export class Run {
   readonly id: string
   readonly #definition: ToolDefinition
@@ -110,7 +85,7 @@ export class Run {
   #isOver = false
   /** Of the sandbox's first process. */
   #pid = 0
-  #cancelled: "TIMEOUT" | "CANCELLED" | "LOCKED" | undefined
+  #cancelled: Cancelled | undefined
   #isGone: Promise<void> = Promise.resolve()
   #watched = Watch.NONE
 
@@ -321,7 +296,9 @@ export class Run {
       await secrets?.done
       this.#ended = Date.now()
       const isStarted = wasStarted || this.#cancelled !== undefined
-      const ending = isStarted ? this.#judge(status, cgroup?.oomKills ?? 0) : notStarted(failure)
+      const ending = isStarted
+        ? endingOf(status, this.#cancelled, cgroup?.oomKills ?? 0, this.#plan.limits)
+        : notStarted(failure)
       return { ending, outcome: this.#counted(ending, cgroup) }
     } finally {
       clearTimeout(timer)
@@ -337,41 +314,6 @@ export class Run {
     return { ...ending, usage, events: await counted }
   }
 
-  #judge(status: number, oomKills: number): Ending {
-    const { timeout_seconds, memory_limit_mb } = this.#plan.limits
-    switch (this.#cancelled) {
-      case "TIMEOUT":
-        return {
-          status: RunStatus.TIMEOUT,
-          reason: "TIMEOUT",
-          detail: `it took longer than ${timeout_seconds} s and was killed`,
-        }
-      case "LOCKED":
-        return {
-          status: RunStatus.FAILED,
-          reason: "CANCELLED",
-          detail: "the vault that gave its secrets has been locked, and it was killed",
-        }
-      case undefined:
-        break
-      default:
-        return { status, reason: this.#cancelled, detail: "its caller has gone" }
-    }
-    if (oomKills > 0)
-      return {
-        status,
-        reason: "OOM",
-        detail: `it needed more than ${memory_limit_mb} MiB of memory and was killed`,
-      }
-    return { status, reason: "EXITED", detail: "" }
-  }
-
-  /** For the record of a run whose sandbox could not even be asked for. */
-  static notBegun(thrown: unknown): Outcome {
-    const { status } = refusal(thrown)
-    return { status, reason: "NOT_STARTED", detail: describe(thrown), usage: NO_USAGE, events: null }
-  }
-
   /** What its caller hears of it. */
   told({ status, reason, detail }: Ending): Told {
     const durationMs = this.#end - this.#started
@@ -383,7 +325,7 @@ export class Run {
   }
 
   /** Kills everything in the sandbox. */
-  cancel(reason: "TIMEOUT" | "CANCELLED" | "LOCKED"): void {
+  cancel(reason: Cancelled): void {
     this.#cancelled ??= reason
     // A caller that has gone waits for no output.
     if (reason === "CANCELLED") this.#secrets?.[Symbol.dispose]()
@@ -443,9 +385,4 @@ function hashOf(words: readonly string[]): string {
   const hash = createHash("sha256")
   for (const word of words) hash.update(`${word}\0`)
   return hash.digest("hex")
-}
-
-function notStarted(failure: string | undefined): Ending {
-  const detail = `its sandbox could not be started${failure === undefined ? "" : ` (${failure})`}`
-  return { status: RunStatus.REFUSED, reason: "NOT_STARTED", detail }
 }

@@ -2,7 +2,7 @@
  * Takes callers at a socket, runs their tools, answers. One runner serves one mount; it is a process of its own, so that
  * nothing that a tool or caller does happens where files are served or keys are held.
  */
-import { closeSync, constants, openSync, statSync } from "node:fs"
+import { closeSync, statSync } from "node:fs"
 import { Socket } from "node:net"
 import { join } from "node:path"
 import { setImmediate } from "node:timers/promises"
@@ -12,7 +12,6 @@ import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
 import { Monitor } from "../monitor/monitor.ts"
 import type { Absent } from "../monitor/program.ts"
-import { hasLibseccomp } from "../sys/libseccomp.ts"
 import { UnixListener, peerOf, receiveFirst } from "../sys/unix-listener.ts"
 import { ToolPlaces } from "../tools/places.ts"
 import { readPolicy } from "../tools/policy.ts"
@@ -24,6 +23,8 @@ import { AppArmor } from "./apparmor.ts"
 import { Binaries, isSameFile, openRoot } from "./binaries.ts"
 import { Cgroups, removeStaleGroups } from "./cgroup.ts"
 import { Conversation, type Caller, type Incoming } from "./conversation.ts"
+import { notBegun, type Ending, type Outcome } from "./ending.ts"
+import { Filters } from "./filters.ts"
 import { planOf } from "./plan.ts"
 import { findBwrap } from "./find-programs.ts"
 import { Keeper } from "./keeper.ts"
@@ -34,11 +35,8 @@ import { Ready } from "./ready.ts"
 import { Requests } from "./requests.ts"
 import { Records, newRunId } from "./records.ts"
 import { refusal, type Told } from "./outcome.ts"
-import { Run, ungroupedIn, type Ending, type Outcome, type RunMeans, type RunRequest } from "./run.ts"
+import { Run, ungroupedIn, type RunMeans, type RunRequest } from "./run.ts"
 import { socketName } from "./wire.ts"
-import { compile } from "./seccomp.ts"
-import { toolList } from "./seccomp-list.ts"
-import { memoryFileWith } from "./launch.ts"
 import { Warm } from "./warm.ts"
 import { hasGroups, monitorOptions } from "./watch.ts"
 
@@ -62,7 +60,7 @@ export class Runner implements AsyncDisposable {
   readonly #keeper: Keeper | undefined
   readonly #ready: Ready | undefined
   #warm: Warm | undefined
-  readonly #filters: ReadonlyMap<boolean, number> | { readonly reason: string }
+  readonly #filters = new Filters()
   readonly #runs = new Set<Run>()
   /** Those of them whose callers have been told: until they are recorded and gone. */
   readonly #finishing = new Map<Run, Promise<void>>()
@@ -80,7 +78,6 @@ export class Runner implements AsyncDisposable {
     this.#vault = vault
     this.#log = log
     this.#cgroups = new Cgroups(policyOf(this.#places, log).total)
-    this.#filters = filters()
     const bwrap = findBwrap()
     this.#keeper = bwrap === undefined ? undefined : new Keeper(bwrap, onDeath)
     this.#ready = this.#keeper === undefined ? undefined : new Ready(this.#keeper, this.#cgroups, log)
@@ -101,13 +98,11 @@ export class Runner implements AsyncDisposable {
     const starting = Monitor.start(monitorOptions(config, runner.#places, runner.#cgroups, log), log)
     const policy = policyOf(runner.#places, log)
     const apparmor = AppArmor.start(mountpoint, policy.apparmor)
+    const { reason: noFilters } = runner.#filters
     const probed = await probe({
       keeper: runner.#keeper,
       cgroups: runner.#cgroups,
-      seccomp:
-        runner.#filters instanceof Map
-          ? () => runner.#openFilter(true)
-          : (runner.#filters as { reason: string }),
+      seccomp: noFilters === undefined ? () => runner.#filters.open(true) : { reason: noFilters },
       mountpoint,
       apparmor,
       link: runner.#link,
@@ -133,7 +128,7 @@ export class Runner implements AsyncDisposable {
       ...{ most, ungrouped: ungroupedIn(this.#cgroups.hierarchy) },
       isMounted: () => mountAt(mountpoint)?.device === device,
       openTool: (root, definition) => this.#binaries.open(root, definition),
-      seccomp: (maySpawn) => this.#openFilter(maySpawn),
+      seccomp: (maySpawn) => this.#filters.open(maySpawn),
     })
   }
 
@@ -183,14 +178,6 @@ export class Runner implements AsyncDisposable {
   #lacking(required: readonly ControlName[]): ControlName[] {
     const controls = this.#controlsNow()
     return required.filter((name) => controls.find((each) => each.name === name)?.state !== "enforced")
-  }
-
-  /** A descriptor of its own for each run: whoever reads it moves its position. */
-  #openFilter(maySpawn: boolean): number {
-    const fd =
-      this.#filters instanceof Map ? (this.#filters as ReadonlyMap<boolean, number>).get(maySpawn) : undefined
-    if (fd === undefined) throw new Fault("unsupported", "there is no filter of system calls")
-    return openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY)
   }
 
   #accept(fd: number): void {
@@ -338,7 +325,7 @@ export class Runner implements AsyncDisposable {
           warm: this.#warm,
           hierarchy: this.#cgroups.hierarchy,
           mountpoint: this.#places.mountpoint,
-          seccomp: (maySpawn: boolean) => this.#openFilter(maySpawn),
+          seccomp: (maySpawn) => this.#filters.open(maySpawn),
           landlock: this.#landlock,
           apparmor: this.#apparmor,
           link: this.#link,
@@ -368,7 +355,7 @@ export class Runner implements AsyncDisposable {
   /** Its record is begun while the sandbox is being set up, and not before: what serves the mount needs a processor for it. */
   async #recorded(run: Run, outcome: Promise<Outcome>): Promise<void> {
     const begun = setImmediate().then(() => this.#records.begin(run.record()))
-    const ended = await outcome.catch((thrown: unknown) => Run.notBegun(thrown))
+    const ended = await outcome.catch((thrown: unknown) => notBegun(thrown))
     const record = await begun
     record.end(run.record(ended))
   }
@@ -401,14 +388,4 @@ function policyOf(places: ToolPlaces, log: Log): SandboxPolicy {
     log.error("the policy can't be read", { reason: describe(thrown) })
     return SandboxPolicy.parse({})
   }
-}
-
-function filters(): ReadonlyMap<boolean, number> | { readonly reason: string } {
-  if (!hasLibseccomp) return { reason: "libseccomp is not installed" }
-  return new Map(
-    [true, false].map((maySpawn) => [
-      maySpawn,
-      memoryFileWith("seccomp", compile(toolList(maySpawn)).program),
-    ]),
-  )
 }
