@@ -56,9 +56,7 @@ export function setLimit(
         if (existsSync(join(directory, "memory.swap.max"))) set("memory.swap.max", 0)
         if (isRun) set("memory.oom.group", 1)
       } else {
-        set("memory.limit_in_bytes", bytes)
-        if (existsSync(join(directory, "memory.memsw.limit_in_bytes")))
-          set("memory.memsw.limit_in_bytes", bytes)
+        for (const file of memoryFiles(directory, bytes)) set(file, bytes)
       }
       break
     }
@@ -71,6 +69,14 @@ export function setLimit(
           set(`blkio.throttle.${way}_bps_device`, `${hierarchy.disk} ${bytes ?? 0}`)
     }
   }
+}
+
+/** Of version 1, in their order: with swap is never less than without (EINVAL), so what grows grows there first. */
+function memoryFiles(directory: string, bytes: number): string[] {
+  const [memory, withSwap] = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
+  const before = numberIn(join(directory, withSwap))
+  if (before === null) return [memory]
+  return before < bytes ? [withSwap, memory] : [memory, withSwap]
 }
 
 /** What a group without controls tells of a run. */

@@ -275,6 +275,16 @@ test("versions stay as they were, and the one that runs can be chosen", async ()
   expect((await mount.clawfs(["tool", "gc", ...on])).stdout).toBe("")
 })
 
+test("a tool with more memory runs after tools with less, whatever was made ahead for those", async () => {
+  await script("small", "exit 3", { memory_limit_mb: 16 })
+  await script("large", "exit 4", { memory_limit_mb: 128 })
+  const codes: number[] = []
+  // As often as all that was made ahead for other limits is used up.
+  for (const name of ["small", "small", "small", "small", "large", "small", "large"])
+    codes.push((await runTool(mount, name)).code)
+  expect(codes).toEqual([3, 3, 3, 3, 4, 3, 4])
+})
+
 test("a changed binary does not run", async () => {
   await script("pinned", "echo fine")
   const binary = join(mount.mountpoint, "tools", "binaries", "pinned-v1.0.0")
