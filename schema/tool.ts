@@ -12,6 +12,10 @@ const Name = z.string().regex(TOOL_NAME, "a tool's name is lower case letters, d
 const Version = z.string().regex(TOOL_VERSION, "a version is X.Y.Z, three numbers")
 const Hash = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'a hash is "sha256:" and 64 hexadecimal digits')
 const Text = z.string().max(400)
+/** What names a file: no message about it goes over several lines, and the kernel takes no NUL. */
+const FILE = /^[^\u0000-\u001f\u007f]*$/
+const file = (least: number, most: number): z.ZodString =>
+  z.string().min(least).max(most).regex(FILE, "no control characters can be in the name of a file")
 /** Colon form, such as `filesystem:read:/clawfs/workspaces/x`; `clawfs/tools/capability.ts` knows what each means. */
 const Capability = z.string().min(1).max(4200)
 const Variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "no name of an environment variable")
@@ -37,10 +41,18 @@ const identity = {
   description: Text.default(""),
   kind: z.enum(["native", "script"]),
   /** Of a script: absolute path of the program that runs it; without one its `#!` line says. */
-  interpreter: z.string().min(2).max(255).optional(),
+  interpreter: file(2, 255).optional(),
   capabilities: z.array(Capability).max(64).default([]),
   /** Set in the tool's environment, which has nothing of the caller's but its language and terminal. */
-  environment: z.record(Variable, z.string().max(4096)).default({}),
+  environment: z
+    .record(
+      Variable,
+      z
+        .string()
+        .max(4096)
+        .regex(/^[^\u0000]*$/, "no NUL can be in a variable"),
+    )
+    .default({}),
   /** JSON Schema of its arguments, for agents; ClawFS keeps it and does not read it. */
   argument_schema: z.record(z.string(), z.unknown()).optional(),
   /** Secrets of the vault, each by the variable that tells the tool of it; `capabilities` has them too. */
@@ -63,7 +75,7 @@ export const ToolManifest = z.strictObject({
   ...identity,
   ...limits,
   /** The tool's one file, relative to the directory. */
-  entry: z.string().min(1).max(1024),
+  entry: file(1, 1024),
   /** Of that file: when it is given and differs, nothing is installed. */
   hash: Hash.optional(),
 })

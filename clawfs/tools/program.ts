@@ -1,5 +1,5 @@
 /** Whether a tool's file can be run here at all: its kind, its architecture, its interpreter. Pure but for looking at files. */
-import { accessSync, constants } from "node:fs"
+import { accessSync, constants, statSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
 
 const ELF_MAGIC = Buffer.from([0x7f, 0x45, 0x4c, 0x46])
@@ -44,6 +44,8 @@ export function interpreterOf(bytes: Buffer, name: string, given: string | undef
   } catch (cause) {
     throw new Fault("not-found", `the interpreter ${interpreter} is not installed`, { cause })
   }
+  if (!statSync(interpreter).isFile())
+    throw new Fault("invalid", `the interpreter ${interpreter} is no program`)
   return interpreter
 }
 

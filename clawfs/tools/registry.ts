@@ -3,12 +3,12 @@
  * replaced as a whole. Everything else in `tools` is written before it is named there.
  */
 import { createHash } from "node:crypto"
-import { closeSync, lstatSync, mkdirSync, openSync, readFileSync } from "node:fs"
+import { closeSync, lstatSync, mkdirSync, openSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { ToolDefinition, ToolRegistry, type RegistryEntry } from "../../schema/tool.ts"
 import { Fault } from "../core/fault.ts"
 import { flock } from "../sys/libc.ts"
-import { writeWhole } from "./files.ts"
+import { readText, writeWhole } from "./files.ts"
 import type { ToolPlaces } from "./places.ts"
 
 const LOCK_EX_NB = 6
@@ -21,7 +21,7 @@ export function sha256(bytes: Uint8Array | string): string {
 
 /** One that has no tool where there is none. Throws `Fault("corrupt")` for one that can't be understood. */
 export function readRegistry(places: ToolPlaces): ToolRegistry {
-  const text = textOf(places.registry)
+  const text = readText(places.registry)
   if (text === undefined) return { format: 1, updated_at: new Date(0).toISOString(), tools: {} }
   const registry = ToolRegistry.safeParse(parsed(text))
   if (registry.success) return registry.data
@@ -50,7 +50,7 @@ export function readDefinition(
       hint: `clawfs tool show ${name} lists them`,
     })
   const path = places.definitionOf(name, version)
-  const text = textOf(path)
+  const text = readText(path)
   if (text === undefined || sha256(text) !== installed.definition_hash)
     throw new Fault("corrupt", `the definition of "${name}" ${version} is not as it was installed`, {
       hint: `clawfs tool remove ${name}, then install it again`,
@@ -70,7 +70,7 @@ function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T> {
 /** Runs `change` while no other command changes the tools of this mount. Makes the directories that are missing. */
 export async function changeTools<T>(places: ToolPlaces, change: () => T): Promise<T> {
   requireDirectory(places.tools)
-  const fd = openSync(places.lock, "w", 0o644)
+  const fd = openLock(places)
   try {
     for (const end = Date.now() + LOCK_WAIT_MS; flock(fd, LOCK_EX_NB) !== 0;) {
       if (Date.now() > end) throw new Fault("busy", "another command is changing the tools")
@@ -86,19 +86,22 @@ export async function changeTools<T>(places: ToolPlaces, change: () => T): Promi
   }
 }
 
+function openLock(places: ToolPlaces): number {
+  try {
+    return openSync(places.lock, "w", 0o644)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "EACCES") throw cause
+    throw new Fault("denied", `no permission to change what is installed in ${places.tools}`, {
+      cause,
+      hint: "root and the owner of that directory may",
+    })
+  }
+}
+
 /** Not a link: a user of `tools` must not lead root elsewhere. */
 function requireDirectory(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return
   throw new Fault("invalid", `${path} is no directory`, { hint: "clawfs init makes it in a new store" })
-}
-
-function textOf(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8")
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined
-    throw cause
-  }
 }
 
 /** Undefined, which no schema takes, for what is no JSON. */

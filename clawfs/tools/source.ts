@@ -1,8 +1,9 @@
 /** What a tool is installed from: a directory with `tool.json`, or one executable file, which gets no capabilities. */
-import { lstatSync, readFileSync, statSync } from "node:fs"
+import { closeSync, fstatSync, lstatSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs"
 import { basename, isAbsolute, join, normalize } from "node:path"
 import { TOOL_NAME, ToolManifest } from "../../schema/tool.ts"
 import { Fault } from "../core/fault.ts"
+import { openRegular } from "./files.ts"
 import { kindOf } from "./program.ts"
 
 export const MANIFEST = "tool.json"
@@ -28,10 +29,20 @@ function fromDirectory(directory: string): Source {
   const manifest = readManifest(join(directory, MANIFEST))
   const { entry } = manifest
   const inside = normalize(entry)
-  if (isAbsolute(entry) || inside === ".." || inside.startsWith("../"))
-    throw new Fault("invalid", `${MANIFEST}: the entry "${entry}" lies outside of the directory`)
+  if (isAbsolute(entry) || inside === ".." || inside.startsWith("../")) throw outside(entry)
   const file = join(directory, inside)
-  return { manifest, bytes: contentsOf(file), file }
+  const fd = openRegular(file)
+  try {
+    // Who installs may read what the tool's author may not: a link must not make that a tool's file, which everybody reads.
+    if (!readlinkSync(`/proc/self/fd/${fd}`).startsWith(`${realpathSync(directory)}/`)) throw outside(entry)
+    return { manifest, bytes: contentsOf(fd, file), file }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function outside(entry: string): Fault {
+  return new Fault("invalid", `${MANIFEST}: the entry "${entry}" lies outside of the directory`)
 }
 
 function readManifest(path: string): ToolManifest {
@@ -54,7 +65,7 @@ function readManifest(path: string): ToolManifest {
 }
 
 function fromFile(file: string): Source {
-  const bytes = contentsOf(file)
+  const bytes = contentsOfFile(file)
   const name = basename(file).replace(/\.(sh|py|pl|js|rb)$/, "")
   if (!TOOL_NAME.test(name))
     throw new Fault(
@@ -70,10 +81,18 @@ function fromFile(file: string): Source {
   return { manifest: ToolManifest.parse({ ...given, capabilities }), bytes, file }
 }
 
-function contentsOf(file: string): Buffer {
-  const stat = statSync(file)
-  if (!stat.isFile()) throw new Fault("invalid", `${file} is no file`)
-  if (stat.size === 0) throw new Fault("invalid", `${file} is empty`)
-  if (stat.size > MOST_BYTES) throw new Fault("invalid", `${file} is larger than 256 MiB`)
-  return readFileSync(file)
+function contentsOfFile(file: string): Buffer {
+  const fd = openRegular(file)
+  try {
+    return contentsOf(fd, file)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function contentsOf(fd: number, file: string): Buffer {
+  const { size } = fstatSync(fd)
+  if (size === 0) throw new Fault("invalid", `${file} is empty`)
+  if (size > MOST_BYTES) throw new Fault("invalid", `${file} is larger than 256 MiB`)
+  return readFileSync(fd)
 }

@@ -1,5 +1,5 @@
 /** `clawfs tool`, `sandbox` and `seccomp`: what they refuse, in one sentence each, and what works without root. */
-import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { run } from "../helpers/exec.ts"
@@ -29,6 +29,7 @@ const SCRIPT = "#!/bin/sh\necho hi\n"
 function source(manifest: object | string, script = SCRIPT): string {
   const directory = place.directory()
   writeFileSync(join(directory, "entry"), script, { mode: 0o755 })
+  symlinkSync("/etc/passwd", join(directory, "link"))
   const text =
     typeof manifest === "string"
       ? manifest
@@ -49,6 +50,22 @@ test.each([
   ["an entry outside", { entry: "../../etc/passwd" }, 65, "lies outside of the directory"],
   ["an absolute entry", { entry: "/etc/passwd" }, 65, "lies outside of the directory"],
   ["no such entry", { entry: "nothing" }, 66, "nothing"],
+  [
+    "an entry that leads outside",
+    { entry: "link", interpreter: "/bin/sh" },
+    65,
+    "lies outside of the directory",
+  ],
+  ["a NUL in a name", { entry: "a\0b" }, 65, "entry: no control characters"],
+  ["a directory as entry", { entry: "." }, 65, "is no file"],
+  ["a directory as interpreter", { interpreter: "/usr/bin" }, 65, "is no program"],
+  [
+    "an interpreter of two lines",
+    { interpreter: "/bin/sh\nhint: x" },
+    65,
+    "interpreter: no control characters",
+  ],
+  ["a NUL in a variable", { environment: { A: "x\0y" } }, 65, "environment.A: no NUL"],
   ["a hash that lies", { hash: `sha256:${"0".repeat(64)}` }, 65, "is not what its manifest names"],
   ["a script as a program", { kind: "native" }, 65, "is no 64-bit ELF program"],
   ["an interpreter that is missing", { interpreter: "/usr/bin/no-such" }, 66, "is not installed"],
@@ -138,6 +155,11 @@ test("lists of system calls: the sandbox's own are right, and what is wrong is s
     writeFileSync(path, typeof value === "string" ? value : JSON.stringify(value))
     return path
   }
+  // Nobody writes to it: what opens it must not wait.
+  await run("mkfifo", [policy])
+  expect((await tool("install", source({ tool_id: "p" }))).stderr).toContain("sandbox.json is no file")
+  expect((await clawfs(["sandbox", "status", scene.mnt])).code).toBe(65)
+  await run("rm", [policy])
   const own = await clawfs(["seccomp", "print", "tool"])
   const list = JSON.parse(own.stdout) as { syscalls: object[] }
   expect(said(await clawfs(["seccomp", "check", file(list)]))).toBe("exit 0")
