@@ -12,6 +12,7 @@ import { MACHINE_NAME, machineAddress } from "./link.ts"
 import { hostsFile } from "./network.ts"
 import type { SandboxPlan } from "./plan.ts"
 import { starterWords } from "./starter.ts"
+import { joinWords, type Word } from "./wire.ts"
 
 /** Numbers in bubblewrap: what comes behind the three standard ones and its options. */
 const Fd = { STATUS: 4, BLOCK: 5, SECCOMP: 6, NEXT: 7 } as const
@@ -112,9 +113,9 @@ function settingsFor({ network, link }: SandboxPlan): (readonly [name: string, t
 }
 
 /** In memory: paths and variables stand on no command line. */
-export function wordsFile(name: string, words: readonly string[]): number {
+export function wordsFile(name: string, words: readonly Word[]): number {
   if (words.some((word) => word.includes("\0"))) throw new Fault("invalid", "a NUL byte in a name")
-  return memoryFileWith(name, Buffer.from(words.map((word) => `${word}\0`).join("")))
+  return memoryFileWith(name, joinWords(words))
 }
 
 /** A file in memory that is read from its beginning. */

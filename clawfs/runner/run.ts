@@ -26,10 +26,11 @@ import { Sandbox, type SandboxOptions } from "./sandbox.ts"
 import { Secrets } from "./secrets.ts"
 import { isGeneral, leave, type Held, type Warm } from "./warm.ts"
 import { Watch } from "./watch.ts"
-import type { Words } from "./wire.ts"
+import { bytesOf, joinWords, type Word, type Words } from "./wire.ts"
 
 /** Of hashes in definitions. */
 const HASH_PREFIX = "sha256:"
+const SLASH = 0x2f
 
 /** Disposing of it closes its descriptors. */
 export interface RunRequest extends Disposable {
@@ -142,7 +143,7 @@ export class Run {
     const { stdio, words, peer } = this.#request
     const { tool_id: tool, binary_hash } = this.#definition
     return await Secrets.open({
-      ...{ vault, uses, tool, program: binary_hash.slice(HASH_PREFIX.length), args: words.args },
+      ...{ vault, uses, tool, program: binary_hash.slice(HASH_PREFIX.length), args: words.args.map(String) },
       caller: { uid: peer.uid, pid: peer.pid },
       ...{ stdout: stdio[1], stderr: stdio[2] },
     })
@@ -229,7 +230,7 @@ export class Run {
   /** As the sandbox has it. */
   get #scriptName(): string | undefined {
     const { script, words } = this.#request
-    return script === undefined ? undefined : basename(words.args[script.at] ?? "script")
+    return script === undefined ? undefined : basename(String(words.args[script.at] ?? "script"))
   }
 
   /** Before the tool has begun: it can't take the place of what listens. */
@@ -254,7 +255,7 @@ export class Run {
     if (this.#isOver) this.#link[Symbol.dispose]()
   }
 
-  #command(scriptName: string | undefined): string[] {
+  #command(scriptName: string | undefined): Word[] {
     const { interpreter, kind, tool_id } = this.#definition
     const args = this.#request.words.args.map((word, at) =>
       at === this.#request.script?.at ? `${SCRIPT_DIRECTORY}/${scriptName ?? ""}` : word,
@@ -264,14 +265,20 @@ export class Run {
   }
 
   /** The caller's, where the tool can see it. */
-  #directory(mountpoint: string): string {
-    const { directory } = this.#request.words
-    const root = shownAs(mountpoint)
+  #directory(mountpoint: string): Word {
+    const directory = bytesOf(this.#request.words.directory)
     const isSeen = this.#plan.grants.some(({ path }) => {
-      const granted = `${mountpoint}/${path}`
-      return directory === granted || directory.startsWith(`${granted}/`)
+      const granted = Buffer.from(`${mountpoint}/${path}`)
+      const behind = directory[granted.length]
+      return (
+        directory.subarray(0, granted.length).equals(granted) && (behind === undefined || behind === SLASH)
+      )
     })
-    return isSeen ? `${root}${directory.slice(mountpoint.length)}` : "/tmp"
+    if (!isSeen) return "/tmp"
+    return Buffer.concat([
+      Buffer.from(shownAs(mountpoint)),
+      directory.subarray(Buffer.byteLength(mountpoint)),
+    ])
   }
 
   async #watch(
@@ -381,8 +388,6 @@ export function ungroupedIn({ controls }: Hierarchy): SandboxOptions["ungrouped"
   return { memory: !controls.has("memory"), pids: !controls.has("pids") }
 }
 
-function hashOf(words: readonly string[]): string {
-  const hash = createHash("sha256")
-  for (const word of words) hash.update(`${word}\0`)
-  return hash.digest("hex")
+function hashOf(words: readonly Word[]): string {
+  return createHash("sha256").update(joinWords(words)).digest("hex")
 }

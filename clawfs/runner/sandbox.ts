@@ -15,6 +15,7 @@ import { receiveMessage, sendMessage } from "../sys/seqpacket.ts"
 import { watchReadable } from "../sys/watch.ts"
 import type { Slot } from "./keeper.ts"
 import { countsByNamespace, launch, wordsFile, type LaunchOptions } from "./launch.ts"
+import { bytesOf, type Word } from "./wire.ts"
 
 const SIGKILL = 9
 const MIB = 1024 * 1024
@@ -42,10 +43,10 @@ export interface Call {
   /** They stay the caller's, who closes them when they are handed over. */
   readonly stdio: readonly [number, number, number]
   /** Program and arguments, as the sandbox has them. */
-  readonly command: readonly string[]
+  readonly command: readonly Word[]
   readonly environment: Readonly<Record<string, string>>
   /** Where it begins, as the sandbox has it. */
-  readonly directory: string
+  readonly directory: Word
   /** The name of the AppArmor profile that it enters. */
   readonly profile?: string | undefined
   /** Told, before anything of the tool runs, of the first process and of the one that the tool's all come from. */
@@ -337,7 +338,8 @@ const variablesOf = (environment: Call["environment"]): string[] =>
 
 /** Throws when there is a NUL in one. */
 function wordsFor({ profile = "", directory, environment, command }: Call): number {
-  return wordsFile("call", [profile, directory, ...variablesOf(environment), `PWD=${directory}`, ...command])
+  const own = Buffer.concat([Buffer.from("PWD="), bytesOf(directory)])
+  return wordsFile("call", [profile, directory, ...variablesOf(environment), own, ...command])
 }
 
 /** Throws when there is none: its number can't have been given to another process while it is that. */

@@ -2,6 +2,7 @@
  * What the launcher and the runner say to each other (launcher.c has the other side). The launcher sends a header with its
  * descriptors, then the text; later one byte for each signal. The runner answers once.
  */
+import { isUtf8 } from "node:buffer"
 import { Fault } from "../core/fault.ts"
 import { Reader } from "../core/bytes.ts"
 
@@ -26,12 +27,15 @@ export interface Header {
   readonly wantsOutcome: boolean
 }
 
+/** Text, and bytes where they are none: names of files may be anything. */
+export type Word = string | Buffer
+
 export interface Words {
   readonly name: string
   /** The caller's working directory; empty when it can't be known. */
-  readonly directory: string
+  readonly directory: Word
   /** Behind the program's own name. */
-  readonly args: readonly string[]
+  readonly args: readonly Word[]
   readonly env: readonly string[]
 }
 
@@ -52,12 +56,36 @@ export function readHeader(bytes: Buffer): Header {
 }
 
 export function readWords(text: Buffer, { argc, envc }: Header): Words {
-  const words = text.toString("utf8").split("\0")
+  const words = wordsIn(text)
   // Behind the last NUL there is nothing.
   if (words.pop() !== "" || words.length !== 2 + argc + envc)
     throw new Fault("invalid", "the launcher's words are not as many as it says")
   const [name = "", directory = "", ...rest] = words
-  return { name, directory, args: rest.slice(0, argc), env: rest.slice(argc) }
+  // Of the environment language, time and terminal are used, which are text.
+  return { name: String(name), directory, args: rest.slice(0, argc), env: rest.slice(argc).map(String) }
+}
+
+function wordsIn(text: Buffer): Word[] {
+  if (isUtf8(text)) return text.toString("utf8").split("\0")
+  return text
+    .toString("latin1")
+    .split("\0")
+    .map((word) => {
+      const bytes = Buffer.from(word, "latin1")
+      return isUtf8(bytes) ? bytes.toString("utf8") : bytes
+    })
+}
+
+export function bytesOf(word: Word): Buffer {
+  return typeof word === "string" ? Buffer.from(word) : word
+}
+
+/** The words as they are sent and kept: each with a NUL behind it. */
+export function joinWords(words: readonly Word[]): Buffer {
+  const end = Buffer.alloc(1)
+  return Buffer.concat(
+    words.map((word) => (typeof word === "string" ? Buffer.from(`${word}\0`) : Buffer.concat([word, end]))),
+  )
 }
 
 /** The socket of the mount whose files have this device number (stat(2)). */
@@ -67,7 +95,7 @@ export function socketName(device: number): string {
 
 /** A request as a launcher sends it, without a script, that wants an outcome. */
 export function requestOf({ name, directory, args, env }: Words): { header: Buffer; text: Buffer } {
-  const text = Buffer.from([name, directory, ...args, ...env].map((word) => `${word}\0`).join(""))
+  const text = joinWords([name, directory, ...args, ...env])
   const header = Buffer.alloc(HEADER_BYTES)
   const words = [MAGIC, WIRE_VERSION, text.length, args.length, env.length, 0, WANTS_OUTCOME]
   words.forEach((word, at) => header.writeUInt32LE(word, 4 * at))

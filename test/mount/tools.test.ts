@@ -60,6 +60,18 @@ test("stdin, stdout, stderr, arguments and the exit status are the caller's", as
   expect([viaCommand.code, viaCommand.stdout]).toEqual([7, "[--json][-y]"])
 })
 
+test("arguments and directories may have names that are no UTF-8", async () => {
+  const shared = join(mount.work, "latin")
+  mkdirSync(shared)
+  const granted = `filesystem:read:${shared.replace(mount.mountpoint, "/clawfs")}`
+  await script("latin", 'printf "%s\\n" "$1" "$PWD"; pwd', { capabilities: ["process:spawn", granted] })
+  const name = "$(printf 'l\\351')"
+  const words = `cd "$0" && mkdir "${name}" && cd "${name}" && "$1" "${name}" | od -An -tx1 -v`
+  const { code, stdout } = await mount.exec("sh", ["-c", words, shared, toolPath(mount, "latin")])
+  const place = Buffer.from(`${shared}/l`).toString("hex")
+  expect([code, stdout.replaceAll(/\s/g, "")]).toEqual([0, `6ce90a${place}e90a${place}e90a`])
+})
+
 test("a tool stands in a pipe like any program, with megabytes through it", async () => {
   await script("upper", "tr a-z A-Z")
   const pipe = 'head -c 3000000 /dev/zero | tr "\\0" x | "$0" | "$0" | wc -c; echo "${PIPESTATUS[@]}"'

@@ -30,6 +30,13 @@ test("a request for programs is read as it is made", () => {
   expect(readWords(text, head)).toEqual(words)
 })
 
+test("words that are no UTF-8 stay what they are", () => {
+  const latin = Buffer.from([0x2f, 0xe9])
+  const words = { name: "t", directory: latin, args: ["ü", latin, ""], env: ["LANG=C"] }
+  const { header: bytes, text } = requestOf(words)
+  expect(readWords(text, readHeader(bytes))).toEqual(words)
+})
+
 test("what is no launcher, of another version, or too much is refused", () => {
   for (const bytes of [
     Buffer.alloc(HEADER_BYTES),
