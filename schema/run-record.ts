@@ -8,6 +8,8 @@ export type RunReason =
   | "EXITED"
   /** A process of the tool was killed for want of memory. */
   | "OOM"
+  /** A process or thread more than the limit was refused to it; what it made of that is its exit status. */
+  | "PIDS"
   | "TIMEOUT"
   /** The caller went away, or the daemon was told to end. */
   | "CANCELLED"

@@ -101,6 +101,14 @@ export class Cgroup {
     return fieldOf(join(directory("memory", this.#name), file), "oom_kill") ?? 0
   }
 
+  /** How often it refused to let something in it start a process or thread. */
+  get pidsRefused(): number {
+    const { directory, controls } = this.#hierarchy
+    return controls.has("pids")
+      ? (fieldOf(join(directory("pids", this.#name), "pids.events"), "max") ?? 0)
+      : 0
+  }
+
   usage(): RunUsage {
     return usageOf(this.#hierarchy, this.#name)
   }

@@ -2,6 +2,7 @@
 import type { RunEvents, RunReason, RunUsage } from "../../schema/run-record.ts"
 import { describe } from "../core/fault.ts"
 import { NO_USAGE } from "./cgroup-files.ts"
+import type { Cgroup } from "./cgroup.ts"
 import { RunStatus, refusal } from "./outcome.ts"
 import type { SandboxPlan } from "./plan.ts"
 
@@ -28,12 +29,12 @@ export interface Executed {
 /** Why everything in a sandbox was killed. */
 export type Cancelled = "TIMEOUT" | "CANCELLED" | "LOCKED"
 
-/** Of a tool that has been started, by its status, why it was killed if it was, and how often for want of memory. */
+/** Of a tool that has been started: by its status, why it was killed if it was, and what its group refused it. */
 export function endingOf(
   status: number,
   cancelled: Cancelled | undefined,
-  oomKills: number,
-  { timeout_seconds, memory_limit_mb }: SandboxPlan["limits"],
+  group: Pick<Cgroup, "oomKills" | "pidsRefused"> | undefined,
+  { timeout_seconds, memory_limit_mb, pids_limit }: SandboxPlan["limits"],
 ): Ending {
   switch (cancelled) {
     case "TIMEOUT":
@@ -53,12 +54,17 @@ export function endingOf(
     case undefined:
       break
   }
-  if (oomKills > 0)
+  if (group !== undefined && group.oomKills > 0)
     return {
       status,
       reason: "OOM",
       detail: `it needed more than ${memory_limit_mb} MiB of memory and was killed`,
     }
+  if (group !== undefined && group.pidsRefused > 0) {
+    // One that has managed without has nothing to complain of.
+    const detail = status === 0 ? "" : `it wanted more than ${pids_limit} processes and threads`
+    return { status, reason: "PIDS", detail }
+  }
   return { status, reason: "EXITED", detail: "" }
 }
 

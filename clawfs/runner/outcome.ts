@@ -41,6 +41,7 @@ function codeOf(thrown: unknown): CodeName {
 const OF_REASON: Readonly<Record<RunReason, CodeName>> = {
   EXITED: "SUCCESS",
   OOM: "SUCCESS",
+  PIDS: "SUCCESS",
   TIMEOUT: "ETIMEOUT",
   CANCELLED: "EIO",
   DAEMON_DIED: "EINTERNAL",
@@ -59,7 +60,7 @@ export interface EndedRun {
 /** Of a run that has begun. */
 export function toldOf({ runId, status, reason, detail, pid, durationMs }: EndedRun): Told {
   const error = OF_REASON[reason]
-  const isOwn = reason === "EXITED" || reason === "OOM"
+  const isOwn = error === "SUCCESS"
   const isSignal = isOwn && status > SIGNALLED && status <= SIGNALLED + MOST_SIGNAL
   const outcome: ToolOutcome = {
     format: TOOL_ANSWER_FORMAT,

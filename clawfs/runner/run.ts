@@ -304,7 +304,7 @@ export class Run {
       this.#ended = Date.now()
       const isStarted = wasStarted || this.#cancelled !== undefined
       const ending = isStarted
-        ? endingOf(status, this.#cancelled, cgroup?.oomKills ?? 0, this.#plan.limits)
+        ? endingOf(status, this.#cancelled, cgroup, this.#plan.limits)
         : notStarted(failure)
       return { ending, outcome: this.#counted(ending, cgroup) }
     } finally {

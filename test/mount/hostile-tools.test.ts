@@ -85,7 +85,9 @@ describe("limits", () => {
     const { code, stdout } = await runTool(mount, "hostile", ["fork-bomb"])
     // bubblewrap's own process is one of the sixteen, the bomb itself another.
     expect([code, stdout]).toEqual([0, "14 Resource temporarily unavailable\n"])
-    expect((await lastRecord(mount)).usage.pids_refused).toBeGreaterThan(0)
+    const { reason, usage } = await lastRecord(mount)
+    expect(reason).toBe("PIDS")
+    expect(usage.pids_refused).toBeGreaterThan(0)
   })
 
   test("without process:spawn there is no other process, and no filter that lets one be", async () => {

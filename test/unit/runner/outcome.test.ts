@@ -13,6 +13,7 @@ test.each([
   [143, "EXITED", 0, 15],
   [200, "EXITED", 0, 0],
   [137, "OOM", 0, 9],
+  [2, "PIDS", 0, 0],
   [124, "TIMEOUT", 6, 0],
   [125, "CANCELLED", 2, 0],
   [126, "NOT_STARTED", 7, 0],
