@@ -75,7 +75,7 @@ export function notStarted(failure: string | undefined): Ending {
 }
 
 /** For the record of a run whose sandbox could not even be asked for. */
-export function notBegun(thrown: unknown): Outcome {
-  const { status } = refusal(thrown)
+export function notBegun(thrown: unknown, runId: string): Outcome {
+  const { status } = refusal(thrown, runId)
   return { status, reason: "NOT_STARTED", detail: describe(thrown), usage: NO_USAGE, events: null }
 }

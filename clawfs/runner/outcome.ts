@@ -71,13 +71,13 @@ export function toldOf({ runId, status, reason, detail, pid, durationMs }: Ended
   return { status, message: detail, outcome }
 }
 
-/** Of one that could not begin. */
+/** Of one that could not begin. With a run's number the tool itself is there: something that it needs is not. */
 export function refusal(thrown: unknown, runId?: string): Told {
   const fault = thrown instanceof Fault ? thrown : undefined
   const status =
     fault === undefined || fault.kind === "busy" || fault.kind === "timeout"
       ? RunStatus.FAILED
-      : fault.kind === "not-found"
+      : fault.kind === "not-found" && runId === undefined
         ? RunStatus.MISSING
         : RunStatus.REFUSED
   const hint = fault?.hint

@@ -355,7 +355,7 @@ export class Runner implements AsyncDisposable {
   /** Its record is begun while the sandbox is being set up, and not before: what serves the mount needs a processor for it. */
   async #recorded(run: Run, outcome: Promise<Outcome>): Promise<void> {
     const begun = setImmediate().then(() => this.#records.begin(run.record()))
-    const ended = await outcome.catch((thrown: unknown) => notBegun(thrown))
+    const ended = await outcome.catch((thrown: unknown) => notBegun(thrown, run.id))
     const record = await begun
     record.end(run.record(ended))
   }

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { VaultPlace } from "../cli/vault-place.ts"
 import { exec, sleep, together, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
-import { requirePrograms, skipIf } from "../helpers/requirements.ts"
+import { cli, requirePrograms, skipIf } from "../helpers/requirements.ts"
 import { holdings, residue, soak, type Holdings } from "../tools/soak.ts"
 import {
   hostileProgram,
@@ -287,10 +287,38 @@ test("versions stay as they were, and the one that runs can be chosen", async ()
   expect((await mount.clawfs(["tool", "gc", ...on])).stdout).toBe("")
 })
 
+test("a grant that is not there keeps the tool from running, not from being found", async () => {
+  await script("needy", "exit 0", { capabilities: ["filesystem:read:/clawfs/workspaces/nowhere"] })
+  const { code, stderr } = await runTool(mount, "needy")
+  expect([code, stderr]).toEqual([
+    126,
+    "clawfs: needy: the granted path /clawfs/workspaces/nowhere (read) does not exist\n",
+  ])
+  expect(await lastRecord(mount)).toMatchObject({ reason: "NOT_STARTED", exit_status: 126 })
+})
+
+test("clawfs tool run without a terminal passes on what is sent to it", async () => {
+  const words = [cli, "tool", "run", `--mount=${mount.mountpoint}`, "hostile", "wait-for-signal"]
+  const child = spawn(process.execPath, words, { detached: true, stdio: ["ignore", "pipe", "inherit"] })
+  let out = ""
+  child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()))
+  await waitUntil(() => out.includes("ready"), 20_000)
+  child.kill("SIGINT")
+  await waitUntil(() => child.exitCode !== null, 20_000)
+  expect([child.exitCode, out]).toEqual([0, "ready\n2\n"])
+})
+
+test("who asks for JSON in a directory that is gone is answered", async () => {
+  const ask = 'mkdir "$2" && cd "$2" && rmdir "$2" && exec "$0" "$1" tool run --json "$3" hostile identity'
+  const words = [process.execPath, cli, join(mount.work, "gone"), `--mount=${mount.mountpoint}`]
+  const { code, stdout } = await mount.exec("sh", ["-c", ask, ...words])
+  expect([code, JSON.parse(stdout)]).toMatchObject([0, { code: 0, reason: "EXITED" }])
+})
+
 test("a tool with more memory runs after tools with less, whatever was made ahead for those", async () => {
   await script("small", "exit 3", { memory_limit_mb: 16 })
   await script("large", "exit 4", { memory_limit_mb: 128 })
-  const codes: number[] = []
+  const codes: (number | null)[] = []
   // As often as all that was made ahead for other limits is used up.
   for (const name of ["small", "small", "small", "small", "large", "small", "large"])
     codes.push((await runTool(mount, name)).code)

@@ -47,6 +47,10 @@ test.each([
   })
 })
 
+test("127 is for a tool that is not there, not for what it needs", () => {
+  expect(refusal(new Fault("not-found", "why"), "r")).toMatchObject({ status: 126, outcome: { code: 3 } })
+})
+
 test("what is nobody's fault but ours has code 7", () => {
   expect(refusal(new TypeError("x"), "r")).toMatchObject({
     status: 125,
