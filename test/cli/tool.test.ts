@@ -73,6 +73,12 @@ test.each([
   ["memory above the maximum", { memory_limit_mb: 16_000 }, 65, "memory_limit_mb is 16000"],
   ["no time at all", { timeout_seconds: 0 }, 65, "timeout_seconds"],
   ["no capability", { capabilities: ["all"] }, 65, '"all" is no capability'],
+  [
+    "one that writes to the terminal",
+    { capabilities: ["a\u001b[2J\nhint: b"] },
+    65,
+    '"a\\x1b[2J hint: b" is no',
+  ],
   ["a path outside", { capabilities: [NAMED("/etc")] }, 65, "must lie below /clawfs"],
   ["a path with ..", { capabilities: [NAMED("/clawfs/workspaces/../vault")] }, 65, "must lie below /clawfs"],
   ["the vault", { capabilities: [NAMED("/clawfs/vault/x")] }, 77, "no tool gets"],
@@ -119,6 +125,9 @@ test("with --yes a tool gets a whole namespace, and enable, show and gc know the
   expect((await tool("install", wide, "--yes")).code).toBe(0)
   expect((await tool("install", wide, "--yes")).stdout).toContain("already installed wide 1.0.0")
   expect(said(await tool("show", "wide"))).toContain("filesystem:read:/clawfs/agents")
+  await tool("install", source({ tool_id: "red", description: "a\u001b[31m\nb" }))
+  expect((await tool("list")).stdout).toContain("a\\x1b[31m\\x0ab\n")
+  expect((await tool("show", "red")).stdout).toContain("description   a\\x1b[31m\\x0ab\n")
   expect((await tool("enable", "wide", "--use", "2.0.0")).stderr).toContain("has no version 2.0.0")
   for (const [words, code] of [
     [["enable", "none"], 66],
@@ -146,6 +155,11 @@ test("a policy that can't be understood, or allows less, is kept to", async () =
   const { stderr } = await tool("install", source({ tool_id: "p", io_limit_mb: 33 }))
   expect(stderr).toContain("io_limit_mb is 33, the policy's maximum is 32")
   await run("rm", [policy])
+  // Nobody writes to it: what opens it must not wait.
+  await run("mkfifo", [policy])
+  expect((await tool("install", source({ tool_id: "p" }))).stderr).toContain("sandbox.json is no file")
+  expect((await clawfs(["sandbox", "status", scene.mnt])).code).toBe(65)
+  await run("rm", [policy])
 })
 
 test("lists of system calls: the sandbox's own are right, and what is wrong is said", async () => {
@@ -155,11 +169,6 @@ test("lists of system calls: the sandbox's own are right, and what is wrong is s
     writeFileSync(path, typeof value === "string" ? value : JSON.stringify(value))
     return path
   }
-  // Nobody writes to it: what opens it must not wait.
-  await run("mkfifo", [policy])
-  expect((await tool("install", source({ tool_id: "p" }))).stderr).toContain("sandbox.json is no file")
-  expect((await clawfs(["sandbox", "status", scene.mnt])).code).toBe(65)
-  await run("rm", [policy])
   const own = await clawfs(["seccomp", "print", "tool"])
   const list = JSON.parse(own.stdout) as { syscalls: object[] }
   expect(said(await clawfs(["seccomp", "check", file(list)]))).toBe("exit 0")

@@ -250,6 +250,19 @@ test("follow shows what comes, until it is interrupted; a name can't steer the t
   expect(await ended).toBe("SIGINT")
 })
 
+test("follow ends with its reader", async () => {
+  const follow = `"$0" "$1" events -f "$2" | head -n 1`
+  const ended = mount.exec("sh", ["-c", follow, process.execPath, cli, mount.mountpoint])
+  const over = new AbortController()
+  void ended.finally(() => over.abort())
+  const isOver = async (): Promise<boolean> => {
+    await runTool(mount, "golden", [own])
+    return over.signal.aborted
+  }
+  expect(await waitUntil(isOver, 30_000)).toBe(true)
+  expect((await ended).stdout.split("\n").length).toBe(2)
+})
+
 test("words that mean nothing are refused", async () => {
   const { code, stderr } = await mount.clawfsAnyway(["events", "--type", "NOTHING", mount.mountpoint])
   expect([code, stderr]).toEqual([64, expect.stringContaining('there is no type "NOTHING"')])

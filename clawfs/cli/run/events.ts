@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { TOOL_EVENT_TYPES, type ToolEventType } from "../../../schema/events.ts"
 import type { EventPage, ToolEvent } from "../../../schema/tool-event.ts"
 import { call } from "../../api/client.ts"
+import { plainText } from "../../core/plain-text.ts"
 import { UsageError } from "../command.ts"
 import type { EventsInvocation } from "../commands/events.ts"
 import { ExitCode } from "../exit-code.ts"
@@ -23,6 +24,9 @@ export async function runEvents({ values, operands, terminal }: EventsInvocation
     ...(run === undefined ? {} : { run }),
     ...(since === undefined ? {} : { since }),
   }
+  const unread = new AbortController()
+  // `clawfs events --follow | grep -m 1 …` ends with its reader, at the next event.
+  process.stdout.once("error", () => unread.abort())
   let after: string | undefined
   for (;;) {
     const params = { ...filter, ...(after === undefined ? {} : { after }) }
@@ -31,7 +35,7 @@ export async function runEvents({ values, operands, terminal }: EventsInvocation
     for (const event of page.events) terminal.out(json ? JSON.stringify(event) : lineOf(event))
     after = page.after
     if (page.hasMore) continue
-    if (!follow) return ExitCode.OK
+    if (!follow || unread.signal.aborted) return ExitCode.OK
     await sleep(POLL_MS)
   }
 }
@@ -65,7 +69,8 @@ function lineOf(event: ToolEvent): string {
   const { time, type, tool, pid, layer, error } = event
   const refused = layer === undefined ? "" : ` refused by ${layer}`
   const failed = error === undefined ? "" : ` (${error})`
-  return printable(`${time} ${type.padEnd(18)} ${tool} ${pid} ${whatOf(event)}${refused}${failed}`)
+  // A tool chooses the names of its files.
+  return plainText(`${time} ${type.padEnd(18)} ${tool} ${pid} ${whatOf(event)}${refused}${failed}`)
 }
 
 function whatOf({ file, network, process, anomaly, threshold, call: name, args }: ToolEvent): string {
@@ -81,12 +86,4 @@ function whatOf({ file, network, process, anomaly, threshold, call: name, args }
   if (process?.child !== undefined) return `${process.name} started process ${process.child}`
   if (process?.signal !== undefined) return `${process.name} was killed by signal ${process.signal}`
   return `${process?.name ?? ""} ended with ${process?.status ?? 0}`
-}
-
-/** A tool chooses the names of its files: they must not steer the terminal. */
-function printable(text: string): string {
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f]/g,
-    (each) => `\\x${each.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  )
 }

@@ -20,7 +20,7 @@ export function runIdentity(invocation: IdentityInvocation): Promise<ExitCode> {
   if (agent === undefined && action !== "verify") throw new UsageError(`identity ${action}: AGENT is missing`)
   if (invocation.values.from !== undefined && action !== "restore")
     throw new UsageError("identity: --from is for restore")
-  const agents = join(mountHere(invocation.values.mount).mountpoint, "agents")
+  const agents = join(mountHere(invocation.values.mount, "--mount DIRECTORY says which").mountpoint, "agents")
   switch (action as Action) {
     case "show":
       return Promise.resolve(show(invocation, directoryOf(agents, agent ?? "")))

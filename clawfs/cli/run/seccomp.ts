@@ -80,7 +80,7 @@ const STDIO = [0, 2, 2] as const
 async function profile({ values, operands, terminal }: SeccompInvocation, name: string): Promise<ExitCode> {
   const { output } = values
   if (output === undefined) throw new UsageError("seccomp: profile needs --output FILE")
-  const { mountpoint } = mountHere(values.mount)
+  const { mountpoint } = mountHere(values.mount, "--mount DIRECTORY says which")
   const env = Object.entries(process.env).map(([variable, value]) => `${variable}=${value ?? ""}`)
   const { list, outcome, refused } = await profileTool({
     ...{ places: new ToolPlaces(mountpoint), vault: vaultDirectory(undefined), name },

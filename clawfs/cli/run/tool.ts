@@ -1,11 +1,12 @@
 /** The work of `clawfs tool`. It works on the mount like other programs; only the start of the runner is asked of the daemon. */
 import { spawn } from "node:child_process"
-import { existsSync } from "node:fs"
+import { closeSync, existsSync, openSync } from "node:fs"
 import { constants } from "node:os"
 import type { RegistryEntry, ToolDefinition } from "../../../schema/tool.ts"
 import type { Output, ToolAnswer } from "../../../schema/tool-answer.ts"
 import { call } from "../../api/client.ts"
 import { Fault, describe } from "../../core/fault.ts"
+import { plainText } from "../../core/plain-text.ts"
 import { Capture } from "../../runner/capture.ts"
 import { Calling, type CalledTool } from "../../runner/client.ts"
 import { LAUNCHER } from "../../runner/find-programs.ts"
@@ -37,7 +38,7 @@ export async function runTool(invocation: ToolInvocation): Promise<ExitCode | Pa
   const [action = "", name] = operands
   if (!(ACTIONS as readonly string[]).includes(action)) throw unknownAction("tool", action, ACTIONS)
   requireFitting(action as Action, invocation)
-  const here = mountHere(values.mount)
+  const here = mountHere(values.mount, "--mount DIRECTORY says which")
   const places = new ToolPlaces(here.mountpoint)
   switch (action as Action) {
     case "install":
@@ -123,7 +124,8 @@ function list({ values, terminal }: ToolInvocation, places: ToolPlaces): ExitCod
   }
   const rows = Object.entries(registry.tools).map(([name, entry]) => {
     const definition = definitionOrFault(places, name, entry)
-    const text = definition instanceof Fault ? `damaged: ${definition.message}` : definition.description
+    const text =
+      definition instanceof Fault ? `damaged: ${definition.message}` : plainText(definition.description)
     return [name, entry.current, entry.enabled ? "enabled" : "disabled", text]
   })
   const widths = [0, 1, 2].map((column) => Math.max(0, ...rows.map((row) => row[column]?.length ?? 0)))
@@ -162,7 +164,7 @@ function show({ values, terminal }: ToolInvocation, places: ToolPlaces, name: st
     ["name", name],
     ["version", `${definition.version} (${entry.enabled ? "enabled" : "disabled"})`],
     ["versions", entry.versions.map(({ version }) => version).join(", ")],
-    ["description", definition.description],
+    ["description", plainText(definition.description)],
     ["kind", definition.kind],
     ["hash", definition.binary_hash],
     ["capabilities", definition.capabilities.join("\n              ") || "none"],
@@ -170,14 +172,14 @@ function show({ values, terminal }: ToolInvocation, places: ToolPlaces, name: st
       "limits",
       `${memory_limit_mb} MiB, ${cpu_quota_percent} % of a CPU, ${pids_limit} processes, ${timeout_seconds} s, ${tmp_limit_mb} MiB in /tmp${disk}`,
     ],
-    ["author", definition.author],
-    ["license", definition.license],
+    ["author", plainText(definition.author)],
+    ["license", plainText(definition.license)],
   ]
   for (const [title, text] of rows) if (text !== "") terminal.out(`${title.padEnd(14)}${text}`)
   return ExitCode.OK
 }
 
-/** What a terminal sends it sends to the tool's launcher as well. */
+/** What a terminal sends it sends to the tool's launcher as well; without one, somebody means this process. */
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ["SIGINT", "SIGQUIT"]
 const FORWARDED: readonly NodeJS.Signals[] = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"]
 
@@ -194,7 +196,11 @@ async function execute(
     return NO_SUCH_TOOL as PassedOn
   }
   const child = spawn(path, args, { stdio: "inherit" })
-  for (const signal of FROM_TERMINAL) process.on(signal, () => undefined)
+  const isForAll = hasTerminal()
+  for (const signal of FROM_TERMINAL)
+    process.on(signal, () => {
+      if (!isForAll) child.kill(signal)
+    })
   for (const signal of FORWARDED) process.on(signal, () => child.kill(signal))
   return await new Promise((resolve, reject) => {
     child.on("error", reject)
@@ -202,6 +208,16 @@ async function execute(
       resolve((code ?? 128 + constants.signals[signal ?? "SIGKILL"]) as PassedOn),
     )
   })
+}
+
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"))
+    return true
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === undefined) throw thrown
+    return false
+  }
 }
 
 function isThere(places: ToolPlaces, name: string): boolean {
@@ -235,7 +251,7 @@ async function calledTool(places: ToolPlaces, name: string, args: readonly strin
       throw new Fault("not-found", `there is no tool "${name}"`, { hint: "clawfs tool list shows them" })
     const env = Object.entries(process.env).map(([variable, value]) => `${variable}=${value ?? ""}`)
     const calling = new Calling({
-      words: { name, directory: process.cwd(), args, env },
+      words: { name, directory: workingDirectory(), args, env },
       file: places.command(name),
       stdio: [STDIN, out.fd, err.fd],
     })
@@ -246,6 +262,16 @@ async function calledTool(places: ToolPlaces, name: string, args: readonly strin
     return await calling.ended
   })
   return { called, stdout: await out.output(), stderr: await err.output() }
+}
+
+/** Empty for one that was removed. */
+function workingDirectory(): string {
+  try {
+    return process.cwd()
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== "ENOENT") throw thrown
+    return ""
+  }
 }
 
 /** What fails on the way to the daemon is an answer too. */
