@@ -3,7 +3,7 @@
  * replaced as a whole. Everything else in `tools` is written before it is named there.
  */
 import { createHash } from "node:crypto"
-import { closeSync, lstatSync, mkdirSync, openSync } from "node:fs"
+import { closeSync, existsSync, lstatSync, mkdirSync, openSync, readdirSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import { ToolDefinition, ToolRegistry, type RegistryEntry } from "../../schema/tool.ts"
 import { Fault } from "../core/fault.ts"
@@ -19,13 +19,25 @@ export function sha256(bytes: Uint8Array | string): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`
 }
 
-/** One that has no tool where there is none. Throws `Fault("corrupt")` for one that can't be understood. */
+/** One that has no tool where there is none. Throws `Fault("corrupt")` for one that can't be understood, or was lost. */
 export function readRegistry(places: ToolPlaces): ToolRegistry {
   const text = readText(places.registry)
-  if (text === undefined) return { format: 1, updated_at: new Date(0).toISOString(), tools: {} }
+  if (text === undefined) {
+    requireNoTools(places)
+    return { format: 1, updated_at: new Date(0).toISOString(), tools: {} }
+  }
   const registry = ToolRegistry.safeParse(parsed(text))
   if (registry.success) return registry.data
   throw new Fault("corrupt", `${places.registry} is damaged: ${registry.error.issues[0]?.message ?? ""}`, {
+    hint: "restore the file, from a snapshot for example",
+  })
+}
+
+/** A definition without a version is written when the registry has its tool: without the registry, cleaning up would take all tools. */
+function requireNoTools(places: ToolPlaces): void {
+  if (!existsSync(places.definitions)) return
+  if (!readdirSync(places.definitions).some((name) => /^tool-[a-z0-9-]+\.json$/.test(name))) return
+  throw new Fault("corrupt", `${places.registry} is missing, and tools are installed`, {
     hint: "restore the file, from a snapshot for example",
   })
 }

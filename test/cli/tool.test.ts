@@ -142,6 +142,21 @@ test("with --yes a tool gets a whole namespace, and enable, show and gc know the
   expect((await clawfs(["tool", "list", "--mount", "/"])).code).toBe(66)
 })
 
+test("a registry that was lost is no reason to clean all tools away", async () => {
+  const registry = join(scene.mnt, "tools", "registry.json")
+  await tool("install", source({ tool_id: "kept" }))
+  const before = contents(join(scene.mnt, "tools", "binaries"))
+  await run("mv", [registry, `${registry}.away`])
+  for (const words of [["gc"], ["list"], ["verify"], ["install", source({ tool_id: "other" })]]) {
+    const { code, stderr } = await tool(...words)
+    expect([words[0], code]).toEqual([words[0], 65])
+    expect(stderr).toContain("registry.json is missing, and tools are installed\nhint: restore the file")
+  }
+  await run("mv", [`${registry}.away`, registry])
+  expect(contents(join(scene.mnt, "tools", "binaries"))).toEqual(before)
+  expect((await tool("verify")).code).toBe(0)
+})
+
 test("a policy that can't be understood, or allows less, is kept to", async () => {
   const policy = join(scene.mnt, "system", "sandbox.json")
   writeFileSync(policy, '{"required": ["magic"]}')
