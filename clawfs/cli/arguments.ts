@@ -86,8 +86,8 @@ function checkOption(command: Command, options: OptionTable, token: OptionToken)
     return
   }
   if (value === undefined || value === "") throw needsValue(command, option, rawName)
-  // `--log --read-only`: the next option is hardly meant as the value.
-  if (token.inlineValue === false && value.startsWith("-")) {
+  // `--log --read-only`: the next option is hardly meant as the value. `-` alone is stdin or stdout.
+  if (token.inlineValue === false && value.startsWith("-") && value !== "-") {
     throw new UsageError(
       `${command.name}: ${rawName} needs ${article(option)}, "${value}" looks like an option`,
       `if it is meant as the value, write it as one word: ${rawName.startsWith("--") ? `${rawName}=${value}` : `${rawName}${value}`}`,

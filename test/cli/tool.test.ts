@@ -191,6 +191,7 @@ test("lists of system calls: the sandbox's own are right, and what is wrong is s
   const compiled = await clawfs(["seccomp", "compile", file(list), "-o", output])
   expect([compiled.code, compiled.stdout]).toEqual([0, ""])
   expect(readFileSync(output).length % 8).toBe(0)
+  expect((await clawfs(["seccomp", "compile", file(list), "-o", "-"])).code).toBe(0)
   const wrong = {
     ...list,
     syscalls: [

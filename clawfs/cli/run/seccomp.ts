@@ -50,10 +50,8 @@ function readList(path: string): SeccompList {
   const list = SeccompList.safeParse(value)
   if (list.success) return list.data
   const [issue] = list.error.issues
-  throw new Fault(
-    "invalid",
-    `${path}: ${issue?.path.map(String).join(".") ?? ""}: ${issue?.message ?? "invalid"}`,
-  )
+  const where = issue?.path.map(String).join(".") ?? ""
+  throw new Fault("invalid", `${path}: ${where === "" ? "" : `${where}: `}${issue?.message ?? "invalid"}`)
 }
 
 function check({ values, terminal }: SeccompInvocation, list: SeccompList): ExitCode {
