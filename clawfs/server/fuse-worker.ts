@@ -21,7 +21,7 @@ import { CLOSED, Channel, invalidateAttributes, requestResend, sendMessage } fro
 import { NOTHING_STALE } from "../fuse/notify.ts"
 import { NOTHING, Protocol, type Replay } from "../fuse/protocol.ts"
 import { standaloneReply } from "../fuse/reply.ts"
-import { hasResend } from "../fuse/session.ts"
+import { hasResend, type Agreement } from "../fuse/session.ts"
 import { RecordCrew } from "../../keyring/record-crew.ts"
 import { useRecordWorker } from "../../keyring/record-jobs.ts"
 import { sealInto } from "../store/record-sealing.ts"
@@ -180,7 +180,7 @@ function serve(): void {
     log,
     onAgreement: (agreement) => {
       memory.setAgreement(agreement)
-      env.store.armJournal(agreement.flags)
+      armJournal(env, agreement)
       if (!hasResend(agreement))
         log.error("this kernel can't resend requests: those in flight at a crash will get EIO")
       report({ kind: "serving" })
@@ -207,6 +207,18 @@ function serve(): void {
   env.store[Symbol.dispose]()
   report({ kind: "closed" })
 }
+
+/** The kernel only learns that INIT has failed, and whoever mounts would wait for ever: the loop ends with `refusal`. */
+function armJournal({ store }: Environment, { flags }: Agreement): void {
+  try {
+    store.armJournal(flags)
+  } catch (thrown) {
+    refusal = thrown instanceof Fault ? thrown : new Fault(kindOfThrown(thrown), describe(thrown))
+    throw thrown
+  }
+}
+
+let refusal: Fault | undefined
 
 interface Served {
   readonly memory: SessionMemory
@@ -277,6 +289,7 @@ function loop(channel: Channel, protocol: Protocol, served: Served): void {
     if (length === CLOSED) return
     isQuiet = false
     serve(length, false)
+    if (refusal !== undefined) throw refusal
     secondTries.onRequest()
     fsyncs.onRequest()
     writeback.onRequest(env.store.logEnd)

@@ -80,10 +80,11 @@ function crcOf(bytes: Buffer): number {
 }
 
 /**
- * Empties a journal in the form of an older clawfs, so that it is one that was never used. To be called before the database is
- * opened, as long as it can be seen whether the store was unmounted. Throws as `readJournalHeader`, with the store as it was.
+ * Empties a journal in which nothing counts and whose header is none of ours, that of an older clawfs or a damaged one of a
+ * store that was unmounted, so that it is one that was never used. To be called before the database is opened, as long as
+ * it can be seen whether the store was unmounted. Throws as `readJournalHeader`, with the store as it was.
  */
-export function emptyOldJournal(directory: string): void {
+export function emptyVoidJournal(directory: string): void {
   let fd: number
   try {
     fd = openSync(join(directory, JOURNAL), "r+")
@@ -92,10 +93,10 @@ export function emptyOldJournal(directory: string): void {
     throw cause
   }
   try {
-    const magic = Buffer.alloc(OLD_MAGIC.length)
-    readSync(fd, magic, 0, magic.length, 0)
-    if (!magic.equals(OLD_MAGIC) || readJournalHeader(fd, directory) !== undefined) return
-    writeSync(fd, Buffer.alloc(LOOKED_AT), 0, LOOKED_AT, 0)
+    if (readJournalHeader(fd, directory) !== undefined) return
+    const header = Buffer.alloc(LOOKED_AT)
+    readSync(fd, header, 0, LOOKED_AT, 0)
+    if (header.some((byte) => byte !== 0)) writeSync(fd, Buffer.alloc(LOOKED_AT), 0, LOOKED_AT, 0)
   } finally {
     closeSync(fd)
   }

@@ -25,7 +25,7 @@ import { identityOf } from "./identity.ts"
 import { Inode } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
 import { Keys } from "./keys.ts"
-import { emptyOldJournal } from "./journal-header.ts"
+import { emptyVoidJournal } from "./journal-header.ts"
 import { Journal } from "./journal.ts"
 import { segmentOf } from "./log-position.ts"
 import type { FileKey } from "../../keyring/file-key.ts"
@@ -139,7 +139,7 @@ export class Store implements Disposable {
     requireStore(directory)
     if (options.readOnly === true) return Store.#opened(directory, options)
     requireWritableFormat(join(directory, META))
-    emptyOldJournal(directory)
+    emptyVoidJournal(directory)
     recoverFromPowerCut(directory, options.log)
     return openOnFullDisk(directory, () => Store.#opened(directory, options))
   }

@@ -1,4 +1,7 @@
-/** Stores whose journal has the form of an older clawfs: taken over when nothing in it counts, otherwise refused and left alone. */
+/**
+ * Stores whose journal has the form of an older clawfs, or a damaged header: taken over when nothing in it counts, otherwise
+ * refused and left alone.
+ */
 import { copyFileSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
@@ -35,6 +38,29 @@ test.each([
   store.armJournal(0n)
   expect(journalOf(directory)).toBe("CLAWJNL2")
 })
+
+test.each([0, 8, 50, 56, 60, 4096])(
+  "a damaged byte %i in the journal of a store that was unmounted is of no account",
+  (at) => {
+    using place = temporary()
+    const directory = join(place.path, "store")
+    const path = join(directory, "journal")
+    {
+      using store = Store.create(directory, { mode: 0o755, uid: 0, gid: 0 })
+      store.beginBatching(() => expect.unreachable())
+      store.armJournal(0n)
+    }
+    const journal = readFileSync(path)
+    journal.writeUInt8(journal.readUInt8(at) ^ 1, at)
+    writeFileSync(path, journal)
+    using store = Store.open(directory)
+    store.transact(() => (store.root().mode ^= 1))
+    expect(statSync(join(directory, "meta.db-wal")).size).toBeGreaterThan(0)
+    expect(store.beginBatching(() => expect.unreachable())).toBe(0)
+    store.armJournal(0n)
+    expect(journalOf(directory)).toBe("CLAWJNL2")
+  },
+)
 
 test("a store whose daemon was killed is refused before anything is changed", () => {
   using place = temporary()
