@@ -242,6 +242,8 @@ export class Rebuild {
   #enter({ parent, name }: Place, inode: Inode): void {
     this.#store.dentries.insert(parent, name, inode.ino, inode.type)
     this.#store.inodes.save(inode)
+    // The sum of its names has changed, and more of them may come in a later transaction.
+    this.#store.inodes.save(present(this.#store.inodes.get(parent), "a directory of ours"))
   }
 
   *#fill(inode: Inode, row: Row): Generator<Step, Recovered> {

@@ -107,6 +107,24 @@ test("a store that is whole comes back as it is, under another uuid, and stays a
   expect(uuid(target)).not.toBe(uuid(sample.directory))
 })
 
+test("directories with more names than one transaction makes are whole", () => {
+  using many = new TestFileSystem()
+  for (const directory of ["a", "b"]) ok(many.mkdir(directory))
+  for (let n = 0; n < 600; n += 1) {
+    const { ino } = ok(many.mknod(`${n % 2 === 0 ? "a" : "b"}/file-${n}`))
+    if (n < 300) many.write(ino, 0, Buffer.alloc(17_000, `${n}`))
+  }
+  many.store.settle()
+  const right = treeOf(many.directory)
+  expect(save({ store: many.directory }).counts).toMatchObject({ part: 0, lost: 0, nameless: 0 })
+  expect(withoutRoot(treeOf(target))).toEqual(withoutRoot(right))
+
+  rmSync(target, { recursive: true })
+  rmSync(join(many.directory, META))
+  expect(save({ store: many.directory }).counts.nameless).toBe(300)
+  expect([...treeOf(target).keys()]).toHaveLength(302)
+})
+
 describe("without the database", () => {
   test("larger files come back under their numbers, with their bytes", () => {
     rmSync(join(sample.directory, META))
