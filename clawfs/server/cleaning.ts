@@ -35,6 +35,7 @@ export type CleanedStore = Pick<
   | "isTight"
   | "isCleaningDue"
   | "logSpace"
+  | "wholeLogSpace"
   | "freeBytes"
   | "clean"
   | "cleanAll"
@@ -121,7 +122,7 @@ export class Cleaning {
     if (time < this.#nextLook) return this.#isActive
     this.#nextLook = time + LOOK_MS
     this.#lookedAt = this.#memory.commits
-    this.#memory.setLogSpace(this.#store.logSpace)
+    this.#memory.setLogSpace(this.#store.wholeLogSpace)
     this.#isActive = this.#store.isCleaningDue
     if (!this.#isActive) this.#finish()
     return this.#isActive
@@ -151,7 +152,7 @@ export class Cleaning {
 
   #finish(): void {
     this.#memory.freeBytes = this.#store.freeBytes
-    this.#memory.setLogSpace(this.#store.logSpace)
+    this.#memory.setLogSpace(this.#store.wholeLogSpace)
     for (; this.#ordered > 0; this.#ordered -= 1) this.#memory.countCleaned()
   }
 }

@@ -18,6 +18,8 @@ import type { Encode, Segments } from "./segments.ts"
 const MAX_LIVE = 0.8
 /** Where all is asked for, a segment is copied that gives back this part of what it costs: more than its headers. */
 const MIN_GAIN = 0.02
+/** ... and the one that is being filled if so many bytes come back, which is worth a new file. */
+const FILLING_GAIN = 1024 * 1024
 /** So many dead bytes may always be there: a store that is used a little should not be copied around for them. */
 const SLACK_BYTES = 64 * 1024 * 1024
 /** A short record takes as long to move as so many bytes. */
@@ -108,6 +110,13 @@ export class Cleaner {
     return { live, dead }
   }
 
+  /** As `space`, with the segment that is being filled. */
+  wholeSpace(): LogSpace {
+    const { live, dead } = this.space()
+    const filling = this.#segments.filling ?? { live: 0, bytes: 0 }
+    return { live: live + filling.live, dead: dead + Math.max(0, filling.bytes - filling.live) }
+  }
+
   /** Whether so much is dead that work in the background pays. */
   get isDue(): boolean {
     if (this.#isShort) return this.#choose() !== undefined
@@ -122,7 +131,16 @@ export class Cleaner {
   /** Every segment that gives anything back counts from now on, until `step` finds none. */
   wantAll(): void {
     this.#wantsAll = true
+    if (this.#paysToFinish()) this.#segments.finishFilling()
     this.retry()
+  }
+
+  /** Whether the segment that is being filled is to be emptied too. */
+  #paysToFinish(): boolean {
+    const { id, live, bytes } = this.#segments.filling ?? { id: 0, live: 0, bytes: 0 }
+    if (live === 0) return false
+    const cost = live + this.#headersIn(id, live)
+    return bytes - cost >= FILLING_GAIN && (bytes - cost) / cost > MIN_GAIN
   }
 
   /** What could not be moved is tried again: a tree has been unlocked. */

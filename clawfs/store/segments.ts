@@ -312,6 +312,17 @@ export class Segments implements Disposable {
     for (const [id, live] of this.#live) if (id !== this.#current || this.#isFull) yield [id, live]
   }
 
+  /** The segment that is being filled, if there is one. */
+  get filling(): { readonly id: number; readonly live: number; readonly bytes: number } | undefined {
+    if (this.#isFull || this.#current === 0) return undefined
+    return { id: this.#current, live: this.#live.get(this.#current) ?? 0, bytes: this.#tail }
+  }
+
+  /** What is appended from now on goes into a new segment. */
+  finishFilling(): void {
+    this.#isFull = true
+  }
+
   /** Length of the file of a segment that nothing is appended to; 0 for one that is missing. */
   sizeOf(id: number): number {
     const known = this.#sizes.get(id)

@@ -434,6 +434,11 @@ export class Store implements Disposable {
     return this.#cleaner.space()
   }
 
+  /** The same with the segment that is being filled. */
+  get wholeLogSpace(): LogSpace {
+    return this.#cleaner.wholeSpace()
+  }
+
   /** Whether the log holds so much that is dead that cleaning it pays, or all of it was asked for. */
   get isCleaningDue(): boolean {
     this.#cleaner.room = this.isTight ? new Reserve(this.directory).room - TIGHT_CLEANING_MARGIN : Infinity

@@ -38,9 +38,14 @@ export async function runGc({ values, operands, terminal }: GcInvocation): Promi
   await call(store, "sync")
   const after = await statusOf(store)
   const shrunkBy = Math.max(0, bytesBefore - statSync(database).size)
-  const cleaned = Math.max(0, before.log.deadBytes - after.log.deadBytes)
-  report(values.json === true, terminal, after, cleaned + shrunkBy)
+  report(values.json === true, terminal, after, givenBack(before, after) + shrunkBy)
   return ExitCode.OK
+}
+
+/** Bytes of the log. What was deleted a moment before still counted as live, and what is written meanwhile does. */
+function givenBack({ log: before }: Status, { log: after }: Status): number {
+  const dead = before.deadBytes - after.deadBytes
+  return Math.max(0, dead, dead + before.liveBytes - after.liveBytes)
 }
 
 async function statusOf(store: string): Promise<Status> {
@@ -65,13 +70,13 @@ async function clean(store: string, before: Status, terminal: Terminal): Promise
   }
 }
 
-/** `givenBack`: bytes of the log and of the database; undefined where nothing was ordered. */
-function report(isJson: boolean, terminal: Terminal, now: Status, givenBack: number | undefined): void {
+/** `returned`: bytes of the log and of the database; undefined where nothing was ordered. */
+function report(isJson: boolean, terminal: Terminal, now: Status, returned: number | undefined): void {
   const { liveBytes, deadBytes } = now.log
   if (isJson) {
-    terminal.out(JSON.stringify({ liveBytes, deadBytes, givenBackBytes: givenBack ?? 0 }, undefined, 2))
+    terminal.out(JSON.stringify({ liveBytes, deadBytes, givenBackBytes: returned ?? 0 }, undefined, 2))
     return
   }
-  if (givenBack !== undefined) terminal.out(`given back  ${humanBytes(givenBack)}`)
+  if (returned !== undefined) terminal.out(`given back  ${humanBytes(returned)}`)
   terminal.out(`live        ${humanBytes(liveBytes)}\ndead        ${humanBytes(deadBytes)}`)
 }

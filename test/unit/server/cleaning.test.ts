@@ -14,6 +14,7 @@ class Endless implements CleanedStore {
   readonly isTight: boolean
   readonly isCleaningDue = true
   readonly logSpace = { live: 1, dead: 1 }
+  readonly wholeLogSpace = this.logSpace
   readonly freeBytes = 0
 
   constructor(isTight = false) {

@@ -60,6 +60,28 @@ function halfDead(place: TemporaryStore): { store: Store; kept: Inode; bytes: Bu
   return { store, kept: again, bytes }
 }
 
+test("where all is asked for, the segment that is being filled gives its dead bytes back too, if that pays", () => {
+  using place = temporaryStore()
+  const { store, directory } = place
+  const [kept, gone, small] = [makeFile(store), makeFile(store), makeFile(store)]
+  const bytes = Buffer.alloc(10 * RECORD_MAX, "k")
+  writeFile(store, kept, 0, bytes)
+  writeFile(store, small, 0, Buffer.alloc(RECORD_MAX, "s"))
+  removeFile(store, small)
+  expect(store.wholeLogSpace.dead).toBeGreaterThan(RECORD_MAX)
+  expect(cleanUp(store, directory)).toBe(0)
+  writeFile(store, gone, 0, Buffer.alloc(10 * RECORD_MAX, "g"))
+  removeFile(store, gone)
+  expect(store.wholeLogSpace.live).toBe(bytes.length)
+  expect(store.logSpace).toEqual({ live: 0, dead: 0 })
+  expect(cleanUp(store, directory)).toBe(bytes.length)
+  expect(logBytes(directory)).toBeLessThan(bytes.length + 4096)
+  expect(store.wholeLogSpace.dead).toBeLessThan(4096)
+  expect(readFile(place.reopen(), kept).equals(bytes)).toBe(true)
+  expect(brokenInvariants(directory)).toEqual([])
+  expect(cleanUp(place.store, directory)).toBe(0)
+})
+
 describe("cleaning", () => {
   test("gives back a segment that is half dead, and the file that is left is the same", () => {
     using place = temporaryStore()
