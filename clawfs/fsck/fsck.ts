@@ -17,6 +17,7 @@ import { check, mend, type CheckOptions, type Outcome } from "./check.ts"
 import { printable, type Counts, type Finding } from "./finding.ts"
 import { journalState, mendJournal } from "./journal.ts"
 import type { OnProgress, Totals } from "./pass.ts"
+import { unreadable } from "./unreadable.ts"
 import { uncleanState, type Unclean } from "./unclean.ts"
 
 export interface FsckOptions {
@@ -43,6 +44,8 @@ export interface FsckResult {
 }
 
 const RESTORE = "restore the store from a backup"
+/** So many are listed of what can't be read in a damaged database. */
+const MOST_FINDINGS = 10_000
 /** A repair may bring more to light: so many passes at most. */
 const MOST_PASSES = 8
 
@@ -70,7 +73,24 @@ export function fsck(options: FsckOptions): FsckResult {
 
 function checked(options: FsckOptions): FsckResult {
   const { outcome, unclean } = look(options)
-  return resultOf([outcome], unclean.remarks)
+  const result = resultOf([outcome], unclean.remarks)
+  return outcome.isDamaged ? withUnreadable(options, result) : result
+}
+
+/** Of a database that is damaged as a whole: the files that are hit, where nothing names them already. */
+function withUnreadable(options: FsckOptions, result: FsckResult): FsckResult {
+  using db = new Database(join(options.directory, META), { readonly: true })
+  const named = new Set(result.findings.map(({ path }) => path))
+  const findings = [...result.findings]
+  let hits = 0
+  for (const finding of unreadable(db, checkOptions(options))) {
+    if (named.has(finding.path)) continue
+    hits += 1
+    if (findings.length < MOST_FINDINGS) findings.push(finding)
+  }
+  const counts = { ...result.counts, errors: result.counts.errors + hits }
+  const listed = findings.length - result.findings.length
+  return { ...result, findings, counts, omitted: result.omitted + hits - listed }
 }
 
 function look(options: FsckOptions): { outcome: Outcome; unclean: Unclean } {
@@ -107,7 +127,7 @@ function repaired(options: FsckOptions): FsckResult {
   const { findings } = outcome
   if (outcome.isDamaged) {
     remarks.push(`the database itself is damaged: nothing was repaired, ${RESTORE}`)
-    return resultOf([outcome], remarks)
+    return withUnreadable(options, resultOf([outcome], remarks))
   }
   if (findings.repairable === 0 && !findings.hasFileRepairs) return resultOf([outcome], remarks)
   const { passes, backup } = mendDatabase(options, outcome)
