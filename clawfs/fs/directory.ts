@@ -269,6 +269,16 @@ export function readlink(env: Environment, request: InHeader): Result<Uint8Array
   return inode.isSymlink ? env.store.symlinks.get(inode) : E.EINVAL
 }
 
+/** Undefined for one that is damaged: it is listed without attributes, and whoever asks for those is told. */
+function readable(env: Environment, ino: NodeId): Inode | undefined {
+  try {
+    return env.store.inodes.get(ino)
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.kind === "corrupt") return undefined
+    throw thrown
+  }
+}
+
 export function readdir(
   env: Environment,
   request: InHeader,
@@ -289,7 +299,7 @@ export function readdir(
     for (const { name, ino, type, cookie: next } of entries) {
       after = next
       if (isHidden(directory.ino, name)) continue
-      const inode = packer.plus ? env.store.inodes.get(ino) : undefined
+      const inode = packer.plus ? readable(env, ino) : undefined
       if (!packer.add(name, ino, type, next, inode)) return finish()
       if (counts && inode !== undefined) env.lookups.add(ino)
     }

@@ -1,8 +1,11 @@
+import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { FIRST_VIRTUAL_NODE } from "../../../clawfs/core/brand.ts"
 import { E } from "../../../clawfs/core/errno.ts"
 import { SetattrValid } from "../../../clawfs/fuse/abi.ts"
 import { InodeFlag } from "../../../clawfs/store/inode.ts"
+import { Database } from "../../../clawfs/store/database.ts"
+import { META } from "../../../clawfs/store/store.ts"
 import { brokenInvariants } from "../support/invariants.ts"
 import { ROOT, STATUS_TEXT, TestFileSystem, ok, outcome } from "../support/filesystem.ts"
 
@@ -153,6 +156,25 @@ describe("names", () => {
     expect(fs.at("a/file/.").ino).toBe(fs.at("a/file").ino)
     expect(() => fs.at("a/file/x")).toThrow("ENOTDIR")
   })
+})
+
+test("a file whose row is damaged is listed with all others, and its attributes are an error", () => {
+  using fs = new TestFileSystem()
+  const inos = ["one", "two", "three"].map((name) => ok(fs.mknod(name)).ino)
+  fs.store.settle()
+  {
+    using db = new Database(join(fs.directory, META))
+    db.query<[number]>("UPDATE inode SET uid = uid + 1 WHERE ino = ?").run(inos[1] ?? 0)
+  }
+  fs.restart()
+  const listed = fs.list(ROOT, true).filter(({ name }) => !name.startsWith("."))
+  expect(listed.map(({ name, node }) => [name, node]).sort()).toEqual([
+    ["one", inos[0]],
+    ["three", inos[2]],
+    ["two", 0],
+  ])
+  expect(() => fs.at("two")).toThrow("damaged")
+  expect(fs.at("three").ino).toBe(inos[2])
 })
 
 describe("lookups that the kernel holds", () => {
