@@ -9,13 +9,13 @@ import { Fault, describe } from "../core/fault.ts"
 import { Counters } from "../store/counters.ts"
 import type { Database } from "../store/database.ts"
 import { Dentries, type Dentry } from "../store/dentries.ts"
-import { EncryptedTrees } from "../store/encrypted-trees.ts"
 import { Extents } from "../store/extents.ts"
 import { identityOf } from "../store/identity.ts"
 import { InlinePieces } from "../store/inline.ts"
 import type { Inode } from "../store/inode.ts"
 import { Inodes } from "../store/inodes.ts"
 import { Keys } from "../store/keys.ts"
+import { Sealing } from "../store/sealing.ts"
 import { Segments } from "../store/segments.ts"
 import { SEGMENTS } from "../store/store.ts"
 import { Trees } from "../store/trees.ts"
@@ -66,21 +66,24 @@ class Reader {
   readonly #extents: Extents
   readonly #pieces: InlinePieces
   readonly #keys: Keys
-  readonly #encrypted: EncryptedTrees
+  readonly #sealing: Sealing
   readonly #segments: Segments
   /** What is wrong with a body, which many files may have. */
   readonly #bodies = new Map<number, string | undefined>()
+  /** Encrypted trees whose key has been looked at. */
+  readonly #trees = new Set<number>()
 
   constructor(db: Database, options: CheckOptions) {
     this.#options = options
     const { uuid, seedA, seedB } = identityOf(db)
     const counters = new Counters(db)
-    this.#inodes = new Inodes(db, counters, new Trees(db))
-    this.#encrypted = new EncryptedTrees(db)
+    const trees = new Trees(db)
+    this.#inodes = new Inodes(db, counters, trees)
     this.#keys = new Keys(db)
+    this.#sealing = new Sealing(uuid, trees, this.#keys, () => false)
     this.#dentries = new Dentries(db, seedA, seedB, {
       get: (ino) => this.#inodes.get(ino),
-      isEncrypted: ({ ino }) => this.#encrypted.has(ino),
+      isEncrypted: (directory) => this.#sealing.isEncrypted(directory),
       keyOf: () => undefined,
     })
     this.#xattrs = new Xattrs(db)
@@ -91,7 +94,7 @@ class Reader {
       decode: (_: number, stored: Buffer): Buffer =>
         stored.subarray(0, Math.max(0, stored.length - BLOB_OVERHEAD)),
     }
-    this.#pieces = new InlinePieces(db, ({ ino }) => (this.#encrypted.has(ino) ? sealed : undefined))
+    this.#pieces = new InlinePieces(db, (inode) => (this.#sealing.isEncrypted(inode) ? sealed : undefined))
     this.#segments = new Segments(db, join(options.directory, SEGMENTS), uuid, counters, true)
   }
 
@@ -107,16 +110,12 @@ class Reader {
       const inode = this.#look(ino, onHit)
       if (inode?.isDirectory === true && !seen.has(ino)) {
         seen.add(ino)
-        for (const entry of this.#names(ino, onHit)) waiting.push(this.#placeOf(place, entry))
+        const isSealed = this.#sealing.isEncrypted(inode)
+        for (const entry of this.#names(ino, onHit)) waiting.push(placeOf(path, entry, isSealed))
       }
       yield* hits
       this.#options.onProgress("files", seen.size, 0)
     }
-  }
-
-  #placeOf({ ino, path }: Place, entry: Dentry): Place {
-    const name = printable(this.#encrypted.has(ino) ? standIn(entry.name) : entry.name)
-    return { ino: entry.ino, path: `${path === "/" ? "" : path}/${name.replaceAll("/", String.raw`\x2f`)}` }
   }
 
   #look(ino: NodeId, onHit: OnHit): Inode | undefined {
@@ -128,10 +127,11 @@ class Reader {
     attempt(
       () => {
         this.#xattrs.names(inode)
-        if (this.#encrypted.has(ino)) this.#keys.fileKey(inode.body)
+        if (this.#sealing.isEncrypted(inode)) this.#keys.fileKey(inode.body)
       },
       (message) => onHit("xattr", `attributes can't be read: ${message}`),
     )
+    this.#lookAtKey(inode, onHit)
     if (inode.isSymlink)
       attempt(
         () => this.#symlinks.get(inode),
@@ -142,6 +142,20 @@ class Reader {
       if (message !== undefined) onHit("contents", `can't be read: ${message}`)
     }
     return inode
+  }
+
+  /** Of the top of an encrypted tree, which comes before what is in it. */
+  #lookAtKey({ tree }: Inode, onHit: OnHit): void {
+    const key = this.#sealing.keyOfTree(tree)
+    if (key === 0 || this.#trees.has(tree)) return
+    this.#trees.add(tree)
+    attempt(
+      () => {
+        this.#sealing.identityOf(key)
+        if (this.#keys.slots(key).length === 0) throw new Fault("corrupt", "no slot of the key is there")
+      },
+      (message) => onHit("key", `the tree can't be unlocked: ${message}`),
+    )
   }
 
   #inodeOf(ino: NodeId): Inode {
@@ -181,6 +195,11 @@ class Reader {
     )
     return all
   }
+}
+
+function placeOf(path: string, { ino, name }: Dentry, isSealed: boolean): Place {
+  const shown = printable(isSealed ? standIn(name) : name).replaceAll("/", String.raw`\x2f`)
+  return { ino, path: `${path === "/" ? "" : path}/${shown}` }
 }
 
 /** In a damaged database values may have types that no table of ours has: whatever goes wrong is damage. */

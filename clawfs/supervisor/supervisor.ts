@@ -73,6 +73,7 @@ export class Supervisor {
   #since = ""
   /** Until the state file is written. */
   #later: NodeJS.Timeout | undefined
+  #hasServed = false
   #restarts = 0
   #fruitless = 0
   #answeredAtStart = 0
@@ -185,9 +186,10 @@ export class Supervisor {
     if (report.kind === "forget") void this.#forget(report, child)
     if (report.kind !== "serving") return
     this.#watch?.end()
-    const first = this.#state === "starting"
+    const isFirst = !this.#hasServed
+    this.#hasServed = true
     this.#setState("serving")
-    if (first) this.#onServing()
+    if (isFirst) this.#onServing()
   }
 
   async #forget({ id, stale }: ServerReport & { kind: "forget" }, child: ChildProcess): Promise<void> {
@@ -202,10 +204,9 @@ export class Supervisor {
       this.#finish(undefined)
       return
     }
-    if (this.#state === "starting" && code === ServerExit.CANNOT_START) {
-      unmountFuse(this.#options.mount.mountpoint, { lazy: true })
+    if (!this.#hasServed && code === ServerExit.CANNOT_START) {
       const { kind, message, hint } = this.#fault ?? { kind: "io", message: "the server can't start" }
-      this.#finish(new Fault(kind, message, { hint }))
+      this.#abandon(new Fault(kind, message, { hint }))
       return
     }
     const answered = this.#memory.answered !== this.#answeredAtStart
@@ -226,8 +227,19 @@ export class Supervisor {
     )
   }
 
+  /** Nobody has been told that the mount is usable: nothing stays of it. */
+  #abandon(fault: Fault): void {
+    unmountFuse(this.#options.mount.mountpoint, { lazy: true })
+    this.#finish(fault)
+  }
+
   /** Programs get EIO instead of waiting for ever; the reason is in the state file and the log. */
   #giveUp(): void {
+    if (!this.#hasServed) {
+      const message = `the server died ${this.#fruitless} times while it started (${this.#lastEnd ?? ""})`
+      this.#abandon(new Fault("io", message, { hint: `see ${this.#options.server.store}/clawfs.log` }))
+      return
+    }
     this.#log.error("crash loop: the mount answers EIO from now on", {
       end: this.#lastEnd,
       deaths: this.#fruitless,
@@ -236,7 +248,6 @@ export class Supervisor {
     const { fuse } = this.#fds
     const child = spawn(process.execPath, [eioMain], { stdio: ["ignore", "inherit", "inherit", fuse] })
     this.#child = child
-    this.#onServing()
     child.on("exit", () => {
       unmountFuse(this.#options.mount.mountpoint, { lazy: true })
       this.#finish(undefined)

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, rmSync } from "node:fs"
+import { join } from "node:path"
 import { expect, test } from "vitest"
 import { childrenOf } from "../../clawfs/sys/processes.ts"
 import { variant, type Patch } from "../crash/variants.ts"
@@ -91,6 +92,43 @@ function commandOf(pid: number): string {
   const file = `/proc/${pid}/cmdline`
   return existsSync(file) ? readFileSync(file, "latin1") : ""
 }
+
+test("the first server is killed before it serves: the mount becomes usable all the same", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  await using mount = await mountClawfs()
+  await mount.unmount()
+  const state = join(mount.store, "supervisor.json")
+  const first = (): number | undefined => {
+    if (!existsSync(state)) return undefined
+    const { pid } = JSON.parse(readFileSync(state, "utf8")) as { pid: number }
+    return childrenOf(pid).find((child) => commandOf(child).includes("server/main.js"))
+  }
+  const mounted = mount.mountAgain()
+  let killed = 0
+  await expect.poll(() => (killed = first() ?? 0), { timeout: 30_000, interval: 1 }).not.toBe(0)
+  process.kill(killed, "SIGKILL")
+  await mounted
+  const { server } = await mount.status()
+  expect(server.restarts).toBe(1)
+})
+
+test("a mount whose servers all die before one serves is none, and a sentence says so", async (context) => {
+  skipIf(context, noMount, requireFuse())
+  const directory = temporaryDirectory()
+  try {
+    const patch = { module: "server/fuse-worker", from: "raisePriority(log);", to: "throw new TypeError();" }
+    const changed = variant(directory, [patch])
+    await using mount = await mountClawfs()
+    await mount.unmount()
+    const args = [changed, "mount", "--no-index", mount.store, mount.mountpoint]
+    const { code, stderr } = await mount.exec(process.execPath, args)
+    expect([code, stderr]).toEqual([74, expect.stringContaining("the server died 5 times while it started")])
+    expect((await mount.clawfsAnyway(["status", mount.mountpoint])).code).toBe(66)
+    await mount.mountAgain()
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
 
 test("a server that stands still before it serves is replaced too", async (context) => {
   skipIf(context, noMount, requireFuse())
