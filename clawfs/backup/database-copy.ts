@@ -28,7 +28,7 @@ export function copyDatabase(from: string, to: string): void {
 
 function vacuumInto(db: Database, to: string): void {
   try {
-    db.query<[string]>("VACUUM INTO ?").run(to)
+    db.copyTo(to)
   } catch (thrown) {
     if (!(thrown instanceof Fault && thrown.kind === "no-space")) throw thrown
     throw new Fault("no-space", `${to}: no space left on device`, { cause: thrown })

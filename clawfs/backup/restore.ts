@@ -10,6 +10,7 @@ import { Fault } from "../core/fault.ts"
 import { fsck, type FsckResult } from "../fsck/fsck.ts"
 import type { OnProgress } from "../fsck/pass.ts"
 import { Database } from "../store/database.ts"
+import { makePrivate } from "../store/place.ts"
 import { migrate } from "../store/migrate.ts"
 import { segmentPath, syncDirectory } from "../store/segment-files.ts"
 import { META, SEGMENTS, STORE_VERSION } from "../store/store.ts"
@@ -136,7 +137,7 @@ class Run {
 
   #begin(): void {
     const { store } = this.#options
-    mkdirSync(store, { recursive: true, mode: 0o700 })
+    makePrivate(store)
     avoidCopyOnWrite(store)
     writeDurably(join(store, MARK), Buffer.from(`${this.#mark}\n`))
     if (!isDirectory(this.#target)) mkdirSync(this.#target, { mode: 0o700 })

@@ -203,7 +203,7 @@ function copyDatabase(db: Database): string {
   while (existsSync(`${db.path}.fsck-${n}`)) n += 1
   const path = `${db.path}.fsck-${n}`
   rmSync(`${path}.new`, { force: true })
-  db.query<[string]>("VACUUM INTO ?").run(`${path}.new`)
+  db.copyTo(`${path}.new`)
   renameSync(`${path}.new`, path)
   syncDirectory(join(path, ".."))
   return path

@@ -2,7 +2,7 @@
  * Makes a new store of what is left of one whose database is lost or damaged: of every copy of the database that there is, and
  * of the records in its segments, which say by themselves whose bytes they are. The source is only read.
  */
-import { closeSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs"
+import { closeSync, existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { findGeneration, type Generation } from "../backup/place.ts"
 import { fullDisk } from "../backup/segment-copy.ts"
@@ -10,6 +10,7 @@ import { Fault } from "../core/fault.ts"
 import { fsck, type FsckResult } from "../fsck/fsck.ts"
 import type { OnProgress } from "../fsck/pass.ts"
 import { lockForReading } from "../store/lock.ts"
+import { makePrivate } from "../store/place.ts"
 import { segmentIds, segmentPath, syncDirectory } from "../store/segment-files.ts"
 import { META, SEGMENTS, Store } from "../store/store.ts"
 import { candidatePaths, openCandidate, type Candidate } from "./candidates.ts"
@@ -52,7 +53,8 @@ export function salvage(options: SalvageOptions): SalvageResult {
   let isDone = false
   try {
     rmSync(scratch, { recursive: true, force: true })
-    mkdirSync(scratch, { recursive: true, mode: 0o700 })
+    makePrivate(target)
+    makePrivate(scratch)
     const result = new Salvage(options, scratch, found?.generation).run()
     isDone = true
     return result

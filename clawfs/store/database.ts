@@ -3,8 +3,9 @@
  * file makes it survive the power. Checkpoints are never SQLite's own (they would put an fsync into the middle of some
  * request): the sync worker and `Store.checkpointInline` run them.
  */
+import { closeSync, openSync } from "node:fs"
 import Sqlite from "better-sqlite3"
-import { Fault } from "../core/fault.ts"
+import { Fault, describe, kindOfThrown } from "../core/fault.ts"
 import { rekeyed, renamed, sumOf, sumOfBytes, sumOfSharing } from "./checksum.ts"
 
 export type Value = number | string | Buffer | null
@@ -38,6 +39,7 @@ export class Database implements Disposable {
 
   constructor(path: string, options: OpenOptions = {}) {
     this.path = path
+    if (options.create === true && path !== ":memory:") makeFile(path)
     this.#handle = translated(path, () => {
       const handle = new Sqlite(path, {
         readonly: options.readonly ?? false,
@@ -104,6 +106,12 @@ export class Database implements Disposable {
 
   pragma(text: string): unknown {
     return translated(this.path, () => this.#handle.pragma(text, { simple: true }))
+  }
+
+  /** Writes a whole, consistent copy to a file that is missing or empty. */
+  copyTo(path: string): void {
+    makeFile(path)
+    this.query<[string]>("VACUUM INTO ?").run(path)
   }
 
   /** Loads a SQLite extension from a shared library of a package; it stays for this connection alone. */
@@ -200,6 +208,15 @@ function prepared<T>(path: string, prepare: () => T): T {
     if (thrown instanceof Sqlite.SqliteError && thrown.code === "SQLITE_ERROR")
       throw new Fault("corrupt", `${path} is damaged (${thrown.message})`, { cause: thrown })
     throw faultOf(thrown, path)
+  }
+}
+
+/** Readable for its owner alone; the files that SQLite makes beside it are as it is. */
+function makeFile(path: string): void {
+  try {
+    closeSync(openSync(path, "a", 0o600))
+  } catch (cause) {
+    throw new Fault(kindOfThrown(cause), describe(cause), { cause })
   }
 }
 

@@ -11,7 +11,7 @@ import { S_IFDIR } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
 import { migrate } from "./migrate.ts"
 import { newInode } from "./new-inode.ts"
-import { META, SEGMENTS, requireEmpty } from "./place.ts"
+import { META, SEGMENTS, makePrivate, requireEmpty } from "./place.ts"
 import { fillSums } from "./row-sums.ts"
 import { syncDirectory } from "./segment-files.ts"
 import { Trees } from "./trees.ts"
@@ -22,7 +22,7 @@ const FIRST_INO = 2
 export function makeStore(directory: string, root: { mode: number; uid: number; gid: number }): void {
   const existed = existsSync(directory)
   requireEmpty(directory)
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  makePrivate(directory)
   avoidCopyOnWrite(directory)
   mkdirSync(join(directory, SEGMENTS), { mode: 0o700 })
   try {

@@ -75,6 +75,6 @@ function makeShrinkable(db: Database): void {
 function backup(db: Database, version: number): void {
   const path = `${db.path}.v${version}`
   rmSync(`${path}.new`, { force: true })
-  db.query<[string]>("VACUUM INTO ?").run(`${path}.new`)
+  db.copyTo(`${path}.new`)
   renameSync(`${path}.new`, path)
 }

@@ -1,5 +1,5 @@
 /** The directory of a store: what must be in it, and what must not before one is made. */
-import { existsSync, readdirSync, statSync, type Dirent } from "node:fs"
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, type Dirent } from "node:fs"
 import { join } from "node:path"
 import { Fault } from "../core/fault.ts"
 
@@ -69,4 +69,10 @@ export function requireEmpty(directory: string): void {
   if (readdirSync(directory).length > 0) {
     throw new Fault("not-empty", `${directory} is not empty`, { hint: "name a new or an empty directory" })
   }
+}
+
+/** Makes the directory, or makes one that is there (and empty) its owner's alone: whoever can read a store can read all files. */
+export function makePrivate(directory: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  chmodSync(directory, 0o700)
 }

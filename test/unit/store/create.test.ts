@@ -51,6 +51,21 @@ describe("a new store", () => {
     using store = Store.create(at(place, "s"), ROOT)
     expect(statSync(store.directory).mode & 0o777).toBe(0o700)
     expect(statSync(at(place, "s", SEGMENTS)).mode & 0o777).toBe(0o700)
+    expect(statSync(at(place, "s", META)).mode & 0o777).toBe(0o600)
+  })
+
+  test("can be entered by its owner alone, also where an empty directory was open to others", () => {
+    using place = temporary()
+    mkdirSync(at(place, "s"))
+    chmodSync(at(place, "s"), 0o755)
+    using store = Store.create(at(place, "s"), ROOT)
+    for (const [name, mode] of [
+      [".", 0o700],
+      [SEGMENTS, 0o700],
+      [META, 0o600],
+      [`${META}-wal`, 0o600],
+    ] as const)
+      expect(statSync(join(store.directory, name)).mode & 0o777, name).toBe(mode)
   })
 
   test("is unlike any other: id and hash seeds are its own", () => {
