@@ -15,6 +15,7 @@ const options = {
   run: { type: "string", value: "ID", help: "only this execution" },
   since: { type: "string", value: "TIME", help: "only what is newer; a date, or 30s, 5m, 2h, 7d ago" },
   json: { type: "boolean", help: "print one JSON object a line" },
+  audit: { type: "boolean", help: "print lines of P1.4's audit log: time, level, agent=, operation=, …" },
 } as const
 
 export type EventsInvocation = Invocation<typeof options>
@@ -22,7 +23,7 @@ export type EventsInvocation = Invocation<typeof options>
 export const events = command({
   name: "events",
   summary: "show what tools did and tried",
-  usage: "[-f] [--type TYPE,…] [--tool NAME] [--run ID] [--since TIME] [--json] [DIRECTORY]",
+  usage: "[-f] [--type TYPE,…] [--tool NAME] [--run ID] [--since TIME] [--json | --audit] [DIRECTORY]",
   description: `
 Shows what the kernel saw tools do in their sandboxes: programs they started, files they opened,
 connections, and what was refused to them, each with the execution, the tool, the process and the layer
@@ -47,7 +48,8 @@ SYSTEM_CALL         another call that is told: privileged ones, and refusals tha
       title: "examples",
       text: `
 clawfs events --follow --type POLICY_VIOLATION,SYSCALL_ANOMALY
-clawfs events --tool grep-notes --since 1h --json | jq .file.path`,
+clawfs events --tool grep-notes --since 1h --json | jq .file.path
+clawfs events --follow --audit >> /var/log/clawos/clawfs-audit.log`,
     },
   ],
   exits: [

@@ -8,13 +8,16 @@ import { UsageError } from "../command.ts"
 import type { EventsInvocation } from "../commands/events.ts"
 import { ExitCode } from "../exit-code.ts"
 import { mountHere } from "../mount-here.ts"
+import { auditLineOf } from "./audit-line.ts"
 
 const POLL_MS = 200
 const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const RELATIVE = /^(\d{1,9})([smhd])$/
 
 export async function runEvents({ values, operands, terminal }: EventsInvocation): Promise<ExitCode> {
-  const { follow = false, json = false, tool, run } = values
+  const { follow = false, json = false, audit = false, tool, run } = values
+  if (json && audit) throw new UsageError("events: --json and --audit are two formats")
+  const shown = audit ? auditLineOf : json ? JSON.stringify : lineOf
   const types = typesOf(values.type)
   const since = sinceOf(values.since)
   const { store } = mountHere(operands[0])
@@ -32,7 +35,7 @@ export async function runEvents({ values, operands, terminal }: EventsInvocation
     const params = { ...filter, ...(after === undefined ? {} : { after }) }
     const page = (await call(store, "events.read", params)) as EventPage
     if (page.isGap) terminal.note("events are missing here: the log was full")
-    for (const event of page.events) terminal.out(json ? JSON.stringify(event) : lineOf(event))
+    for (const event of page.events) terminal.out(shown(event))
     after = page.after
     if (page.hasMore) continue
     if (!follow || unread.signal.aborted) return ExitCode.OK
