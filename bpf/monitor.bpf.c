@@ -25,6 +25,7 @@ char LICENSE[] SEC("license") = "GPL";
 /* mark.flags */
 #define EXEC_LISTED 1 /* starts nothing but what exec_files has */
 #define NO_NETWORK 2  /* reaches no internet address, but ports in allowed_ports */
+#define SETTING_UP 4  /* bubblewrap still mounts: nothing of it is told until it starts a program */
 
 struct mark { u32 slot, run, flags, denied; };
 struct file_key { u64 inode; u32 device, run; };
@@ -62,6 +63,12 @@ static __always_inline void count(u32 which) {
 
 static __always_inline struct mark *mark_of(struct task_struct *task) {
   return bpf_task_storage_get(&marks, task, 0, 0);
+}
+
+/* Undefined too for bubblewrap's process, whose own looks at what is read-only are nobody's violations. */
+static __always_inline struct mark *watched(struct task_struct *task) {
+  struct mark *mark = mark_of(task);
+  return mark && !(mark->flags & SETTING_UP) ? mark : 0;
 }
 
 static __always_inline struct run_state *state_of(struct mark *mark) {
@@ -169,6 +176,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     if (second) mark = bpf_task_storage_get(&marks, task, second, BPF_LOCAL_STORAGE_GET_F_CREATE);
   }
   if (!mark) return 0;
+  mark->flags &= ~SETTING_UP;
   struct run_state *state = state_of(mark);
   if (!state) return 0;
   __sync_fetch_and_add(&state->executed, 1);
@@ -291,7 +299,7 @@ static __always_inline long refused(void) {
 }
 
 static __always_inline long on_address(struct socket *socket, void *given, u8 source) {
-  struct mark *mark = mark_of(bpf_get_current_task_btf());
+  struct mark *mark = watched(bpf_get_current_task_btf());
   if (!mark || !given) return 0;
   struct run_state *state = state_of(mark);
   if (!state) return 0;
@@ -341,7 +349,7 @@ long BPF_PROG(lsm_send, struct socket *socket, struct msghdr *message, int size)
 
 SEC("lsm/file_open")
 long BPF_PROG(lsm_open, struct file *file) {
-  struct mark *mark = mark_of(bpf_get_current_task_btf());
+  struct mark *mark = watched(bpf_get_current_task_btf());
   if (!mark) return 0;
   struct run_state *state = state_of(mark);
   if (!state) return 0;
@@ -505,7 +513,7 @@ int BPF_PROG(on_return, struct pt_regs *regs, long result) {
     if (!(about & (has_lsm ? ON_SUCCESS : ON_SUCCESS | WITHOUT_LSM))) return 0;
   } else if (kind == KIND_OTHER && !is_refusal(error))
     return 0;
-  struct mark *mark = mark_of(bpf_get_current_task_btf());
+  struct mark *mark = watched(bpf_get_current_task_btf());
   if (!mark) return 0;
   /* A hook has told of it. */
   if (mark->denied) {

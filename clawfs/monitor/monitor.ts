@@ -43,6 +43,8 @@ export interface RunToWatch {
   readonly id: string
   readonly tool: string
   readonly maySpawn: boolean
+  /** Its process is still bubblewrap, and becomes a program, or starts one, later. */
+  readonly isSettingUp: boolean
   /** Places that it has been granted to connect to, as its sandbox has them: ADDRESS:PORT. */
   readonly granted: readonly string[]
   readonly limits: Limits
@@ -128,7 +130,9 @@ export class Monitor implements AsyncDisposable {
     if (slot === undefined) return undefined
     const { exec_files, records_per_second } = this.#options.policy
     const flags =
-      (exec_files === null ? 0 : MarkFlag.EXEC_LISTED) | (run.granted.length > 0 ? 0 : MarkFlag.NO_NETWORK)
+      (exec_files === null ? 0 : MarkFlag.EXEC_LISTED) |
+      (run.granted.length > 0 ? 0 : MarkFlag.NO_NETWORK) |
+      (run.isSettingUp ? MarkFlag.SETTING_UP : 0)
     const mark: Mark = { slot, run: this.#nextRun, flags }
     this.#nextRun += 1
     const allowed = exec_files === null ? [] : this.#allow(mark, [...exec_files, ...run.ownPrograms])

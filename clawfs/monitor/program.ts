@@ -16,7 +16,7 @@ const LSM_HOOKS = ["lsm_open", "lsm_execute", "lsm_connect", "lsm_bind", "lsm_se
 
 /** bpf/monitor.bpf.c: struct mark, its flags, struct run_state. */
 const MARK_BYTES = 16
-export const MarkFlag = { EXEC_LISTED: 1, NO_NETWORK: 2 } as const
+export const MarkFlag = { EXEC_LISTED: 1, NO_NETWORK: 2, SETTING_UP: 4 } as const
 const STATE_BYTES = 13 * 8
 const STATE_CAP_AT = 16
 const STATE_COUNTS_AT = 32
@@ -120,7 +120,10 @@ export class MonitorProgram implements Disposable {
     value.writeUInt32LE(mark.run, 4)
     value.writeUInt32LE(mark.flags, 8)
     this.#marks.set(bytes32(pidFd), value)
-    if (group !== undefined) this.#groups.set(bytes64(group), value)
+    if (group === undefined) return
+    // What has no mark but this is not bubblewrap's process.
+    value.writeUInt32LE(mark.flags & ~MarkFlag.SETTING_UP, 8)
+    this.#groups.set(bytes64(group), value)
   }
 
   /** Whether calls are looked at as they return. */

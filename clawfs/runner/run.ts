@@ -222,7 +222,7 @@ export class Run {
       },
       onFirst: (first, origin) => {
         this.#pid = first.pid
-        this.#watched.begin(origin, tool)
+        this.#watched.begin(origin, origin === first, tool)
       },
     })
   }

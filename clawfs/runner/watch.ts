@@ -47,8 +47,8 @@ export class Watch {
     this.#cgroup = cgroup
   }
 
-  /** `origin`: what all of the tool's processes come from. `tool`: descriptor of its file. Throws when the kernel refuses the mark; the tool is not started then. */
-  begin(origin: ProcessHandle, tool: number): void {
+  /** `origin`: what all of the tool's processes come from; `isSettingUp`: it is bubblewrap, not a program yet. `tool`: descriptor of its file. Throws when the kernel refuses the mark; the tool is not started then. */
+  begin(origin: ProcessHandle, isSettingUp: boolean, tool: number): void {
     const [definition, plan] = [this.#definition, this.#plan]
     if (definition === undefined || plan === undefined) return
     const interpreter = interpreterIn(definition, tool)
@@ -57,6 +57,7 @@ export class Watch {
         id: this.#id,
         tool: definition.tool_id,
         maySpawn: plan.maySpawn,
+        isSettingUp,
         granted: placesOf(plan),
         limits: {
           memoryBytes: plan.limits.memory_limit_mb * MIB,

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { spawn } from "node:child_process"
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import type { ToolEvent } from "../../schema/tool-event.ts"
-import { exec, run, waitUntil } from "../helpers/exec.ts"
+import { exec, run, together, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { cli, skipIf } from "../helpers/requirements.ts"
 import { repository } from "../helpers/programs.ts"
@@ -79,6 +79,15 @@ function brief({ type, file, network, call, process, layer, error }: ToolEvent):
           `${process?.name ?? ""} ${process?.child === undefined ? `${process?.status ?? ""}/${process?.signal ?? ""}` : "child"}`)
   return [type, what, layer, error].filter((word) => word !== undefined).join(" ")
 }
+
+test("a tool that does nothing has no violations, though its sandbox was made while it was watched", async () => {
+  // More than may wait for calls.
+  await together(Array.from({ length: 8 }, () => runTool(mount, "quiet")))
+  await untilRecorded(mount)
+  const all = records(mount).filter(({ tool_id }) => tool_id === "quiet")
+  expect(all.length).toBeGreaterThanOrEqual(9)
+  expect(all.map(({ events }) => events?.denials)).toEqual(all.map(() => 0))
+})
 
 test("a program's events are what it did, in that order", async () => {
   expect((await runTool(mount, "golden", [own])).code).toBe(7)
