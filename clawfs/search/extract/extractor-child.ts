@@ -71,20 +71,20 @@ export class ExtractorChild implements AsyncDisposable {
     const child = this.#child
     const frame = await child.ask({ format }, bytes, this.#limits.timeoutMs)
     if (!child.isRunning || child.served >= this.#limits.maxFilesPerProcess) await this.#end()
-    else
-      this.#idle = setTimeout(
-        () => void this.#inTurn(() => this.#endIdle(child)),
-        this.#limits.idleMs,
-      ).unref()
+    else this.#endWhenIdle(child)
     if (frame === "timed-out")
       return refuse("timed-out", `not read within ${this.#limits.timeoutMs / 1000} s`)
     if (frame === "died") return refuse("crashed", `the extractor's process ended with ${child.ending}`)
     return extractionOf(frame) ?? refuse("crashed", "the extractor's process gave no answer that makes sense")
   }
 
-  /** Unless it got work while this waited for its turn. */
-  async #endIdle(child: Child): Promise<void> {
-    if (child === this.#child && Date.now() - child.lastUsedMs >= this.#limits.idleMs) await this.#end()
+  #endWhenIdle(child: Child): void {
+    const { served } = child
+    // Unless it got work while this waited for its turn.
+    const end = async (): Promise<void> => {
+      if (child === this.#child && child.served === served) await this.#end()
+    }
+    this.#idle = setTimeout(() => void this.#inTurn(end), this.#limits.idleMs).unref()
   }
 
   async #end(): Promise<void> {
@@ -97,8 +97,8 @@ export class ExtractorChild implements AsyncDisposable {
 
 /** One process. It has nothing to lose, so it is always ended by SIGKILL. */
 class Child {
+  /** Requests. */
   served = 0
-  lastUsedMs = Date.now()
   /** How it ended; "" while it runs. */
   ending = ""
   readonly #process: ChildProcess
@@ -154,7 +154,6 @@ class Child {
     this.served += 1
     for (const part of encodeFrame(head, body)) this.#requests.write(part)
     const frame = await this.#next(timeoutMs)
-    this.lastUsedMs = Date.now()
     if (frame === "timed-out") await this.kill()
     return frame
   }

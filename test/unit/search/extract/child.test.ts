@@ -4,7 +4,7 @@ import { once } from "node:events"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
 import { DEFAULT_LIMITS, type Limits } from "../../../../clawfs/search/extract/limits.ts"
 import { ExtractorChild } from "../../../../clawfs/search/extract/extractor-child.ts"
 import { program } from "../../../helpers/programs.ts"
@@ -73,11 +73,16 @@ describe("a process that", () => {
     expect(own.pid).not.toBe(first)
   })
 
-  test("has nothing to do ends", async () => {
+  test("has nothing to do ends, whatever the clock says", async () => {
     await using own = extractor({ idleMs: 50 })
-    await extract(own, "a", page)
-    const first = own.pid ?? 0
-    await until(() => !isThere(first))
+    const clock = vi.spyOn(Date, "now").mockReturnValue(0)
+    try {
+      await extract(own, "a", page)
+      const first = own.pid ?? 0
+      await until(() => !isThere(first))
+    } finally {
+      clock.mockRestore()
+    }
     expect(own.pid).toBeUndefined()
     expect(await extract(own, "a", page)).toMatchObject(answer)
   })
