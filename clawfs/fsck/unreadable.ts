@@ -26,6 +26,8 @@ import { BLOB_OVERHEAD, standIn } from "./sealed.ts"
 
 /** Names read at a time. */
 const PAGE = 1000
+/** No file can have it. Looked up, it has all names of its directory compared with each other: no search may be led astray. */
+const NO_NAME = Buffer.from("/")
 
 type OnHit = (kind: FindingKind, message: string) => void
 
@@ -190,6 +192,7 @@ class Reader {
       () => {
         for (let last: Dentry[] | undefined; last === undefined || last.length === PAGE; all.push(...last))
           last = this.#dentries.list(directory, all.at(-1)?.cookie ?? 0, PAGE)
+        this.#dentries.find(directory, NO_NAME)
       },
       (message) => onHit("name", `what is in it can't be told: ${message}`),
     )
