@@ -23,7 +23,7 @@ export type EventsInvocation = Invocation<typeof options>
 export const events = command({
   name: "events",
   summary: "show what tools did and tried",
-  usage: "[-f] [--type TYPE,…] [--tool NAME] [--run ID] [--since TIME] [--json | --audit] [DIRECTORY]",
+  usage: "[-f] [--type TYPE,…] [--tool NAME] [--run ID] [--json | --audit] [DIRECTORY]",
   description: `
 Shows what the kernel saw tools do in their sandboxes: programs they started, files they opened,
 connections, and what was refused to them, each with the execution, the tool, the process and the layer
