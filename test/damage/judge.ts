@@ -73,6 +73,9 @@ function unnamed(directory: string, unread: ReadonlySet<string>, right: Sight): 
     return [`fsck fails: ${thrown instanceof Error ? (thrown.stack ?? "") : String(thrown)}`]
   }
   if (result.counts.errors === 0) return ["fsck finds nothing"]
+  // Where the database as a whole is damaged, a look at each file tells of most that is hit (unit/fsck), not of what a search
+  // by another way to the same row meets.
+  if (result.findings.some(({ kind }) => kind === "database")) return []
   const named = result.findings.map(({ path }) => path)
   const isNamed = (path: string): boolean =>
     named.some((name) => name !== undefined && isAbout(name, path, right))
