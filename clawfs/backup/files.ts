@@ -19,7 +19,8 @@ import { Fault } from "../core/fault.ts"
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants
 const CHUNK = 4 * 1024 * 1024
-const NEW = ".new"
+/** Ends the name of a file that is not whole yet. */
+export const NEW = ".new"
 
 /** A regular file, open for reading. */
 export class OpenFile implements Disposable {

@@ -16,7 +16,7 @@ import { segmentPath, syncDirectory } from "../store/segment-files.ts"
 import { META, SEGMENTS, STORE_VERSION } from "../store/store.ts"
 import { avoidCopyOnWrite } from "../sys/nocow.ts"
 import { stateOf } from "./database-copy.ts"
-import { OpenFile, copyDurably, isDirectory, readText, sha256Of, writeDurably } from "./files.ts"
+import { NEW, OpenFile, copyDurably, isDirectory, readText, sha256Of, writeDurably } from "./files.ts"
 import { findGeneration, type Generation } from "./place.ts"
 import { fullDisk } from "./segment-copy.ts"
 import { Verifier, type Damage } from "./verify.ts"
@@ -109,7 +109,9 @@ class Run {
       throw new Fault("exists", `${store} holds a ClawFS store`, {
         hint: "name a new or an empty directory: a store is never overwritten",
       })
-    if (readdirSync(store).length > 0)
+    // Of a restore that was killed as it began.
+    const unfinished = MARK + NEW
+    if (readdirSync(store).some((name) => name !== unfinished))
       throw new Fault("not-empty", `${store} is not empty`, { hint: "name a new or an empty directory" })
   }
 

@@ -17,7 +17,7 @@ export interface Progress {
 
 export class Events {
   readonly #terminal: Terminal
-  #toldMs = 0
+  #toldMs = -Infinity
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal
@@ -39,7 +39,7 @@ export class Events {
     this.#tell("plan", { run, source: description, rows, secrets, tables: shown })
   }
 
-  /** Not more often than every half a second. */
+  /** The first, and then not more often than every half a second. */
   progress(progress: Progress): void {
     const now = performance.now()
     if (now - this.#toldMs < PROGRESS_MS) return

@@ -148,6 +148,14 @@ describe("a restore", () => {
     expect(readdirSync(target)).toEqual(["letter"])
   })
 
+  test("goes on where an earlier one was killed as it began", async () => {
+    await back(sample.directory, directory)
+    mkdirSync(target)
+    writeFileSync(join(target, "restore.json.new"), "hal")
+    expect(bring(directory, target).proof?.counts.errors).toBe(0)
+    expect(readdirSync(target)).not.toContain("restore.json.new")
+  })
+
   test("goes on where an earlier one was killed, of this backup only", async () => {
     await back(sample.directory, directory)
     const whole = join(place.path, "whole")
