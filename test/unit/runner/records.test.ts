@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
+import { NO_USAGE } from "../../../clawfs/runner/cgroup-files.ts"
 import { MOST_RECORDS, Records, newRunId } from "../../../clawfs/runner/records.ts"
 import type { RunRecord } from "../../../schema/run-record.ts"
 import { Log } from "../../../clawfs/core/log.ts"
@@ -17,18 +18,8 @@ function record(run_id: string, state: RunRecord["state"]): RunRecord {
     timeout_seconds: 1,
     io_limit_mb: null,
   }
-  const usage = {
-    memory_peak_bytes: null,
-    cpu_us: null,
-    cpu_throttled_us: null,
-    pids_peak: null,
-    pids_refused: null,
-    oom_kills: null,
-    io_read_bytes: null,
-    io_written_bytes: null,
-  }
   return {
-    ...{ format: 1, run_id, tool_id: "t", version: "1.0.0", binary_hash: "", limits, usage, state },
+    ...{ format: 1, run_id, tool_id: "t", version: "1.0.0", binary_hash: "", limits, usage: NO_USAGE, state },
     ...{ caller: { uid: 1, gid: 2, pid: 3 }, arguments: { count: 0, sha256: "" }, started_at: "" },
     ...{
       ended_at: null,
