@@ -8,6 +8,7 @@ export const CONTROLS = [
   "nested-namespaces",
   "grants",
   "seccomp",
+  "daemon",
   "memory",
   "cpu",
   "pids",
@@ -28,6 +29,9 @@ export interface Control {
   /** What would help. */
   readonly hint?: string
 }
+
+/** Why there is no list of system calls for the daemon. */
+export type Unconfined = Pick<Control, "detail" | "hint">
 
 export interface SandboxStatus {
   readonly controls: readonly Control[]

@@ -10,9 +10,10 @@ if ! command -v cc >/dev/null; then
   echo "setup: no C compiler: tools can't be run (as root: apt-get install gcc libc6-dev)" >&2
   exit 0
 fi
+node build/modules/clawfs/seccomp/launcher-header-main.js >build/launcher-filter.h
 for name in launcher keeper starter; do
   target=build/modules/clawfs/runner/$name
-  cc -static -O2 -s -Wall -Wextra -Werror -o "$target.new" "clawfs/runner/$name.c"
+  cc -static -O2 -s -I build -Wall -Wextra -Werror -o "$target.new" "clawfs/runner/$name.c"
   # Sandboxes execute it as another user.
   chmod 755 "$target.new"
   mv "$target.new" "$target"

@@ -25,7 +25,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     ...["vault", "vault/mount", "vault/proxy", "vault/service/caller.ts"],
   ],
   "clawfs/search/document.ts": [],
-  "clawfs/search/extract": ["clawfs/core", "clawfs/sys", "clawfs/search/document.ts"],
+  "clawfs/seccomp": ["clawfs/core", "clawfs/sys", "schema"],
+  "clawfs/search/extract": ["clawfs/core", "clawfs/sys", "clawfs/seccomp", "clawfs/search/document.ts"],
   "clawfs/search/chunk": ["clawfs/core", "clawfs/search/document.ts", "clawfs/search/extract"],
   "clawfs/fsck": ["clawfs/core", "clawfs/sys", "clawfs/store", "keyring", "schema"],
   "clawfs/search": [
@@ -50,7 +51,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "clawfs/monitor": ["clawfs/core", "clawfs/sys", "schema"],
   "clawfs/runner": [
     ...["clawfs/core", "clawfs/sys", "clawfs/manifest", "clawfs/api", "clawfs/tools", "clawfs/monitor"],
-    "schema",
+    ...["clawfs/seccomp", "schema"],
   ],
   "clawfs/server": [
     ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/fs", "clawfs/fsck", "clawfs/api"],
@@ -58,7 +59,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     ...["clawfs/monitor", "keyring", "schema"],
   ],
   "clawfs/supervisor": [
-    ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/server"],
+    ...["clawfs/core", "clawfs/sys", "clawfs/fuse", "clawfs/store", "clawfs/server", "clawfs/seccomp"],
     ...["keyring", "schema"],
   ],
   "clawfs/cli": [
@@ -78,7 +79,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
       "clawfs/manifest",
     ],
     ...["clawfs/supervisor", "clawfs/mcp", "clawfs/migrate", "clawfs/tools", "clawfs/runner"],
-    ...["clawfs/identity", "clawfs/archive"],
+    ...["clawfs/identity", "clawfs/archive", "clawfs/seccomp"],
     ...["keyring", "vault", "vault/service", "vault/service/caller.ts", "schema", "migrations"],
   ],
 }

@@ -1,10 +1,10 @@
 /** The compiled filters of system calls that tools run under, in memory. */
 import { constants, openSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
+import { compile } from "../seccomp/compile.ts"
+import { toolList } from "../seccomp/tool-list.ts"
 import { hasLibseccomp } from "../sys/libseccomp.ts"
 import { memoryFileWith } from "./launch.ts"
-import { toolList } from "./seccomp-list.ts"
-import { compile } from "./seccomp.ts"
 
 export class Filters {
   /** Descriptors, by whether the tool may start programs; or why there are none. */

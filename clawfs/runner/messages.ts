@@ -1,13 +1,15 @@
 /** Between the server and the runner, its child. */
 import type { FaultKind } from "../core/fault.ts"
 import type { Level } from "../core/log.ts"
-import type { SandboxStatus } from "../../schema/sandbox.ts"
+import type { SandboxStatus, Unconfined } from "../../schema/sandbox.ts"
 
 export interface RunnerConfig {
   readonly store: string
   readonly mountpoint: string
   /** Directory of the vault whose signed manifests count. */
   readonly vault: string
+  /** As the server's configuration has it. */
+  readonly unconfined: Unconfined | undefined
   readonly logLevel: Level
 }
 

@@ -1,6 +1,6 @@
 /** What keeps tools in on this machine, found out by trying it. */
 import { closeSync, openSync } from "node:fs"
-import type { Control, ControlName } from "../../schema/sandbox.ts"
+import type { Control, ControlName, Unconfined } from "../../schema/sandbox.ts"
 import { describe } from "../core/fault.ts"
 import { filesystemOf } from "../sys/clawfs-mounts.ts"
 import { landlockVersion } from "../sys/landlock.ts"
@@ -30,6 +30,7 @@ export interface Means {
   /** Or why there is none. */
   readonly apparmor: AppArmor | Pick<Control, "detail" | "hint">
   readonly link: LinkProgram | Pick<Control, "detail" | "hint">
+  readonly unconfined: Unconfined | undefined
 }
 
 const TRIAL: SandboxPlan = {
@@ -105,6 +106,7 @@ function controlsOf(means: Means, trial: Failure | undefined, others: readonly C
           detail: means.seccomp.reason,
           hint: "apt-get install libseccomp2",
         },
+    daemonControl(means.unconfined),
     ...CGROUP_CONTROLS.map((name) => limited(name, means.cgroups)),
     { name: "timeout", state: "enforced", detail: "the whole sandbox is killed" },
     ...others,
@@ -141,6 +143,12 @@ export function landlockControl(
       ? `${files}, TCP to granted ports`
       : `${files}, TCP to granted ports, signals and abstract sockets within the sandbox`
   return { name, state: "enforced", detail }
+}
+
+function daemonControl(unconfined: Unconfined | undefined): Control {
+  const name = "daemon"
+  if (unconfined !== undefined) return { name, state: "absent", ...unconfined }
+  return { name, state: "enforced", detail: "the daemon and what it starts run under a list of system calls" }
 }
 
 function linkControl(link: Means["link"]): Control {

@@ -106,6 +106,7 @@ export class Runner implements AsyncDisposable {
       mountpoint,
       apparmor,
       link: runner.#link,
+      unconfined: config.unconfined,
     })
     runner.#controls = probed.controls
     runner.#landlock = probed.landlock

@@ -17,7 +17,7 @@ import { machineAddress } from "./link.ts"
 import type { RunnerConfig } from "./messages.ts"
 import { placesInside } from "./network.ts"
 import type { SandboxPlan } from "./plan.ts"
-import { toolList } from "./seccomp-list.ts"
+import { toolList } from "../seccomp/tool-list.ts"
 
 const MIB = 1024 * 1024
 const MICROSECONDS = 1000

@@ -7,6 +7,7 @@ import type { CrewMemory } from "../../keyring/record-crew.ts"
 import type { KeySlot } from "../../keyring/slots.ts"
 import type { Wanted } from "../fs/search-directories.ts"
 import type { Stale } from "../fuse/notify.ts"
+import type { Unconfined } from "../../schema/sandbox.ts"
 import type { GuardAction } from "../store/trees.ts"
 
 /** Descriptors that the supervisor passes to every server, by number. */
@@ -32,6 +33,8 @@ export interface ServerConfig {
   /** Servers before this one on the same mount. */
   readonly restarts: number
   readonly supervisorPid: number
+  /** Why the daemon runs under no list of system calls; undefined when it does. */
+  readonly unconfined: Unconfined | undefined
   /** Test hook: the server kills itself after a commit and before the reply, once in so many commits; 0: never. */
   readonly killAfterCommit: number
 }

@@ -31,8 +31,8 @@ export class Tools implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiter<SandboxStatus>>()
   #nextId = 1
 
-  constructor({ store, mountpoint, vault, logLevel }: ServerConfig, log: Log) {
-    this.#config = { store, mountpoint, vault, logLevel }
+  constructor({ store, mountpoint, vault, unconfined, logLevel }: ServerConfig, log: Log) {
+    this.#config = { store, mountpoint, vault, unconfined, logLevel }
     this.#log = log
   }
 

@@ -23,6 +23,8 @@ import { isLockOf, lockStore } from "../store/lock.ts"
 import { setReadAhead } from "../sys/read-ahead.ts"
 import { ownStartTime } from "../sys/process-identity.ts"
 import type { SupervisorState } from "../../schema/supervisor-state.ts"
+import type { Unconfined } from "../../schema/sandbox.ts"
+import { confineDaemon } from "./confinement.ts"
 import { Forgetting } from "./forgetting.ts"
 import { StartWatch } from "./start-watch.ts"
 import { removeState, writeState } from "./state.ts"
@@ -39,7 +41,7 @@ const READ_AHEAD_KIB = 1024
 
 export interface SupervisorOptions {
   readonly mount: MountOptions
-  readonly server: Omit<ServerConfig, "restarts" | "supervisorPid">
+  readonly server: Omit<ServerConfig, "restarts" | "supervisorPid" | "unconfined">
   /** Before it serves, a server that has used no CPU for so long is killed. */
   readonly standstillMs: number
   /** Keys of encrypted trees that come through `KEYS_FD`, in this order. */
@@ -66,6 +68,7 @@ export class Supervisor {
   readonly #fds: { fuse: number; memory: number; lock: number }
   readonly #memory: SessionMemory
   readonly #forgetting: Forgetting
+  readonly #unconfined: Unconfined | undefined
   #watch: StartWatch | undefined
   #child: ChildProcess | undefined
   #state: SupervisorState["state"] = "starting"
@@ -85,10 +88,12 @@ export class Supervisor {
   private constructor(
     options: SupervisorOptions,
     fds: { fuse: number; memory: number; lock: number },
+    unconfined: Unconfined | undefined,
     log: Log,
     onServing: () => void,
   ) {
     this.#options = options
+    this.#unconfined = unconfined
     this.#fds = fds
     this.#log = log
     this.#onServing = onServing
@@ -98,11 +103,14 @@ export class Supervisor {
 
   /** Locks the store and mounts. `onServing` is called once, when the mount is usable. */
   static async mount(options: SupervisorOptions, log: Log, onServing: () => void): Promise<Supervisor> {
+    const unconfined = confineDaemon()
+    if (unconfined !== undefined) log.info("no list of system calls", { reason: unconfined.detail })
     const lock = lockStore(options.server.store, `clawfs mount on ${options.mount.mountpoint}`)
     try {
       const fuse = await mountFuse(options.mount)
       setReadAhead(options.mount.mountpoint, READ_AHEAD_KIB, log)
-      return new Supervisor(options, { fuse, memory: createSessionMemory(), lock }, log, onServing)
+      const fds = { fuse, memory: createSessionMemory(), lock }
+      return new Supervisor(options, fds, unconfined, log, onServing)
     } catch (thrown) {
       closeSync(lock)
       throw thrown
@@ -165,6 +173,7 @@ export class Supervisor {
       ...this.#options.server,
       restarts: this.#restarts,
       supervisorPid: process.pid,
+      unconfined: this.#unconfined,
     }
     this.#answeredAtStart = this.#memory.answered
     const { fuse, memory, lock } = this.#fds

@@ -1,4 +1,7 @@
-/** System call filters by the system's libseccomp 2: rules in, a BPF program out (seccomp_rule_add(3), seccomp_export_bpf(3)). */
+/**
+ * System call filters by the system's libseccomp 2: rules in, a BPF program out (seccomp_rule_add(3), seccomp_export_bpf(3)), or
+ * the process under it (seccomp_load(3)).
+ */
 import { readSync } from "node:fs"
 import { Fault } from "../core/fault.ts"
 import { bindFrom } from "./ffi.ts"
@@ -26,6 +29,7 @@ const calls =
           "int seccomp_attr_set(void*, int, uint32_t)",
         ),
         export: lib<[context: unknown, fd: number]>("int seccomp_export_bpf(void*, int)"),
+        load: lib<[context: unknown]>("int seccomp_load(void*)"),
       }
 
 /** enum scmp_compare; `masked_eq`: (argument & a) == b */
@@ -52,6 +56,9 @@ const ERRNO = 0x0005_0000
 /** SCMP_FLTATR_CTL_OPTIMIZE, and a binary tree: a call costs a logarithm of comparisons. */
 const OPTIMIZE = 8
 const BINARY_TREE = 2
+/** SCMP_FLTATR_CTL_NNP, SCMP_FLTATR_CTL_TSYNC */
+const NO_NEW_PRIVILEGES = 3
+const ALL_THREADS = 4
 /** struct scmp_arg_cmp */
 const COMPARISON_SIZE = 24
 /** bpf(2): struct sock_filter */
@@ -89,13 +96,34 @@ export function systemCallName(number: number): string {
 
 /** The program that gives calls without a rule `otherwise`, and kills the process for those of another architecture. */
 export function compileFilter(rules: readonly Rule[], otherwise: FilterAction): Buffer {
+  return withContext(rules, otherwise, exported)
+}
+
+/**
+ * Puts every thread of this process, and what it starts from now on, under such a program for good. Throws `Fault` where the kernel
+ * refuses: without `noNewPrivileges` (prctl(2)) that is for CAP_SYS_ADMIN.
+ */
+export function loadFilter(
+  rules: readonly Rule[],
+  otherwise: FilterAction,
+  { noNewPrivileges }: { readonly noNewPrivileges: boolean },
+): void {
+  withContext(rules, otherwise, (context) => {
+    const lib = library()
+    require0("SCMP_FLTATR_CTL_NNP", lib.set(context, NO_NEW_PRIVILEGES, noNewPrivileges ? 1 : 0))
+    require0("SCMP_FLTATR_CTL_TSYNC", lib.set(context, ALL_THREADS, 1))
+    require0("seccomp_load", lib.load(context))
+  })
+}
+
+function withContext<T>(rules: readonly Rule[], otherwise: FilterAction, use: (context: unknown) => T): T {
   const lib = library()
   const context = lib.init(numberOf(otherwise))
   if (context === null) throw new Fault("io", "libseccomp has no memory")
   try {
     for (const rule of rules) addRule(context, rule)
     require0("seccomp_attr_set", lib.set(context, OPTIMIZE, BINARY_TREE))
-    return exported(context)
+    return use(context)
   } finally {
     lib.release(context)
   }

@@ -14,8 +14,8 @@ type Modules = typeof import("../../clawfs/runner/keeper.ts") &
   typeof import("../../clawfs/runner/sandbox.ts") &
   typeof import("../../clawfs/runner/cgroup.ts") &
   typeof import("../../clawfs/runner/ready.ts") &
-  typeof import("../../clawfs/runner/seccomp.ts") &
-  typeof import("../../clawfs/runner/seccomp-list.ts") &
+  typeof import("../../clawfs/seccomp/compile.ts") &
+  typeof import("../../clawfs/seccomp/tool-list.ts") &
   typeof import("../../clawfs/core/log.ts")
 
 const AT_ONCE = 6
@@ -24,8 +24,11 @@ const GAP_MS = 0.6
 const built = async (name: string): Promise<object> =>
   (await import(pathToFileURL(join(compiledModules, "clawfs", `${name}.js`)).href)) as object
 
-const names = ["keeper", "launch", "sandbox", "cgroup", "ready", "seccomp", "seccomp-list"]
-const loaded = await Promise.all([...names.map((name) => built(`runner/${name}`)), built("core/log")])
+const names = [
+  ...["keeper", "launch", "sandbox", "cgroup", "ready"].map((name) => `runner/${name}`),
+  ...["seccomp/compile", "seccomp/tool-list", "core/log"],
+]
+const loaded = await Promise.all(names.map(built))
 const { Keeper, Sandbox, memoryFileWith, Cgroups, Ready, compile, toolList, Log } = Object.assign(
   {},
   ...loaded,

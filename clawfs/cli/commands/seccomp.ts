@@ -31,10 +31,12 @@ A LIST is JSON after the ClawOS specification (P1.2): system calls by name, each
 CONDITIONAL on an argument. check says what is wrong with one: what no program can do without, what
 leads out of a sandbox, what this machine does not know, what a filter can't see. compile makes the
 program that the kernel runs (struct sock_filter, for seccomp(2) or bwrap --seccomp), by the system's
-libseccomp. Calls that are not named get EPERM. print shows the lists that tools run under, tool and
-(with the capability process:spawn) tool-spawn. profile runs an installed TOOL in its sandbox under
-strace, with what it writes on stderr, and puts what it has called of those into a LIST of its own.
-That is what it did this once: what it did not come to, such as an error, may need more.`,
+libseccomp. Calls that are not named get EPERM. print shows the lists that there are: tool, or with
+the capability process:spawn tool-spawn; launcher, for the programs in tools/bin; daemon, for all that
+serves a mount; extractor, for what search reads documents with. profile runs an installed TOOL in its
+sandbox under strace, with what it writes on stderr, and puts what it has called of its list into a
+LIST of its own. That is what it did this once: what it did not come to, such as an error, may need
+more.`,
   operands: [
     { name: "ACTION", completes: ACTIONS },
     { name: "LIST", completes: "directory" },

@@ -4,8 +4,9 @@ import { SeccompList } from "../../../schema/seccomp.ts"
 import { Fault } from "../../core/fault.ts"
 import { Log } from "../../core/log.ts"
 import { profileTool } from "../../runner/profile.ts"
-import { compile, examine } from "../../runner/seccomp.ts"
-import { toolList } from "../../runner/seccomp-list.ts"
+import { compile } from "../../seccomp/compile.ts"
+import { examine } from "../../seccomp/examine.ts"
+import { LISTS } from "../../seccomp/lists.ts"
 import { ToolPlaces } from "../../tools/places.ts"
 import { unknownAction } from "../action.ts"
 import { UsageError } from "../command.ts"
@@ -15,7 +16,6 @@ import { mountHere } from "../mount-here.ts"
 import { vaultDirectory } from "../vault/place.ts"
 
 const STDOUT = 1
-const LISTS = { tool: false, "tool-spawn": true } as const
 
 export async function runSeccomp(invocation: SeccompInvocation): Promise<ExitCode> {
   const { operands, values } = invocation
@@ -102,11 +102,12 @@ async function profile({ values, operands, terminal }: SeccompInvocation, name: 
 }
 
 function print({ terminal }: SeccompInvocation, name: string): ExitCode {
-  if (!Object.hasOwn(LISTS, name))
+  const list = LISTS.get(name)
+  if (list === undefined)
     throw new UsageError(
       `seccomp: there is no list "${name}"`,
-      `it is one of ${Object.keys(LISTS).join(", ")}`,
+      `it is one of ${[...LISTS.keys()].join(", ")}`,
     )
-  terminal.out(JSON.stringify(toolList(LISTS[name as keyof typeof LISTS]), undefined, 2))
+  terminal.out(JSON.stringify(list(), undefined, 2))
   return ExitCode.OK
 }

@@ -6,7 +6,10 @@ import { readSync, writeSync } from "node:fs"
 import { setPriority } from "node:os"
 import { present } from "../../core/assert.ts"
 import { prctl, setrlimit } from "../../sys/libc.ts"
+import { confine } from "../../seccomp/compile.ts"
+import { extractorList } from "../../seccomp/extractor-list.ts"
 import { checked } from "../../sys/ffi.ts"
+import { hasLibseccomp } from "../../sys/libseccomp.ts"
 import { CONTAINER_FORMATS, type ContainerFormat } from "./detect.ts"
 import { isRefusal, type Extraction } from "./extraction.ts"
 import { readContainer } from "./formats.ts"
@@ -36,12 +39,14 @@ function limitTo(resource: number, bytes: number): void {
 }
 
 /** Sets what outlives every bug in an extractor. False when the parent is gone already. */
-function confine({ parent, limits }: ChildArguments): boolean {
+function limit({ parent, limits }: ChildArguments): boolean {
   checked("prctl", prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
   limitTo(RLIMIT_CORE, 0)
   limitTo(RLIMIT_FSIZE, 0)
   limitTo(RLIMIT_DATA, limits.maxMemoryBytes)
   setPriority(LOWEST_PRIORITY)
+  // Where there is none, `clawfs doctor` says so.
+  if (hasLibseccomp) confine(extractorList(), { mayGain: false })
   // It may have died before the kernel was asked to tell.
   return process.ppid === parent
 }
@@ -88,7 +93,7 @@ async function serve(limits: Limits): Promise<void> {
 }
 
 const given = JSON.parse(present(process.argv[2], "arguments")) as ChildArguments
-if (confine(given)) {
+if (limit(given)) {
   for (const part of encodeFrame({ ready: true }, Buffer.alloc(0))) put(part)
   await serve(given.limits)
 }

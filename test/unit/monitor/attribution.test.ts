@@ -4,7 +4,7 @@ import { KnownPrograms, Rules } from "../../../clawfs/monitor/rules.ts"
 import { tell, type Watched } from "../../../clawfs/monitor/tell.ts"
 import { Thresholds } from "../../../clawfs/monitor/thresholds.ts"
 import { Verdicts } from "../../../clawfs/monitor/verdicts.ts"
-import { toolList } from "../../../clawfs/runner/seccomp-list.ts"
+import { toolList } from "../../../clawfs/seccomp/tool-list.ts"
 import {
   EventId,
   type FileAccessEvent,

@@ -1,8 +1,8 @@
 /** What strace writes, and the list that comes of it. */
 import { expect, test } from "vitest"
 import { prune } from "../../../clawfs/runner/profile.ts"
-import { examine } from "../../../clawfs/runner/seccomp.ts"
-import { toolList } from "../../../clawfs/runner/seccomp-list.ts"
+import { examine } from "../../../clawfs/seccomp/examine.ts"
+import { toolList } from "../../../clawfs/seccomp/tool-list.ts"
 import { callsUnderFilter } from "../../../clawfs/runner/strace.ts"
 import { SeccompList } from "../../../schema/seccomp.ts"
 

@@ -1,51 +1,9 @@
-/** Lists of system calls (P1.2) as programs for the kernel. */
+/** What is wrong or doubtful about a list of system calls (P1.2). */
 import type { SeccompEntry, SeccompList } from "../../schema/seccomp.ts"
-import {
-  Compare,
-  INSTRUCTION_SIZE,
-  compileFilter,
-  hasSystemCall,
-  type Comparison,
-  type Rule,
-} from "../sys/libseccomp.ts"
+import { compile } from "./compile.ts"
 
-const ERRNO = { EPERM: 1, ENOSYS: 38 } as const
 /** claw_seccomp_apply (P1.8) takes no more. */
-export const MOST_BYTES = 16 * 1024
-
-export interface Compiled {
-  /** struct sock_filter, one after the other. */
-  readonly program: Buffer
-  readonly instructions: number
-  /** Names that this architecture does not have; they are left out. */
-  readonly unknown: readonly string[]
-}
-
-/** What is not named gets EPERM. Throws `Fault("invalid")` for rules that contradict each other. */
-export function compile(list: SeccompList): Compiled {
-  const names = new Set(list.syscalls.map(({ name }) => name))
-  const unknown = [...names].filter((name) => !hasSystemCall(name))
-  const rules = list.syscalls.filter(({ name }) => !unknown.includes(name)).flatMap(ruleOf)
-  const program = compileFilter(rules, { errno: ERRNO.EPERM })
-  return { program, instructions: program.length / INSTRUCTION_SIZE, unknown }
-}
-
-/** None for a denial that is the default anyhow: libseccomp refuses such a rule. */
-function ruleOf(entry: SeccompEntry): Rule[] {
-  const { name: call, permission, conditions, errno = "EPERM" } = entry
-  if (permission === "DENY")
-    return errno === "EPERM" ? [] : [{ call, action: { errno: ERRNO[errno] }, comparisons: [] }]
-  const filter = conditions?.argument_filter
-  return [{ call, action: "allow", comparisons: filter === undefined ? [] : [comparisonOf(filter)] }]
-}
-
-type Filter = NonNullable<NonNullable<SeccompEntry["conditions"]>["argument_filter"]>
-
-function comparisonOf({ arg_index: argument, operator, value, mask }: Filter): Comparison {
-  if (operator === "masked_eq")
-    return { argument, operator: Compare.masked_eq, a: BigInt(mask ?? 0), b: BigInt(value) }
-  return { argument, operator: Compare[operator], a: BigInt(value), b: 0n }
-}
+const MOST_BYTES = 16 * 1024
 
 /** Calls without which no program gets as far as its first line. */
 export const NEEDED = [
@@ -93,6 +51,8 @@ const DANGEROUS = [
   ],
 ]
 
+const OWN_PROGRAMS: ReadonlySet<unknown> = new Set(["launcher", "daemon", "extractor"])
+
 export interface Opinion {
   readonly level: "error" | "warning"
   readonly message: string
@@ -105,10 +65,7 @@ export function examine(list: SeccompList): Opinion[] {
   )
   const { unknown, program } = compile(list)
   const found: Opinion[] = [
-    ...NEEDED.filter((name) => !allowed.has(name)).map((name) =>
-      error(`"${name}" is not allowed: no program can start`),
-    ),
-    ...DANGEROUS.filter((name) => allowed.has(name)).map((name) => error(`"${name}" leads out of a sandbox`)),
+    ...(isOwn(list) ? [] : asTools(allowed)),
     ...unknown.map((name) => warning(`this architecture has no system call "${name}"`)),
     ...contradictions(list).map((name) => error(`"${name}" is both allowed and denied`)),
     ...list.syscalls.flatMap(opinionsOf),
@@ -116,6 +73,20 @@ export function examine(list: SeccompList): Opinion[] {
   if (program.length > MOST_BYTES)
     found.push(error(`the program has ${program.length} bytes, above ${MOST_BYTES}`))
   return found
+}
+
+/** Lists of ours for a program that is no tool: it puts itself under them when it runs. */
+function isOwn({ metadata }: SeccompList): boolean {
+  return OWN_PROGRAMS.has(metadata?.["target_process"])
+}
+
+function asTools(allowed: ReadonlySet<string>): Opinion[] {
+  return [
+    ...NEEDED.filter((name) => !allowed.has(name)).map((name) =>
+      error(`"${name}" is not allowed: no program can start`),
+    ),
+    ...DANGEROUS.filter((name) => allowed.has(name)).map((name) => error(`"${name}" leads out of a sandbox`)),
+  ]
 }
 
 function opinionsOf({ name, conditions }: SeccompEntry): Opinion[] {

@@ -4,10 +4,9 @@
  * its kin, unshare, setns, ptrace, process_vm_*, open_by_handle_at, kexec, modules, clocks, swap, reboot, quotas.
  */
 import type { SeccompEntry, SeccompList } from "../../schema/seccomp.ts"
+import { allowed, ioctls, listFor, processes, sockets, threads, type Category } from "./entries.ts"
 
-type Category = NonNullable<SeccompEntry["category"]>
-
-const ALLOWED: Readonly<Record<Exclude<Category, "tokio_runtime">, string>> = {
+const CALLS: Readonly<Record<Exclude<Category, "tokio_runtime">, string>> = {
   memory:
     "mmap munmap mprotect brk mremap madvise msync mincore mlock munlock membarrier pkey_alloc pkey_free pkey_mprotect",
   file_io: `
@@ -37,14 +36,13 @@ const ALLOWED: Readonly<Record<Exclude<Category, "tokio_runtime">, string>> = {
   misc: "getrandom uname sysinfo getcpu landlock_create_ruleset landlock_add_rule landlock_restrict_self",
 }
 
-/** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET */
-const NEW_NAMESPACES = 0x7e02_0000
-const CLONE_THREAD = 0x0001_0000
-/** The kernel looks at the low 32 bits of the request only (CVE-2019-7303), so no more is compared. */
-const LOW_32_BITS = 0xffff_ffff
+/** What every tool may call, whatever the arguments. */
+export function ordinaryCalls(): SeccompEntry[] {
+  return Object.entries(CALLS).flatMap(([category, names]) => allowed(category as Category, names))
+}
 
 /** Requests of ioctl(2) that read, or concern a descriptor alone. TIOCSTI and TIOCLINUX are not among them. */
-const IOCTLS: readonly (readonly [name: string, request: number])[] = [
+const IOCTLS = [
   ["TCGETS", 0x5401],
   ["TIOCGPGRP", 0x540f],
   ["TIOCGWINSZ", 0x5413],
@@ -52,60 +50,16 @@ const IOCTLS: readonly (readonly [name: string, request: number])[] = [
   ["FIONBIO", 0x5421],
   ["FIONCLEX", 0x5450],
   ["FIOCLEX", 0x5451],
-]
-const SOCKET_FAMILIES: readonly (readonly [name: string, family: number])[] = [
+] as const
+const FAMILIES = [
   ["AF_UNIX", 1],
   ["AF_INET", 2],
   ["AF_INET6", 10],
-]
-
-function conditional(
-  name: string,
-  description: string,
-  filter: { arg_index: number; value: number; mask: number },
-  category: Category,
-): SeccompEntry {
-  const conditions = { description, argument_filter: { operator: "masked_eq" as const, ...filter } }
-  return { name, permission: "CONDITIONAL", category, conditions }
-}
-
-/** New processes, or threads alone. clone3 hides its flags in memory: ENOSYS makes C libraries use clone. */
-function processes(maySpawn: boolean): SeccompEntry[] {
-  const clone3: SeccompEntry = { name: "clone3", permission: "DENY", category: "process", errno: "ENOSYS" }
-  if (!maySpawn) {
-    const filter = { arg_index: 0, value: CLONE_THREAD, mask: CLONE_THREAD + NEW_NAMESPACES }
-    return [clone3, conditional("clone", "threads, in the same namespaces", filter, "process")]
-  }
-  const filter = { arg_index: 0, value: 0, mask: NEW_NAMESPACES }
-  return [
-    clone3,
-    conditional("clone", "in the same namespaces", filter, "process"),
-    ...["fork", "vfork"].map((name): SeccompEntry => ({ name, permission: "ALLOW", category: "process" })),
-  ]
-}
+] as const
 
 /** What a tool may call, with the capability `process:spawn` or without. */
 export function toolList(maySpawn: boolean): SeccompList {
-  const allowed = Object.entries(ALLOWED).flatMap(([category, names]) =>
-    names
-      .trim()
-      .split(/\s+/)
-      .map((name): SeccompEntry => ({ name, permission: "ALLOW", category: category as Category })),
-  )
-  const sockets = ["socket", "socketpair"].flatMap((name) =>
-    SOCKET_FAMILIES.map(([family, value]) =>
-      conditional(name, family, { arg_index: 0, value, mask: LOW_32_BITS }, "network"),
-    ),
-  )
-  const ioctls = IOCTLS.map(([request, value]) =>
-    conditional("ioctl", request, { arg_index: 1, value, mask: LOW_32_BITS }, "file_io"),
-  )
-  return {
-    schema_version: "1.0.0",
-    whitelist_id: maySpawn ? "6f3b1c1e-52a5-4a4f-9a53-6a2b7f0d8c11" : "b9d0a3d4-1b7c-4e0e-8f0e-3c5d2e9f4a22",
-    created_at: "2026-11-21T00:00:00Z",
-    created_by: "ClawFS",
-    metadata: { target_process: "tool", environment: "production", security_level: "strict" },
-    syscalls: [...allowed, ...processes(maySpawn), ...sockets, ...ioctls],
-  }
+  const id = maySpawn ? "6f3b1c1e-52a5-4a4f-9a53-6a2b7f0d8c11" : "b9d0a3d4-1b7c-4e0e-8f0e-3c5d2e9f4a22"
+  const started = maySpawn ? processes() : threads()
+  return listFor("tool", id, [...ordinaryCalls(), ...started, ...sockets(FAMILIES), ...ioctls(IOCTLS)])
 }
