@@ -5,5 +5,5 @@ set -uo pipefail
 . "$(dirname "$0")/tests.sh"
 tests vm test/vm/*.test.ts
 tests unit test/unit/monitor/program.test.ts test/unit/runner/*.test.ts test/unit/keyring/tpm.test.ts test/unit/vault/{tpm,tpm-note}.test.ts
-tests mount test/mount/{starter,events,link,tool-network,hostile-tools,posix}.test.ts
+tests mount test/mount/{starter,events,link,tool-network,hostile-tools,daemon-filter,posix}.test.ts
 run_tests "$@"
