@@ -23,6 +23,7 @@ import {
   WAITING_PROCESSES,
 } from "../tools/tools.ts"
 
+const O_NONBLOCK = 0o4000
 /** Most sandboxes that wait for calls of the same tool (docs/TOOLS.md). */
 const WAITING_OF_A_TOOL = 2
 
@@ -310,6 +311,27 @@ test("clawfs tool run without a terminal passes on what is sent to it", async ()
   child.kill("SIGINT")
   await waitUntil(() => child.exitCode !== null, 20_000)
   expect([child.exitCode, out]).toEqual([0, "ready\n2\n"])
+})
+
+test("clawfs tool run leaves pipes as they were: who writes to one waits", async () => {
+  await script("flags", 'cat "/proc/self/fdinfo/2" >&2')
+  const command = '"$0" "$@" 2>&1 | cat'
+  const words = [process.execPath, cli, "tool", "run", `--mount=${mount.mountpoint}`, "flags"]
+  const { stdout } = await mount.exec("sh", ["-c", command, ...words])
+  expect(stdout).toMatch(/^flags:\s+0\d*1$/m)
+  expect(Number.parseInt(/^flags:\s+(\d+)/m.exec(stdout)?.[1] ?? "", 8) & O_NONBLOCK).toBe(0)
+})
+
+test("clawfs tool run that is killed ends the tool", async () => {
+  const runner = runnerOf(await mount.serverPid())
+  const words = [cli, "tool", "run", `--mount=${mount.mountpoint}`, "hostile", "wait-for-signal"]
+  const child = spawn(process.execPath, words, { detached: true, stdio: ["ignore", "pipe", "inherit"] })
+  let out = ""
+  child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()))
+  await waitUntil(() => out.includes("ready"), 20_000)
+  child.kill("SIGKILL")
+  expect(await waitUntil(() => leftovers(runner).length === 0, 10_000)).toBe(true)
+  expect(await lastRecord(mount)).toMatchObject({ reason: "CANCELLED" })
 })
 
 test("who asks for JSON in a directory that is gone is answered", async () => {

@@ -1,6 +1,5 @@
 /** The work of `clawfs tool`. It works on the mount like other programs; only the start of the runner is asked of the daemon. */
-import { spawn } from "node:child_process"
-import { closeSync, existsSync, openSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { constants } from "node:os"
 import type { RegistryEntry, ToolDefinition } from "../../../schema/tool.ts"
 import type { Output, ToolAnswer } from "../../../schema/tool-answer.ts"
@@ -11,6 +10,7 @@ import { Capture } from "../../runner/capture.ts"
 import { Calling, type CalledTool } from "../../runner/client.ts"
 import { LAUNCHER } from "../../runner/find-programs.ts"
 import { refusal } from "../../runner/outcome.ts"
+import { replaceProcess } from "../../sys/replace-process.ts"
 import { install } from "../../tools/install.ts"
 import { ToolPlaces } from "../../tools/places.ts"
 import { readPolicy } from "../../tools/policy.ts"
@@ -21,8 +21,9 @@ import { collect, verify } from "../../tools/verify.ts"
 import { unknownAction } from "../action.ts"
 import { UsageError } from "../command.ts"
 import { ACTIONS, type ToolInvocation } from "../commands/tool.ts"
-import { ExitCode, type PassedOn } from "../exit-code.ts"
+import { ExitCode, exitCodeOf, type PassedOn } from "../exit-code.ts"
 import type { Inside } from "../inside.ts"
+import { faultOf } from "../node-fault.ts"
 import { mountHere } from "../mount-here.ts"
 import { count } from "../numbers.ts"
 
@@ -30,6 +31,7 @@ const STDIN = 0
 const DEFAULT_KEEP = 2
 /** As a shell says of a command that it does not find. */
 const NO_SUCH_TOOL = 127
+const NOTHING: Output = { encoding: "utf8", data: "", truncated: false }
 
 type Action = (typeof ACTIONS)[number]
 
@@ -38,7 +40,7 @@ export async function runTool(invocation: ToolInvocation): Promise<ExitCode | Pa
   const [action = "", name] = operands
   if (!(ACTIONS as readonly string[]).includes(action)) throw unknownAction("tool", action, ACTIONS)
   requireFitting(action as Action, invocation)
-  const here = mountHere(values.mount, "--mount DIRECTORY says which")
+  const here = findMount(invocation, action as Action)
   const places = new ToolPlaces(here.mountpoint)
   switch (action as Action) {
     case "install":
@@ -68,6 +70,22 @@ export async function runTool(invocation: ToolInvocation): Promise<ExitCode | Pa
       return await cleanUp(invocation, places)
     default:
       throw unknownAction("tool", action, ACTIONS)
+  }
+}
+
+/** Who asked for JSON has it also where there is no ClawFS. */
+function findMount({ values, terminal }: ToolInvocation, action: Action): Inside {
+  try {
+    return mountHere(values.mount, "--mount DIRECTORY says which")
+  } catch (thrown) {
+    const fault = faultOf(thrown)
+    if (action === "run" && values.json === true && fault !== undefined) {
+      const outcome = { ...refusal(fault).outcome, exit_code: exitCodeOf[fault.kind] }
+      terminal.out(
+        JSON.stringify({ ...outcome, stdout: NOTHING, stderr: NOTHING } satisfies ToolAnswer, undefined, 2),
+      )
+    }
+    throw thrown
   }
 }
 
@@ -179,45 +197,19 @@ function show({ values, terminal }: ToolInvocation, places: ToolPlaces, name: st
   return ExitCode.OK
 }
 
-/** What a terminal sends it sends to the tool's launcher as well; without one, somebody means this process. */
-const FROM_TERMINAL: readonly NodeJS.Signals[] = ["SIGINT", "SIGQUIT"]
-const FORWARDED: readonly NodeJS.Signals[] = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"]
+/** What asks a tool for something, or to end. */
+const PASSED_ON: readonly NodeJS.Signals[] = ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"]
 
-/** Executes the tool's file: this process is nothing but its parent. */
-async function execute(
+/** Executes the tool's file in this process's place: signals, SIGKILL among them, are for its launcher then. */
+function execute(
   { terminal }: ToolInvocation,
   places: ToolPlaces,
   name: string,
   args: readonly string[],
-): Promise<PassedOn> {
-  const path = places.command(name)
-  if (!isThere(places, name)) {
-    terminal.fail(`there is no tool "${name}"`, "clawfs tool list shows them")
-    return NO_SUCH_TOOL as PassedOn
-  }
-  const child = spawn(path, args, { stdio: "inherit" })
-  const isForAll = hasTerminal()
-  for (const signal of FROM_TERMINAL)
-    process.on(signal, () => {
-      if (!isForAll) child.kill(signal)
-    })
-  for (const signal of FORWARDED) process.on(signal, () => child.kill(signal))
-  return await new Promise((resolve, reject) => {
-    child.on("error", reject)
-    child.on("exit", (code, signal) =>
-      resolve((code ?? 128 + constants.signals[signal ?? "SIGKILL"]) as PassedOn),
-    )
-  })
-}
-
-function hasTerminal(): boolean {
-  try {
-    closeSync(openSync("/dev/tty", "r"))
-    return true
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === undefined) throw thrown
-    return false
-  }
+): PassedOn {
+  if (isThere(places, name)) replaceProcess(places.command(name), args)
+  terminal.fail(`there is no tool "${name}"`, "clawfs tool list shows them")
+  return NO_SUCH_TOOL as PassedOn
 }
 
 function isThere(places: ToolPlaces, name: string): boolean {
@@ -255,8 +247,7 @@ async function calledTool(places: ToolPlaces, name: string, args: readonly strin
       file: places.command(name),
       stdio: [STDIN, out.fd, err.fd],
     })
-    for (const signal of [...FROM_TERMINAL, ...FORWARDED])
-      process.on(signal, () => calling.signal(constants.signals[signal]))
+    for (const signal of PASSED_ON) process.on(signal, () => calling.signal(constants.signals[signal]))
     out.handedOver()
     err.handedOver()
     return await calling.ended
