@@ -65,6 +65,8 @@ export interface RunRecord {
     readonly cpu_quota_percent: number
     readonly pids_limit: number
     readonly timeout_seconds: number
+    /** Of /tmp, and again of /dev/shm. */
+    readonly tmp_limit_mb: number
     /** MiB a second; null for no limit. */
     readonly io_limit_mb: number | null
   }

@@ -237,5 +237,5 @@ function refused(failure: string | undefined): Failure {
   const restriction = userNamespaceRestriction()
   if (restriction !== undefined)
     return { detail: `${detail}: ${restriction.reason}`, hint: restriction.remedy }
-  return { detail, hint: "clawfs doctor says more; it needs bubblewrap 0.8 or newer, and user namespaces" }
+  return { detail, hint: "it needs bubblewrap 0.8 or newer, and user namespaces" }
 }

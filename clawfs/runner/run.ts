@@ -29,6 +29,7 @@ import { Watch } from "./watch.ts"
 import { bytesOf, joinWords, type Word, type Words } from "./wire.ts"
 
 /** Of hashes in definitions. */
+const MIB = 1024 * 1024
 const HASH_PREFIX = "sha256:"
 const SLASH = 0x2f
 
@@ -359,7 +360,7 @@ export class Run {
       binary_hash,
       caller: { uid, gid, pid },
       arguments: { count: args.length, sha256: hashOf(args) },
-      limits: this.#plan.limits,
+      limits: { ...this.#plan.limits, tmp_limit_mb: this.#plan.tmpBytes / MIB },
       state: isEnded ? "ended" : "running",
       started_at: new Date(this.#started).toISOString(),
       ended_at: isEnded ? new Date(now).toISOString() : null,

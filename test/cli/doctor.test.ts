@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { kernelChecks } from "../../clawfs/cli/doctor/kernel.ts"
 import { nodeCheck } from "../../clawfs/cli/doctor/runtime.ts"
+import { findBwrap } from "../../clawfs/runner/find-programs.ts"
 import { exec } from "../helpers/exec.ts"
 import { skipIf } from "../helpers/requirements.ts"
 import {
@@ -76,6 +77,7 @@ test.concurrent("every check is made, in both forms, and mounting works here", a
       "zstd",
       "argon2id",
       "tools",
+      "seccomp",
       "monitor",
       "files",
       "proc",
@@ -140,6 +142,23 @@ test.concurrent("fusermount3: root can do without it, others can't", async (cont
   const broken = await examine({ env: { PATH: `${directory}:/usr/bin:/bin` } })
   expect(find(broken, "fusermount3")).toBe(
     `warn: ${fake} does not tell its version, so it does not work: ordinary users can't mount`,
+  )
+})
+
+test.concurrent("bubblewrap that is too old, or does not work", async (context) => {
+  needMounts(context)
+  skipIf(context, findBwrap() === "/usr/bin/bwrap" ? undefined : "needs /usr/bin/bwrap")
+  const fake = join(place.directory(), "bwrap")
+  const told = async (script: string): Promise<string> => {
+    writeFileSync(fake, `#!/bin/sh\n${script}\n`)
+    chmodSync(fake, 0o755)
+    await using namespace = await Namespace.make('mount --bind "$1" /usr/bin/bwrap', fake)
+    return find(await examine({ namespace }), "tools")
+  }
+  expect(await told("echo bubblewrap 0.7.9")).toBe("warn: bubblewrap 0.7.9 is too old: no tool can be run")
+  expect(await told("echo bubblewrap 0.11.0")).toMatch(/^ok: /)
+  expect(await told("exit 1")).toBe(
+    "warn: /usr/bin/bwrap does not tell its version, so it does not work: no tool can be run",
   )
 })
 

@@ -1,4 +1,5 @@
 /** What tools are run with. */
+import { spawnSync } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { KEEPER, LAUNCHER, STARTER, findBwrap, isExecutable } from "../../runner/find-programs.ts"
@@ -20,10 +21,42 @@ export function toolChecks(): Check[] {
         hint: "install gcc and libc6-dev, then: make build",
       }),
     ]
-  return [
-    ok("tools", "tools can be run in sandboxes (clawfs sandbox status tells more)", { bwrap }),
-    monitorCheck(),
-  ]
+  return [bubblewrapCheck(bwrap), filterCheck(), monitorCheck()]
+}
+
+/** --disable-userns came with it. */
+const OLDEST_BWRAP = [0, 8] as const
+const BWRAP_MS = 5000
+
+function bubblewrapCheck(bwrap: string): Check {
+  const { stdout } = spawnSync(bwrap, ["--version"], { encoding: "utf8", timeout: BWRAP_MS })
+  const [, version, major, minor] = /^bubblewrap ((\d+)\.(\d+)\S*)/.exec(stdout) ?? []
+  const oldest = OLDEST_BWRAP.join(".")
+  const hint = `install bubblewrap ${oldest} or newer`
+  if (version === undefined) {
+    const message = `${bwrap} does not tell its version, so it does not work: no tool can be run`
+    return bad("warn", "tools", { message, hint })
+  }
+  const facts = { bwrap, version }
+  if (Number(major) > OLDEST_BWRAP[0] || Number(minor) >= OLDEST_BWRAP[1])
+    return ok("tools", "tools can be run in sandboxes (clawfs sandbox status tells more)", facts)
+  const message = `bubblewrap ${version} is too old: no tool can be run`
+  return bad("warn", "tools", { message, hint, facts })
+}
+
+const LIBSECCOMP = "libseccomp.so.2"
+
+function filterCheck(): Check {
+  if (isInstalled(LIBSECCOMP))
+    return ok(
+      "seccomp",
+      "libseccomp makes lists of allowed system calls, for tools and for ClawFS's own programs",
+    )
+  return bad("warn", "seccomp", {
+    message:
+      "libseccomp is not installed: by default no tool runs, and ClawFS's own programs have no list of system calls",
+    hint: "apt-get install libseccomp2",
+  })
 }
 
 const LIBRARIES = ["/usr/lib", "/usr/lib64", "/lib", "/lib64"]

@@ -16,6 +16,7 @@ function record(run_id: string, state: RunRecord["state"]): RunRecord {
     cpu_quota_percent: 1,
     pids_limit: 1,
     timeout_seconds: 1,
+    tmp_limit_mb: 16,
     io_limit_mb: null,
   }
   return {
