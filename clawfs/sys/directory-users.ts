@@ -1,15 +1,34 @@
-/** Who uses files below a directory, as far as /proc tells (man 5 proc). */
+/** Who uses files below a directory, or has a filesystem mounted, as far as /proc tells (man 5 proc). */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { isInside } from "./clawfs-mounts.ts"
+import { readMounts } from "./mountinfo.ts"
 
 /** "bash (process 4711)" for up to `most` processes that use files below `directory`, as far as we may look. */
 export function usersOf(directory: string, most: number): string[] {
+  return programs(most, (pid) => uses(pid, directory))
+}
+
+/** The same, for processes in whose namespace the filesystem with this device number is mounted ("MAJOR:MINOR"). */
+export function holdersOf(device: string, most: number): string[] {
+  return programs(most, (pid) => hasMounted(pid, device))
+}
+
+function programs(most: number, isMeant: (pid: string) => boolean): string[] {
   const found: string[] = []
   for (const name of readdirSync("/proc")) {
     if (found.length === most) break
-    if (/^\d+$/.test(name) && uses(name, directory)) found.push(`${nameOf(name)} (process ${name})`)
+    if (/^\d+$/.test(name) && isMeant(name)) found.push(`${nameOf(name)} (process ${name})`)
   }
   return found
+}
+
+function hasMounted(pid: string, device: string): boolean {
+  try {
+    return readMounts(readFileSync(`/proc/${pid}/mountinfo`, "utf8")).some((each) => each.device === device)
+  } catch {
+    // Gone meanwhile, or not ours to look into.
+    return false
+  }
 }
 
 function uses(pid: string, directory: string): boolean {

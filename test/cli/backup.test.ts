@@ -159,6 +159,28 @@ test("a store that nobody has mounted can't be mounted meanwhile, and nothing in
   expect(json["removed"]).toHaveLength(1)
 })
 
+test("where the newest backup is damaged the one before is restored, and the exit status tells", async () => {
+  const scene = place.set()
+  const { store, path } = scene
+  const backup = join(path, "backup")
+  for (let n = 0; n < 2; n += 1) expect((await clawfs(["backup", store, backup])).code).toBe(0)
+  const [first = "", second = ""] = readdirSync(backup)
+    .filter((name) => existsSync(join(backup, name, "manifest.json")))
+    .sort()
+  const manifest = join(backup, second, "manifest.json")
+  const whole = readFileSync(manifest)
+  writeFileSync(manifest, "{")
+  const { code, stderr } = await clawfs(["restore", backup, join(path, "new")])
+  expect([code, stderr]).toEqual([1, `clawfs: the newer backup ${second} is damaged, and was passed over\n`])
+  writeFileSync(manifest, whole)
+  writeFileSync(join(backup, first, "manifest.json"), "{")
+  const newest = await clawfs(["restore", "--json", backup, join(path, "newest")])
+  expect([newest.code, JSON.parse(newest.stdout)]).toMatchObject([
+    0,
+    { ok: true, generation: second, passedOver: [first] },
+  ])
+})
+
 test("a store that was not unmounted is refused until it was mounted again", async () => {
   await using mount = await mountClawfs()
   const status = await mount.status()

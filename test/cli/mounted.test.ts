@@ -6,7 +6,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest"
 import { waitUntil } from "../helpers/exec.ts"
 import { mountsBelow } from "../helpers/mountinfo.ts"
 import { skipIf } from "../helpers/requirements.ts"
-import { Place, bin, clawfs, inPlace, occupy, requireMounts, said, type Scene } from "./harness.ts"
+import { supervisorOf } from "../../clawfs/cli/daemon.ts"
+import { Namespace, Place, bin, clawfs, inPlace, occupy, requireMounts, said, type Scene } from "./harness.ts"
 
 interface StatusJson {
   readonly state: string
@@ -81,6 +82,22 @@ test("a busy mount stays, and the program that uses it is named; --lazy detaches
   expect((await statusOf(scene)).state).toBe("serving")
   expect(said(await clawfs(["unmount", "--lazy", mnt]), scene)).toBe("exit 0\nunmounted /mnt")
   expect(mountsBelow(path)).toEqual([])
+})
+
+test("who has it mounted in a namespace of its own is named when it is unmounted, and then it ends", async () => {
+  const scene = await mounted()
+  const { path, mnt } = scene
+  {
+    await using namespace = await Namespace.make("true")
+    const told = said(await clawfs(["unmount", mnt]), scene)
+    // Other tests make namespaces as well.
+    expect(told).toMatch(
+      /^exit 75\nclawfs: unmounted \/mnt, but it is still mounted for .*\nhint: the daemon ends when/,
+    )
+    expect(told).toContain(`cat (process ${namespace.pid})`)
+  }
+  expect(mountsBelow(path)).toEqual([])
+  expect(await waitUntil(() => supervisorOf(scene.store) === undefined, 20_000)).toBe(true)
 })
 
 test("a dead mount is shown, unmounted, and replaced by mount", async () => {

@@ -15,8 +15,8 @@ export const restore = command({
   usage: "[--partial] [--json] BACKUP STORE",
   description: `
 Makes a store in the directory STORE, which must be missing or empty, from a backup that clawfs backup
-has made. BACKUP is its directory, then the newest backup in it is taken, or one of the directories in
-that. The backup itself is not changed.
+has made. BACKUP is its directory, then the newest whole backup in it is taken, or one of the
+directories in that. The backup itself is not changed.
 
 Every byte is verified on the way, and in the end the new store is checked as by clawfs fsck. If the
 backup is damaged, the files that are hit are listed and nothing is restored; with --partial everything
@@ -39,7 +39,10 @@ clawfs restore ~/agents.backup/2026-11-21T060000Z ~/agents.of-this-morning`,
   ],
   exits: [
     [ExitCode.OK, "the store is restored and proved"],
-    [ExitCode.NO, "with --partial: all that is whole is restored; or the check found something else"],
+    [
+      ExitCode.NO,
+      "with --partial, or of an older backup as a newer one is damaged; or the check found something",
+    ],
     [ExitCode.USAGE, "wrong usage"],
     [ExitCode.DATA, "BACKUP is no backup, or damaged; STORE would lie on a ClawFS mount or in a store"],
     [ExitCode.MISSING, "BACKUP does not exist, or holds no whole backup"],

@@ -24,11 +24,15 @@ export function runRestore({ values, operands, terminal }: RestoreInvocation): E
     using progress = new ProgressLine(terminal, "restoring")
     result = restore({ backup, store, partial: values.partial === true, onProgress: progress.show })
   }
-  const { damaged, proof } = result
   if (values.json === true) terminal.out(JSON.stringify(asJson(result, store), undefined, 2))
   else show(result, store, terminal)
-  if (proof === undefined) return ExitCode.DATA
-  return damaged.pieces === 0 && proof.counts.errors === 0 ? ExitCode.OK : ExitCode.NO
+  if (result.proof === undefined) return ExitCode.DATA
+  return isAllThereWas(result) ? ExitCode.OK : ExitCode.NO
+}
+
+/** Nothing is lost, and it is the newest backup that there is. Names of backups are their times. */
+function isAllThereWas({ generation, passedOver, damaged, proof }: RestoreResult): boolean {
+  return damaged.pieces === 0 && proof?.counts.errors === 0 && passedOver.every((name) => name < generation)
 }
 
 function realBackup(given: string): string {
@@ -40,9 +44,9 @@ function realBackup(given: string): string {
   }
 }
 
-function asJson({ generation, manifest, passedOver, damaged, proof }: RestoreResult, store: string): unknown {
-  const ok = damaged.pieces === 0 && proof?.counts.errors === 0
-  const about = { ok, store, generation, made: manifest.made, passedOver, damaged }
+function asJson(result: RestoreResult, store: string): unknown {
+  const { generation, manifest, passedOver, damaged, proof } = result
+  const about = { ok: isAllThereWas(result), store, generation, made: manifest.made, passedOver, damaged }
   if (proof === undefined) return { ...about, restored: false }
   const { findings, counts, omitted, totals } = proof
   return { ...about, restored: true, findings, counts, omitted, totals }
@@ -50,7 +54,8 @@ function asJson({ generation, manifest, passedOver, damaged, proof }: RestoreRes
 
 function show(result: RestoreResult, store: string, terminal: Terminal): void {
   const { generation, manifest, passedOver, damaged, proof } = result
-  for (const name of passedOver) terminal.note(`the backup ${name} is damaged, and was passed over`)
+  for (const name of passedOver)
+    terminal.note(`the${name > generation ? " newer" : ""} backup ${name} is damaged, and was passed over`)
   const lines = damaged.first.map(damageLine)
   if (damaged.pieces > damaged.first.length) lines.push(`and ${damaged.pieces - damaged.first.length} more`)
   if (proof === undefined) {

@@ -5,8 +5,9 @@ import { Fault, describe } from "../../core/fault.ts"
 import { unmountFuse, type UnmountResult } from "../../fuse/mount.ts"
 import type { SupervisorState } from "../../../schema/supervisor-state.ts"
 import { isClawfs } from "../../sys/clawfs-mounts.ts"
+import type { MountEntry } from "../../sys/mountinfo.ts"
 import { isRunning } from "../../sys/process-identity.ts"
-import { usersOf } from "../../sys/directory-users.ts"
+import { holdersOf, usersOf } from "../../sys/directory-users.ts"
 import type { UnmountInvocation } from "../commands/unmount.ts"
 import { supervisorOf } from "../daemon.ts"
 import { ExitCode } from "../exit-code.ts"
@@ -16,6 +17,8 @@ import type { Terminal } from "../terminal.ts"
 
 const WAIT_MS = 30_000
 const POLL_MS = 20
+/** Programs that have just got a namespace of their own may be about to unmount what they need not. */
+const COPIES_MS = 5000
 const BUSY_MS = 250
 const MOST_NAMED = 3
 
@@ -46,7 +49,7 @@ export async function runUnmount({ values, operands, terminal }: UnmountInvocati
       hint: "end those programs, or use --lazy",
     })
   }
-  if (supervisor !== undefined && !isLazy) await ended(supervisor, entry.source)
+  if (supervisor !== undefined && !isLazy) await ended(supervisor, entry)
   terminal.out(`unmounted ${path}`)
   return ExitCode.OK
 }
@@ -109,13 +112,30 @@ async function flush(store: string, mountpoint: string, isLazy: boolean, termina
   }
 }
 
-async function ended({ pid, started }: SupervisorState, store: string): Promise<void> {
-  const until = Date.now() + WAIT_MS
-  while (Date.now() < until) {
+async function ended(
+  { pid, started }: SupervisorState,
+  { device, source, mountpoint }: MountEntry,
+): Promise<void> {
+  const begin = Date.now()
+  let isLookedFor = false
+  while (Date.now() < begin + WAIT_MS) {
     if (!isRunning(pid, started)) return
+    if (!isLookedFor && Date.now() >= begin + COPIES_MS) {
+      isLookedFor = true
+      requireNoCopies(device, mountpoint)
+    }
     await sleep(POLL_MS)
   }
   throw new Fault("timeout", `unmounted, but the daemon (process ${pid}) has not ended`, {
-    hint: `see ${store}/clawfs.log`,
+    hint: `see ${source}/clawfs.log`,
+  })
+}
+
+/** A program with a mount namespace of its own, made while this was mounted, has it until that ends: so has the daemon to go on. */
+function requireNoCopies(device: string, mountpoint: string): void {
+  const holders = holdersOf(device, MOST_NAMED)
+  if (holders.length === 0) return
+  throw new Fault("busy", `unmounted ${mountpoint}, but it is still mounted for ${holders.join(", ")}`, {
+    hint: "the daemon ends when those programs have",
   })
 }
