@@ -20,6 +20,8 @@ const load = {
   hnsw: () => import("../search/index/hnsw-graph.ts"),
   libzstd: () => import("../sys/libzstd.ts"),
   libsodium: () => import("../sys/libsodium.ts"),
+  compile: () => import("../seccomp/compile.ts"),
+  extractorList: () => import("../seccomp/extractor-list.ts"),
   sharedMemory: () => import("../sys/shared-memory.ts"),
 }
 
@@ -61,6 +63,13 @@ const probes: Readonly<Record<Probe, () => Promise<string>>> = {
   argon2id: async () => {
     const { hasArgon2id } = await load.libsodium()
     if (!hasArgon2id()) throw new Error("there is no libsodium.so.23")
+    return ""
+  },
+  seccomp: async () => {
+    const { confine } = await load.compile()
+    const { extractorList } = await load.extractorList()
+    // This process has only its answer to give.
+    confine(extractorList(), { mayGain: false })
     return ""
   },
   memfd: async () => {

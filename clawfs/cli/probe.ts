@@ -5,7 +5,8 @@
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
-export type Probe = "statfs" | "read" | "lock" | "ffi" | "sqlite" | "memfd" | "hnsw" | "zstd" | "argon2id"
+export type Probe =
+  "statfs" | "read" | "lock" | "ffi" | "sqlite" | "memfd" | "hnsw" | "zstd" | "argon2id" | "seccomp"
 
 /** `code` is an errno name, "ETIMEDOUT", the signal that ended the probe, or "". */
 export type ProbeResult =

@@ -10,7 +10,8 @@ const REINSTALL = "install it again: npm ci (it is compiled where no prebuilt on
 
 export async function runtimeChecks(): Promise<Check[]> {
   const [ffi, sqlite, memfd] = await Promise.all([probe("ffi"), probe("sqlite"), probe("memfd")])
-  const [hnsw, zstd, argon2id] = await Promise.all([probe("hnsw"), probe("zstd"), probe("argon2id")])
+  const [hnsw, zstd] = await Promise.all([probe("hnsw"), probe("zstd")])
+  const [argon2id, seccomp] = await Promise.all([probe("argon2id"), probe("seccomp")])
   return [
     nodeCheck(process.versions.node),
     moduleCheck("koffi", ffi, () => "calls the C library"),
@@ -32,6 +33,11 @@ export async function runtimeChecks(): Promise<Check[]> {
       lacks:
         "passphrases are protected by PBKDF2, and trees whose passphrase used argon2id can't be unlocked",
       hint: "apt-get install libsodium23",
+    }),
+    optional("seccomp", seccomp, {
+      works: "libseccomp puts programs under lists of allowed system calls",
+      lacks: "by default no tool runs, and ClawFS's own programs have no list of allowed system calls",
+      hint: "apt-get install libseccomp2; the kernel needs CONFIG_SECCOMP_FILTER",
     }),
   ]
 }

@@ -21,7 +21,7 @@ export function toolChecks(): Check[] {
         hint: "install gcc and libc6-dev, then: make build",
       }),
     ]
-  return [bubblewrapCheck(bwrap), filterCheck(), monitorCheck()]
+  return [bubblewrapCheck(bwrap), monitorCheck()]
 }
 
 /** --disable-userns came with it. */
@@ -42,21 +42,6 @@ function bubblewrapCheck(bwrap: string): Check {
     return ok("tools", "tools can be run in sandboxes (clawfs sandbox status tells more)", facts)
   const message = `bubblewrap ${version} is too old: no tool can be run`
   return bad("warn", "tools", { message, hint, facts })
-}
-
-const LIBSECCOMP = "libseccomp.so.2"
-
-function filterCheck(): Check {
-  if (isInstalled(LIBSECCOMP))
-    return ok(
-      "seccomp",
-      "libseccomp makes lists of allowed system calls, for tools and for ClawFS's own programs",
-    )
-  return bad("warn", "seccomp", {
-    message:
-      "libseccomp is not installed: by default no tool runs, and ClawFS's own programs have no list of system calls",
-    hint: "apt-get install libseccomp2",
-  })
 }
 
 const LIBRARIES = ["/usr/lib", "/usr/lib64", "/lib", "/lib64"]

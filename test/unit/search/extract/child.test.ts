@@ -7,7 +7,9 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { describe, expect, test, vi } from "vitest"
 import { DEFAULT_LIMITS, type Limits } from "../../../../clawfs/search/extract/limits.ts"
 import { ExtractorChild } from "../../../../clawfs/search/extract/extractor-child.ts"
+import { hasLibseccomp } from "../../../../clawfs/sys/libseccomp.ts"
 import { program } from "../../../helpers/programs.ts"
+import { skipIf } from "../../../helpers/requirements.ts"
 import { temporary } from "../../support/temporary.ts"
 import { childProgram, extract, extractor } from "../support/extractor.ts"
 
@@ -100,6 +102,15 @@ test("it has an empty environment, the lowest priority and hard limits", async (
   expect(limits).toMatch(new RegExp(`Max data size +${DEFAULT_LIMITS.maxMemoryBytes} `))
   expect(limits).toMatch(/Max file size +0 /)
   expect(limits).toMatch(/Max core file size +0 /)
+})
+
+test("it has its list of system calls, and can gain no privileges", async (context) => {
+  skipIf(context, hasLibseccomp ? undefined : "needs libseccomp")
+  await using own = extractor()
+  await extract(own, "a", page)
+  const status = readFileSync(`/proc/${own.pid ?? 0}/status`, "latin1")
+  expect(status).toMatch(/^Seccomp:\s+2$/m)
+  expect(status).toMatch(/^NoNewPrivs:\s+1$/m)
 })
 
 test("it ends when its requests end", async () => {
