@@ -104,6 +104,8 @@ export class Segments implements Disposable {
   #tail = 0
   /** Nothing more is appended to the current segment. */
   #isFull = true
+  /** A segment's file without a header that could not be removed. */
+  #abandoned: string | undefined
 
   constructor(db: Database, directory: string, uuid: Buffer, counters: Counters, readOnly: boolean) {
     this.#directory = directory
@@ -291,13 +293,16 @@ export class Segments implements Disposable {
     const id = this.#current + 1
     const path = segmentPath(this.#directory, id)
     this.#held.requireHere()
+    this.#removeAbandoned()
     const fd = this.#opened(path, "wx+")
     const header = encodeSegmentHeader({ id, uuid: this.#uuid, previousEnd: this.#tail })
     try {
-      writeSync(fd, header, 0, header.length, 0)
+      if (writeSync(fd, header, 0, header.length, 0) < header.length)
+        throw new Fault("no-space", "the disk below the store is full")
     } catch (thrown) {
       closeSync(fd)
-      unlinkSync(path)
+      this.#abandoned = path
+      this.#tryToRemoveAbandoned()
       throw thrown
     }
     this.#remember(id, fd)
@@ -305,6 +310,19 @@ export class Segments implements Disposable {
     this.#counters.lastSegment = id
     this.#tail = SEGMENT_HEADER
     this.#isFull = false
+  }
+
+  #removeAbandoned(): void {
+    if (this.#abandoned !== undefined) unlinkSync(this.#abandoned)
+    this.#abandoned = undefined
+  }
+
+  #tryToRemoveAbandoned(): void {
+    try {
+      this.#removeAbandoned()
+    } catch {
+      // A disk that fails may do so here as well. What has failed first is told; this is done before the next is made.
+    }
   }
 
   /** Bytes that something points to, by segment; the one being filled is left out. */

@@ -46,6 +46,8 @@ class Scene implements Disposable {
   readonly nodes: Nodes = new Map()
   readonly problems: string[] = []
   refused = 0
+  /** The disk gives EIO: whatever is asked may have it for an answer, meanwhile. */
+  isFailing = false
 
   /** Whether the step was carried out; it is acknowledged then. */
   play(step: Step): boolean {
@@ -68,14 +70,15 @@ class Scene implements Disposable {
   expect(step: Step, when: string): void {
     const status = this.#ask(step)
     if (status === 0) step.apply(this.model)
-    else this.problems.push(`${step.name} fails ${when}: ${status}`)
+    else if (!this.isFailing || status !== -EIO) this.problems.push(`${step.name} fails ${when}: ${status}`)
   }
 
   look(when: string): void {
     try {
       for (const line of differences(this.session, this.model)) this.problems.push(`${line} ${when}`)
     } catch (thrown) {
-      this.problems.push(`the tree can't be read ${when}: ${String(thrown)}`)
+      if (!this.isFailing || !isEio(thrown))
+        this.problems.push(`the tree can't be read ${when}: ${String(thrown)}`)
     }
   }
 
@@ -83,6 +86,10 @@ class Scene implements Disposable {
     this.server[Symbol.dispose]()
   }
 }
+
+/** As `Session` tells that a request failed. */
+const isEio = (thrown: unknown): boolean =>
+  thrown instanceof Error && thrown.message.endsWith(`fails: -${EIO}`)
 
 function prepared(): Scene {
   const scene = new Scene()
@@ -119,11 +126,13 @@ function play(plan: Plan, faults: Faults): Result {
 /** What must hold while calls go on failing. */
 function refuse(scene: Scene, plan: Plan, faults: Faults): void {
   if (plan.mode === "all") return
+  scene.isFailing = plan.errno === EIO
   scene.look("after the failure")
   for (let i = 0; i < VICTIMS && scene.model.has(`victim${i}`); i += 1)
     scene.expect(unlink(`victim${i}`), "on the full disk")
   if (plan.restart) restartFull(scene, faults)
   scene.look("on the full disk")
+  scene.isFailing = false
 }
 
 /** A server that can't start for want of room says so, and starts when there is some. */
