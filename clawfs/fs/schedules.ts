@@ -79,10 +79,15 @@ function nameOf({ name }: Schedule, seconds: number): string {
   return `${name}@${new Date(seconds * 1000).toISOString().slice(0, 19)}`
 }
 
+/**
+ * The oldest are those that were made first, whatever the clock said then: inode numbers tell. After a clock that was
+ * ahead for a while, the newest would otherwise count as the oldest and go as soon as they are made.
+ */
 function surplus(env: Environment, { name, keep }: Schedule): string[] {
   const form = /^@\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/
   const mine = env.store.snapshots
     .all()
+    .sort((one, other) => one.root - other.root)
     .map((snapshot) => snapshot.name)
     .filter((each) => each.startsWith(`${name}@`) && form.test(each.slice(name.length)))
   return mine.slice(0, Math.max(0, mine.length - keep))

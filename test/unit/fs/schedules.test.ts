@@ -52,6 +52,15 @@ test("what was missed while nothing was mounted is not made up for, and a clock 
   expect(at(START + 10 * HOUR)).toHaveLength(3)
 })
 
+test("after a clock that was ahead, the newest are kept and those that were made first go", () => {
+  schedule("h", HOUR, 2)
+  at(START)
+  at(START + 50 * HOUR)
+  at(START + 51 * HOUR)
+  expect(at(START + HOUR)).toEqual(["h@21T11:00:00", "h@23T13:00:00"])
+  expect(at(START + 2 * HOUR)).toEqual(["h@21T11:00:00", "h@21T12:00:00"])
+})
+
 test("snapshots that somebody named are never deleted", () => {
   for (const name of ["h@mine", "hh@2026-11-20T10:00:00", "other"])
     createSnapshot(fs.env, { name, path: Buffer.from("/a"), isWritable: false })
