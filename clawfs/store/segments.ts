@@ -425,7 +425,7 @@ export class Segments implements Disposable {
     } catch (thrown) {
       const { code } = thrown as NodeJS.ErrnoException
       if ((code !== "EMFILE" && code !== "ENFILE") || this.#files.size === 0) throw thrown
-      for (const id of [...this.#files.keys()]) this.close(id)
+      this.closeAll()
       return openSync(path, flags, 0o600)
     }
   }
@@ -455,8 +455,12 @@ export class Segments implements Disposable {
     closeSync(fd)
   }
 
-  [Symbol.dispose](): void {
+  closeAll(): void {
     for (const id of [...this.#files.keys()]) this.close(id)
+  }
+
+  [Symbol.dispose](): void {
+    this.closeAll()
     this.#held[Symbol.dispose]()
   }
 }

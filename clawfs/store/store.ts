@@ -148,8 +148,11 @@ export class Store implements Disposable {
     const db = new Database(join(directory, META), { readonly: options.readOnly ?? false })
     try {
       migrate(db, { readOnly: options.readOnly ?? false })
+      // Beside a server, what is read must be of one commit: a row and the sum of another would look like damage.
+      if (options.readOnly === true) db.begin()
       const store = new Store(directory, db, options)
       if (store.inodes.get(ROOT_NODE) === undefined) throw damagedRow("the root directory")
+      db.rollback()
       store.#adoptLog()
       return store
     } catch (thrown) {
@@ -477,6 +480,14 @@ export class Store implements Disposable {
   takeDeadSegments(): number[] {
     for (const id of this.#deadSegments) this.#segments.close(id)
     return this.#deadSegments.splice(0)
+  }
+
+  /**
+   * Closes the segments, which are opened again when they are read. A reader beside the server must not have them open for
+   * long: one that the server deletes takes its room until then.
+   */
+  closeSegments(): void {
+    this.#segments.closeAll()
   }
 
   /** Where the log ends: records before it may not be on the disk yet. */

@@ -1,10 +1,11 @@
 /** The cleaner at work on a mount: space comes back, and nobody notices, whatever is killed meanwhile. */
-import { readdirSync, statSync } from "node:fs"
+import { readdirSync, readlinkSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { expect, test } from "vitest"
 import { sleep, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { requireFuse, skipIf } from "../helpers/requirements.ts"
+import { search } from "../helpers/searching.ts"
 
 const MIB = 1 << 20
 const FILES = 1200
@@ -42,6 +43,39 @@ test("clawfs gc --now gives back what is dead, and every file that is left is th
   const isSmall = await waitUntil(() => logBytes(mount) < FILES * 0.33 * 200_000 + 70 * MIB, 15_000)
   expect(isSmall, `${logBytes(mount)} bytes are left`).toBe(true)
   await expectWhole(mount, sums)
+})
+
+/** Deleted segments that some process still has open: their room has not come back. */
+function heldSegments(mount: Mount): string[] {
+  const prefix = join(mount.store, "segments/")
+  const held: string[] = []
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name)))
+    try {
+      for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+        const path = readlinkSync(`/proc/${pid}/fd/${fd}`)
+        if (path.startsWith(prefix) && path.endsWith(" (deleted)")) held.push(`${pid}: ${path}`)
+      }
+    } catch (cause) {
+      // It has ended, or is another user's.
+      if (!["ENOENT", "ESRCH", "EACCES"].includes((cause as NodeJS.ErrnoException).code ?? "")) throw cause
+    }
+  return held
+}
+
+test("no process of the mount keeps a deleted segment open, the search index's included", async (context) => {
+  skipIf(context, requireFuse())
+  await using mount = await mountClawfs({ index: true })
+  const write = `cd ${mount.work}; for i in $(seq 8); do yes "a heldword in line $i" | head -c 200000 > f$i; done`
+  await mount.run("bash", ["-ec", write])
+  const { results } = await search(mount, "heldword", "--fresh", "-m", "words")
+  expect(results).not.toEqual([])
+  await mount.run("bash", ["-ec", `rm ${mount.work}/f*; sync ${mount.work}`])
+  await mount.clawfs(["gc", "--now", mount.mountpoint])
+  const isGone = await waitUntil(() => logBytes(mount) < MIB, 60_000)
+  expect(isGone, `${logBytes(mount)} bytes are left`).toBe(true)
+  expect(await waitUntil(() => heldSegments(mount).length === 0, 60_000), heldSegments(mount).join()).toBe(
+    true,
+  )
 })
 
 test("clawfs gc --now tells of what meta.db gives back too", async (context) => {

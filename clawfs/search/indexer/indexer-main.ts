@@ -25,6 +25,8 @@ import { StoreRules } from "./rules.ts"
 const PRIORITY = 10
 /** How often it is looked for changes. */
 const POLL_MS = 100
+/** Segments are open for so long at most: the room of deleted ones comes back then. */
+const OPEN_MS = 1000
 const REPORT_MS = 100
 /** Where nothing was written, it is looked this often whether vectors are missing or a model should learn. */
 const EMBED_MS = 1000
@@ -95,8 +97,13 @@ async function run(): Promise<void> {
   })
   const reports = new Reports()
   let embedAfterMs = 0
+  let openedMs = 0
   let isTidy = false
   while (!state.isRebuilding) {
+    if (Date.now() - openedMs >= OPEN_MS) {
+      store.closeSegments()
+      openedMs = Date.now()
+    }
     const follows = indexer.follow()
     const next = await indexer.work()
     const isBusy = follows || next === 0

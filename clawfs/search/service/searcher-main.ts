@@ -15,7 +15,8 @@ import { statusOf } from "./status.ts"
 const config = JSON.parse(present(process.argv[2], "configuration")) as SearcherConfig
 killWithParent()
 const log = new Log("searcher", { level: config.logLevel })
-const service = new SearchService(Store.open(config.store, { readOnly: true }), config.vault)
+const store = Store.open(config.store, { readOnly: true })
+const service = new SearchService(store, config.vault)
 
 const methods: Readonly<Record<string, (request: SearcherRequest) => unknown>> = {
   search: ({ params, caller }) => service.search(SearchParams.parse(params), caller),
@@ -36,6 +37,8 @@ async function answer(request: SearcherRequest): Promise<SearcherReply> {
         : { kind: "bug" as const, message: describe(thrown) }
     if (fault.kind === "bug") log.error("a search failed", { reason: fault.message })
     return { id, ok: false, fault }
+  } finally {
+    store.closeSegments()
   }
 }
 
