@@ -49,8 +49,13 @@ export class Reserve {
     return room < LOOK_BELOW_BYTES && room < debt() + BATCH_BYTES / 2
   }
 
+  /** Bytes that `give` would give back. */
+  get heldBytes(): number {
+    return (statSync(this.#path, { throwIfNoEntry: false })?.blocks ?? 0) * 512
+  }
+
   get #isTaken(): boolean {
-    return (statSync(this.#path, { throwIfNoEntry: false })?.blocks ?? 0) * 512 >= RESERVE_BYTES
+    return this.heldBytes >= RESERVE_BYTES
   }
 
   /** Takes the space; false when the disk does not have it. */

@@ -444,8 +444,17 @@ export class Store implements Disposable {
 
   /** Whether the log holds so much that is dead that cleaning it pays, or all of it was asked for. */
   get isCleaningDue(): boolean {
-    this.#cleaner.room = this.isTight ? new Reserve(this.directory).room - TIGHT_CLEANING_MARGIN : Infinity
+    this.#limitCleaning()
     return this.#cleaner.isWanted || this.#cleaner.isDue || this.#freePages.isDue
+  }
+
+  /** What the cleaner may take now. On a full disk the reserve counts: what is copied gives back more than it takes. */
+  #limitCleaning(): void {
+    this.#cleaner.room = Infinity
+    if (!this.isTight) return
+    const reserve = new Reserve(this.directory)
+    this.#cleaner.room = reserve.room + reserve.heldBytes - TIGHT_CLEANING_MARGIN
+    if (this.#cleaner.isDue) reserve.give()
   }
 
   /** Every dead byte is to come back: `clean` goes on until there is none that pays. */
@@ -457,6 +466,7 @@ export class Store implements Disposable {
   /** Moves up to `bytes` live bytes out of segments that are mostly dead; 0: there was nothing to do. Then `commit`. */
   clean(bytes: number): number {
     let moved = 0
+    this.#limitCleaning()
     this.housekeep(() => {
       moved = this.#cleaner.step(bytes)
       if (moved === 0) moved = this.#freePages.step(bytes)

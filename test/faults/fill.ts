@@ -69,3 +69,34 @@ export async function fillAndGoOn(kind: DiskKind): Promise<void> {
   await expectWhole(mount, small, [...smalls, ...more, "after"])
   await mount.clawfs(["fsck", mount.store])
 }
+
+/**
+ * Programs fill the disk with files of one size and delete every second: each segment is half live, none is empty. What
+ * was deleted comes back all the same, though nothing but the reserve is left for copies.
+ */
+export async function thinOutAndGoOn(kind: DiskKind): Promise<void> {
+  using disk = new SmallDisk(kind)
+  await using mount = await mountClawfs({ store: join(disk.path, "store") })
+  const source = join(mount.scratch, "source")
+  await mount.run("bash", ["-c", `head -c 200000 /dev/urandom >"$1"`, "make", source])
+  const names = await fill(mount, source, "file")
+  expect(names.length).toBeGreaterThan(100)
+  await mount.run(
+    "rm",
+    names.filter((_, index) => index % 2 === 0).map((name) => join(mount.work, name)),
+  )
+  const again = Math.floor(names.length / 4)
+  const copy = `
+    for n in $(seq "$3"); do
+      for i in $(seq 600); do cp "$1" "$2.$n" 2>/dev/null && break; sync -f "$4"; sleep 0.1; done
+      test $(stat -c %s "$2.$n") = 200000
+    done`
+  const args = [source, join(mount.work, "again"), String(again), disk.path]
+  await mount.run("bash", ["-ec", copy, "copy", ...args], { timeoutSeconds: 300 })
+  await expectWhole(mount, source, [
+    ...names.filter((_, index) => index % 2 === 1),
+    ...Array.from({ length: again }, (_, index) => `again.${index + 1}`),
+  ])
+  await mount.remount()
+  await mount.clawfs(["fsck", mount.store])
+}

@@ -1,6 +1,6 @@
 /** Disks that are larger, and slower to fill, are for test/slow. */
 import { test } from "vitest"
-import { fillAndGoOn } from "../faults/fill.ts"
+import { fillAndGoOn, thinOutAndGoOn } from "../faults/fill.ts"
 import { requireFuse, skipIf } from "../helpers/requirements.ts"
 import { requireDisk } from "../helpers/small-disk.ts"
 
@@ -9,3 +9,8 @@ for (const kind of ["tmpfs", "ext4"] as const)
     skipIf(context, requireFuse(), requireDisk(kind))
     await fillAndGoOn(kind)
   })
+
+test("a full disk of which every second file is deleted takes new ones: the reserve is for copying what is live", async (context) => {
+  skipIf(context, requireFuse(), requireDisk("tmpfs"))
+  await thinOutAndGoOn("tmpfs")
+})

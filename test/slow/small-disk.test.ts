@@ -1,5 +1,5 @@
 import { test } from "vitest"
-import { fillAndGoOn } from "../faults/fill.ts"
+import { fillAndGoOn, thinOutAndGoOn } from "../faults/fill.ts"
 import { requireFuse, skipIf } from "../helpers/requirements.ts"
 import { requireDisk } from "../helpers/small-disk.ts"
 
@@ -7,4 +7,10 @@ for (const kind of ["xfs", "btrfs"] as const)
   test(`on ${kind}, programs fill the disk, delete, and go on; nothing of what succeeded is lost`, async (context) => {
     skipIf(context, requireFuse(), requireDisk(kind))
     await fillAndGoOn(kind)
+  })
+
+for (const kind of ["ext4", "xfs", "btrfs"] as const)
+  test(`on ${kind}, a full disk of which every second file is deleted takes new ones`, async (context) => {
+    skipIf(context, requireFuse(), requireDisk(kind))
+    await thinOutAndGoOn(kind)
   })
