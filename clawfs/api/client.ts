@@ -73,6 +73,11 @@ function exchange(
       socket.destroy()
       reject(fault)
     }
+    const wasCut = (cause?: Error): Fault =>
+      new Fault("io", "the daemon closed the connection", {
+        cause,
+        hint: "its server may have been replaced: see what was done, and try again",
+      })
     const stop = (): void => fail(new Fault("interrupted", "the question was withdrawn"))
     if (signal?.aborted === true) stop()
     signal?.addEventListener("abort", stop)
@@ -85,15 +90,16 @@ function exchange(
       ),
     )
     socket.on("error", (cause: NodeJS.ErrnoException) => {
-      const absent = cause.code === "ENOENT" || cause.code === "ECONNREFUSED"
-      fail(
-        absent
-          ? new Fault("not-found", "no daemon serves this store", {
-              cause,
-              hint: "mount it, or look at clawfs status if it is",
-            })
-          : new Fault("io", cause.message, { cause }),
-      )
+      if (cause.code === "ENOENT" || cause.code === "ECONNREFUSED")
+        fail(
+          new Fault("not-found", "no daemon serves this store", {
+            cause,
+            hint: "mount it, or look at clawfs status if it is",
+          }),
+        )
+      // It was killed before it had read the request, or while it worked.
+      else if (cause.code === "ECONNRESET" || cause.code === "EPIPE") fail(wasCut(cause))
+      else fail(new Fault("io", cause.message, { cause }))
     })
     socket.on("connect", () => socket.write(request))
     socket.on("data", (chunk) => {
@@ -103,12 +109,6 @@ function exchange(
       socket.destroy()
       resolve(received.toString("utf8", 0, end))
     })
-    socket.on("close", () =>
-      fail(
-        new Fault("io", "the daemon closed the connection", {
-          hint: "its server may have been replaced: see what was done, and try again",
-        }),
-      ),
-    )
+    socket.on("close", () => fail(wasCut()))
   })
 }

@@ -102,4 +102,14 @@ describe("a call", () => {
     await daemonThat((socket) => socket.end('{"v":1,'))
     expect(await faultOf(call(place.path, "status"))).toEqual(["io", "the daemon closed the connection"])
   })
+
+  test("says the same of a daemon that is killed with the request unread", async () => {
+    // Closed with bytes that nobody has read: the other end gets ECONNRESET, as from a process that was killed.
+    const server = createServer({ pauseOnConnect: true }, (socket) => {
+      setTimeout(() => socket.destroy(), 50)
+    })
+    daemon = server
+    await new Promise<void>((resolve) => server.listen(join(place.path, CONTROL_SOCKET), resolve))
+    expect(await faultOf(call(place.path, "status"))).toEqual(["io", "the daemon closed the connection"])
+  })
 })
