@@ -6,12 +6,12 @@ import { chmodSync, closeSync, constants, mkdirSync, openSync, readdirSync, rmSy
 import { join } from "node:path"
 import { BACKUP_FORMAT, BackupIdentity, BackupManifest, BackupVersion } from "../../schema/backup-manifest.ts"
 import { Fault } from "../core/fault.ts"
+import { BACKUP_IDENTITY } from "../store/place.ts"
 import { syncDirectory } from "../store/segment-files.ts"
 import { lastErrno } from "../sys/ffi.ts"
 import { flock } from "../sys/libc.ts"
 import { isDirectory, readText, writeDurably } from "./files.ts"
 
-const IDENTITY = "clawfs-backup.json"
 export const MANIFEST = "manifest.json"
 const LOCK = "lock"
 /** The generation that is being made. */
@@ -70,7 +70,7 @@ export class BackupPlace implements Disposable {
     if (known === undefined) {
       chmodSync(path, 0o700)
       const identity: BackupIdentity = { format: BACKUP_FORMAT, uuid }
-      writeDurably(join(path, IDENTITY), Buffer.from(`${JSON.stringify(identity)}\n`))
+      writeDurably(join(path, BACKUP_IDENTITY), Buffer.from(`${JSON.stringify(identity)}\n`))
       syncDirectory(path)
     }
     return new BackupPlace(path, lock)
@@ -189,7 +189,7 @@ function generationAt(path: string, name: string): Generation | undefined {
 }
 
 function identityOf(path: string): BackupIdentity | undefined {
-  return parsed(join(path, IDENTITY), BackupIdentity)
+  return parsed(join(path, BACKUP_IDENTITY), BackupIdentity)
 }
 
 /** Undefined when there is no such file; a `Fault` when it is not what we write there. */

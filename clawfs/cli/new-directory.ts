@@ -2,6 +2,7 @@
 import { accessSync, constants, realpathSync, statSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import { Fault } from "../core/fault.ts"
+import { BACKUP_IDENTITY } from "../store/place.ts"
 import { filesystemOf, isClawfs } from "../sys/clawfs-mounts.ts"
 import { isStore } from "./store-files.ts"
 
@@ -59,11 +60,11 @@ function refuseBadPlace(path: string, above: string, what: string): void {
     )
   }
   for (let at = dirname(path); at !== "/"; at = dirname(at)) {
-    if (isStore(at)) {
-      throw new Fault("invalid", `${path} would lie inside of the store ${at}`, {
-        hint: "name a directory outside of it",
-      })
-    }
+    const around = isStore(at) ? "store" : exists(join(at, BACKUP_IDENTITY)) ? "backup" : undefined
+    if (around === undefined) continue
+    throw new Fault("invalid", `${path} would lie inside of the ${around} ${at}`, {
+      hint: "name a directory outside of it",
+    })
   }
 }
 

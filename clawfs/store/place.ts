@@ -5,6 +5,8 @@ import { Fault } from "../core/fault.ts"
 
 export const META = "meta.db"
 export const SEGMENTS = "segments"
+/** In the directory of a backup (`clawfs/backup/place.ts`): whose it is. */
+export const BACKUP_IDENTITY = "clawfs-backup.json"
 
 export function requireStore(directory: string): void {
   const meta = join(directory, META)

@@ -275,6 +275,15 @@ test("the backup of another store or of a newer version is refused by all that t
   expect(said(await clawfs(["salvage", "--backup", backup, other, made]), scene)).toMatch(
     /^exit 65\nclawfs: \/backup\/\S+ is the backup of another store$/,
   )
+  const inside = join(backup, "made")
+  for (const args of [
+    ["restore", backup, inside],
+    ["salvage", store, inside],
+    ["backup", other, inside],
+  ])
+    expect(said(await clawfs(args), scene)).toBe(
+      "exit 65\nclawfs: /backup/made would lie inside of the backup /backup\nhint: name a directory outside of it",
+    )
   expect(contents(backup)).toEqual(before)
   const file = join(backup, "clawfs-backup.json")
   writeFileSync(file, readFileSync(file, "utf8").replace(/"format": *\d+/, '"format":99'))

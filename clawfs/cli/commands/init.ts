@@ -60,7 +60,10 @@ all of them, and the root itself, belong to you; then you can write in all but s
   exits: [
     [ExitCode.OK, "the store is made"],
     [ExitCode.USAGE, "wrong usage"],
-    [ExitCode.DATA, "STORE would lie on a ClawFS mount or in a store; there is no such user or group"],
+    [
+      ExitCode.DATA,
+      "STORE would lie on a ClawFS mount, in a store or a backup; there is no such user or group",
+    ],
     [ExitCode.CANNOT_CREATE, "STORE is a file, a store, or not empty"],
     [ExitCode.IO, "the disk is full or fails"],
     [ExitCode.DENIED, "no permission to write there, or a read-only filesystem"],
