@@ -49,13 +49,17 @@ export class Reserve {
     return room < LOOK_BELOW_BYTES && room < debt() + BATCH_BYTES / 2
   }
 
-  /** Bytes that `give` would give back. */
-  get heldBytes(): number {
+  /** What `room` is once the space has been given back. */
+  get roomWithout(): number {
+    return this.room + this.#heldBytes
+  }
+
+  get #heldBytes(): number {
     return (statSync(this.#path, { throwIfNoEntry: false })?.blocks ?? 0) * 512
   }
 
   get #isTaken(): boolean {
-    return this.heldBytes >= RESERVE_BYTES
+    return this.#heldBytes >= RESERVE_BYTES
   }
 
   /** Takes the space; false when the disk does not have it. */

@@ -450,11 +450,9 @@ export class Store implements Disposable {
 
   /** What the cleaner may take now. On a full disk the reserve counts: what is copied gives back more than it takes. */
   #limitCleaning(): void {
-    this.#cleaner.room = Infinity
-    if (!this.isTight) return
-    const reserve = new Reserve(this.directory)
-    this.#cleaner.room = reserve.room + reserve.heldBytes - TIGHT_CLEANING_MARGIN
-    if (this.#cleaner.isDue) reserve.give()
+    const reserve = this.isTight ? new Reserve(this.directory) : undefined
+    this.#cleaner.room = reserve === undefined ? Infinity : reserve.roomWithout - TIGHT_CLEANING_MARGIN
+    if (reserve !== undefined && this.#cleaner.isDue) reserve.give()
   }
 
   /** Every dead byte is to come back: `clean` goes on until there is none that pays. */

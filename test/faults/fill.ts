@@ -85,7 +85,7 @@ export async function thinOutAndGoOn(kind: DiskKind): Promise<void> {
     "rm",
     names.filter((_, index) => index % 2 === 0).map((name) => join(mount.work, name)),
   )
-  const again = Math.floor(names.length / 4)
+  const again = Math.floor(names.length / 16)
   const copy = `
     for n in $(seq "$3"); do
       for i in $(seq 600); do cp "$1" "$2.$n" 2>/dev/null && break; sync -f "$4"; sleep 0.1; done
