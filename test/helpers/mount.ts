@@ -331,6 +331,10 @@ export class Mount implements Target {
     this.#ending.abort()
     await waitUntil(() => this.#running.size === 0, 30_000)
     if (this.#isMounted) problems.push(...(await this.#unmount()))
+    // Another test's `clawfs status` or `doctor` looks at every mount that there is.
+    const isLookedAt = (): boolean =>
+      processesNaming(this.#base).some(({ command }) => command.includes("/probe-main.js "))
+    await waitUntil(() => !isLookedAt(), 10_000)
     for (const { id, command } of processesNaming(this.#base)) {
       if (id.pid === this.#watchdog.pid) continue
       problems.push(`process ${id.pid} was left behind: ${command}`)

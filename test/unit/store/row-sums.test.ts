@@ -81,7 +81,9 @@ const SIGHT = [
   ...["found", "nothing", "big", "file", "link", "other", "value", "value", "target", "some bytes", "all"],
 ]
 
-const flip = (blob: string): string => `CAST(substr(${blob}, 1, 1) || x'7e' || substr(${blob}, 3) AS BLOB)`
+/** Another second byte. */
+const flip = (blob: string): string =>
+  `CAST(substr(${blob}, 1, 1) || iif(substr(${blob}, 2, 1) = x'7e', x'7f', x'7e') || substr(${blob}, 3) AS BLOB)`
 
 const NO_SUMS = [
   ["inode", "ino", "/file"],
