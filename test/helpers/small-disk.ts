@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process"
 import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { temporaryDirectory } from "./mount.ts"
+import { detachElsewhere } from "./mountinfo.ts"
 import { requirePrograms } from "./requirements.ts"
 
 export type DiskKind = "tmpfs" | "ext4" | "xfs" | "btrfs"
@@ -75,6 +76,8 @@ export class SmallDisk implements Disposable {
   /** Mounts it anew, as after a reboot: what fsck(8) finds of the failure is mended. */
   replug(options = "rw"): void {
     unmount(this.path)
+    // Namespaces that other tests have made meanwhile have it mounted too, and then it can't be mounted in another way.
+    detachElsewhere(this.#base)
     const image = join(this.#base, "image")
     spawnSync("e2fsck", ["-fy", image])
     command("mount", ["-o", `loop,${options}`, image, this.path])
