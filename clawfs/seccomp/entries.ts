@@ -20,7 +20,7 @@ export function allowed(category: Category, names: string): SeccompEntry[] {
 }
 
 /** Where the argument's bits of `mask` are those of `value`. */
-export function conditional(
+function conditional(
   name: string,
   description: string,
   filter: { arg_index: number; value: number; mask: number },
@@ -55,10 +55,13 @@ export function sockets(families: readonly (readonly [name: string, family: numb
   )
 }
 
-/** ioctl(2) with these requests. */
-export function ioctls(requests: readonly (readonly [name: string, request: number])[]): SeccompEntry[] {
-  return requests.map(([request, value]) =>
-    conditional("ioctl", request, { arg_index: 1, value, mask: LOW_32_BITS }, "file_io"),
+/** ioctl(2) or fcntl(2) with these requests. */
+export function requests(
+  call: "ioctl" | "fcntl",
+  known: readonly (readonly [name: string, request: number])[],
+): SeccompEntry[] {
+  return known.map(([request, value]) =>
+    conditional(call, request, { arg_index: 1, value, mask: LOW_32_BITS }, "file_io"),
   )
 }
 

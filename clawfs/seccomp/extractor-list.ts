@@ -4,7 +4,7 @@
  * and signals nobody but itself.
  */
 import type { SeccompList } from "../../schema/seccomp.ts"
-import { allowed, ioctls, listFor, readOnlyOpens, threads } from "./entries.ts"
+import { allowed, listFor, readOnlyOpens, requests, threads } from "./entries.ts"
 
 export function extractorList(): SeccompList {
   return listFor("extractor", "c2b7a0ce-5d0a-4a2f-8a0c-94c0f2a1e5b7", [
@@ -22,7 +22,7 @@ export function extractorList(): SeccompList {
     // Node does that to stdout and stderr as it ends, and hangs where it can't.
     ...allowed("file_io", "fsync"),
     // Whether a descriptor is a terminal, and descriptors that do not wait.
-    ...ioctls([
+    ...requests("ioctl", [
       ["TCGETS", 0x5401],
       ["FIONBIO", 0x5421],
       ["FIOCLEX", 0x5451],

@@ -4,13 +4,7 @@
  * C libraries old and new.
  */
 import type { SeccompList } from "../../schema/seccomp.ts"
-import { allowed, conditional, listFor, readOnlyOpens, sockets } from "./entries.ts"
-
-const FCNTL = [
-  ["F_GETFD", 1],
-  ["F_SETFD", 2],
-] as const
-const LOW_32_BITS = 0xffff_ffff
+import { allowed, listFor, readOnlyOpens, requests, sockets } from "./entries.ts"
 
 export function launcherList(): SeccompList {
   return listFor("launcher", "3f0c6f4e-8a55-4f7c-9a51-0c7d3f7b2e63", [
@@ -20,9 +14,10 @@ export function launcherList(): SeccompList {
       "read readv write writev close fstat stat newfstatat statx readlink readlinkat getcwd lseek poll ppoll",
     ),
     ...readOnlyOpens(),
-    ...FCNTL.map(([name, value]) =>
-      conditional("fcntl", name, { arg_index: 1, value, mask: LOW_32_BITS }, "file_io"),
-    ),
+    ...requests("fcntl", [
+      ["F_GETFD", 1],
+      ["F_SETFD", 2],
+    ]),
     ...sockets([["AF_UNIX", 1]]),
     ...allowed("network", "connect sendto sendmsg recvfrom recvmsg getsockopt"),
     ...allowed("time", "clock_gettime clock_nanosleep nanosleep"),

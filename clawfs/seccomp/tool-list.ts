@@ -4,7 +4,7 @@
  * its kin, unshare, setns, ptrace, process_vm_*, open_by_handle_at, kexec, modules, clocks, swap, reboot, quotas.
  */
 import type { SeccompEntry, SeccompList } from "../../schema/seccomp.ts"
-import { allowed, ioctls, listFor, processes, sockets, threads, type Category } from "./entries.ts"
+import { allowed, listFor, processes, requests, sockets, threads, type Category } from "./entries.ts"
 
 const CALLS: Readonly<Record<Exclude<Category, "tokio_runtime">, string>> = {
   memory:
@@ -61,5 +61,10 @@ const FAMILIES = [
 export function toolList(maySpawn: boolean): SeccompList {
   const id = maySpawn ? "6f3b1c1e-52a5-4a4f-9a53-6a2b7f0d8c11" : "b9d0a3d4-1b7c-4e0e-8f0e-3c5d2e9f4a22"
   const started = maySpawn ? processes() : threads()
-  return listFor("tool", id, [...ordinaryCalls(), ...started, ...sockets(FAMILIES), ...ioctls(IOCTLS)])
+  return listFor("tool", id, [
+    ...ordinaryCalls(),
+    ...started,
+    ...sockets(FAMILIES),
+    ...requests("ioctl", IOCTLS),
+  ])
 }
