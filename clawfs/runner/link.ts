@@ -1,7 +1,8 @@
 /**
  * A link: a pair of interfaces between a sandbox's network namespace and the machine, by which the tool reaches granted TCP
  * ports of the machine, and nothing else. What passes is decided in the kernel, at both ends, before any packet can be sent.
- * The interfaces are gone when the sandbox's namespace is.
+ * The interfaces are removed with it: a namespace may outlive its processes by the minutes for which the kernel tries to end
+ * their connections.
  */
 import { randomInt } from "node:crypto"
 import { closeSync, openSync, readFileSync } from "node:fs"
@@ -44,7 +45,7 @@ export interface LinkOptions {
   readonly group: string | undefined
 }
 
-/** One sandbox's. Disposing of it lets nothing pass any more. */
+/** One sandbox's. Disposing of it lets nothing pass any more; `remove` removes the interfaces. */
 export class Link implements Disposable {
   /** Of the machine's end. */
   readonly name: string
@@ -84,7 +85,7 @@ export class Link implements Disposable {
       })
     } catch (thrown) {
       this[Symbol.dispose]()
-      here.remove(index)
+      this.remove()
       throw thrown
     }
   }
@@ -99,6 +100,17 @@ export class Link implements Disposable {
     this.#isOpen = false
     this.#guard?.[Symbol.dispose]()
     this.#program.remove(this.#ends, this.#places)
+  }
+
+  /** To be called when the tool has ended. The kernel waits some 20 ms for whoever looks at the interfaces. */
+  remove(): void {
+    using here = new RouteSocket()
+    try {
+      here.remove(this.#ends.index)
+    } catch (thrown) {
+      // The namespace has gone before, and the interfaces with it.
+      if (!(thrown instanceof SysFault && thrown.errno === E.ENODEV)) throw thrown
+    }
   }
 }
 

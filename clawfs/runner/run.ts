@@ -253,7 +253,9 @@ export class Run {
       others: placesInside(network),
       group: cgroup?.directories[0],
     })
-    if (this.#isOver) this.#link[Symbol.dispose]()
+    if (!this.#isOver) return
+    this.#link[Symbol.dispose]()
+    this.#link.remove()
   }
 
   #command(scriptName: string | undefined): Word[] {
@@ -316,6 +318,7 @@ export class Run {
   /** Not before its caller has been told: that takes a processor, too. */
   async #counted(ending: Ending, cgroup: Cgroup | undefined): Promise<Outcome> {
     await setImmediate()
+    this.#link?.remove()
     // The monitor's reader counts meanwhile.
     const counted = this.#watched.end()
     const usage = cgroup?.usage() ?? NO_USAGE

@@ -1,5 +1,6 @@
 /** What a link lets pass, packet by packet, in a network namespace that nothing else is in; tool-network.test.ts has tools with one. */
 import { spawn, type ChildProcess } from "node:child_process"
+import { once } from "node:events"
 import { closeSync, existsSync, mkdirSync, readlinkSync, rmdirSync } from "node:fs"
 import { join } from "node:path"
 import { createServer, type AddressInfo } from "node:net"
@@ -54,9 +55,9 @@ beforeAll(async () => {
 afterAll(async () => {
   server.close()
   if (!(program instanceof LinkProgram)) return
-  sandbox.kill("SIGKILL")
   link[Symbol.dispose]()
-  // It goes with the namespace.
+  sandbox.kill("SIGKILL")
+  // It goes with the namespace, at the latest.
   expect(await waitUntil(() => !existsSync(`/sys/class/net/${name}`), 30_000)).toBe(true)
   program[Symbol.dispose]()
 })
@@ -209,6 +210,10 @@ test("a link that has been closed lets nothing pass any more", async () => {
     expect((await connect()).stdout).toBe("hello\n")
     second[Symbol.dispose]()
     expect((await connect()).stdout).toBe("")
+    second.remove()
+    expect(existsSync(`/sys/class/net/${second.name}`)).toBe(false)
+    // Nothing is left to remove.
+    second.remove()
   } finally {
     other.kill("SIGKILL")
   }
@@ -277,4 +282,27 @@ test("a network that another interface has a route into is noticed", () => {
   expect(otherRouteIn("10.213", title + line("eth0", "00000000", "00000000"))).toBeUndefined()
   expect(otherRouteIn("10.213", title + line("clawfs7", "0705D50A", "FFFFFFFF"))).toBeUndefined()
   expect(otherRouteIn("10.214", title + line("vpn0", "0005D50A", "00FFFFFF"))).toBeUndefined()
+})
+
+test("what the kernel still wants to send keeps the namespace, but not the interfaces", async () => {
+  if (!(program instanceof LinkProgram)) throw new Error("no program")
+  const script = `read -r go; exec 3<>/dev/tcp/${MACHINE}/${port}; echo hello >&3; read -r line <&3; echo "$line"; read -r go`
+  const other = spawn("unshare", ["--net", "bash", "-c", script], { stdio: ["pipe", "pipe", "ignore"] })
+  try {
+    expect(await waitUntil(() => isApart(other), 30_000)).toBe(true)
+    const grant = { ports: [port], network: NETWORK }
+    const third = new Link(other.pid ?? -1, { program, grant, others: [], group: undefined })
+    const heard = once(other.stdout, "data")
+    other.stdin.write("go\n")
+    expect(String(await heard)).toBe("hello\n")
+    // The end of its connection reaches nobody: the kernel would try for minutes.
+    third[Symbol.dispose]()
+    const ended = once(other, "exit")
+    other.kill("SIGKILL")
+    await ended
+    third.remove()
+    expect(existsSync(`/sys/class/net/${third.name}`)).toBe(false)
+  } finally {
+    other.kill("SIGKILL")
+  }
 })
