@@ -86,6 +86,7 @@ function openEnvironment(memory: SessionMemory): [Environment, Fsyncs, WriteGuar
     onMoment: (moment) => onMoment(moment, memory, store),
     logSynced: () => memory.logSynced,
     onLogEnd: (end) => (memory.logEnd = end),
+    onFailedSync: () => (memory.isInDoubt = true),
     log,
   })
   const fsyncs = new Fsyncs(memory, store, post, log)

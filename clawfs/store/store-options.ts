@@ -13,6 +13,11 @@ export interface StoreOptions {
    * know how much of the log goes before it.
    */
   readonly onLogEnd?: (end: number) => void
+  /**
+   * A sync of this thread has failed: what was written before may be on no disk, and as the kernel tells of that once, no later
+   * sync can be believed until `Store.makeGood`.
+   */
+  readonly onFailedSync?: () => void
   readonly log?: Log
 }
 

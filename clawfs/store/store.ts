@@ -87,6 +87,7 @@ export class Store implements Disposable {
   readonly #cleaner: Cleaner
   readonly #logSynced: () => number
   readonly #onLogEnd: (end: number) => void
+  readonly #onFailedSync: () => void
   readonly #freePages: FreePages
   #journal: Journal | undefined
   /** A new epoch of the feed is due. */
@@ -101,6 +102,7 @@ export class Store implements Disposable {
     this.directory = directory
     this.#logSynced = options.logSynced ?? ((): number => 0)
     this.#onLogEnd = options.onLogEnd ?? ((): void => undefined)
+    this.#onFailedSync = options.onFailedSync ?? ((): void => undefined)
     this.readOnly = options.readOnly ?? false
     this.#db = db
     const { uuid, seedA, seedB } = identityOf(db)
@@ -413,9 +415,16 @@ export class Store implements Disposable {
 
   /** Folds the WAL into the database and lets it start again; data goes to the disk before what points to it. */
   checkpointInline(mode: "RESTART" | "TRUNCATE" = this.isTight ? "TRUNCATE" : "RESTART"): void {
-    this.#segments.syncAll(segmentOf(this.#logSynced()))
-    // A long reader (fsck, a backup) must not keep programs waiting: the WAL grows on, and it is tried again.
-    this.#db.withoutWaiting(() => this.#db.checkpoint(mode))
+    try {
+      this.#segments.syncAll(segmentOf(this.#logSynced()))
+      // A long reader (fsck, a backup) must not keep programs waiting: the WAL grows on, and it is tried again.
+      this.#db.withoutWaiting(() => this.#db.checkpoint(mode))
+    } catch (thrown) {
+      // Without room for its pages the database has not been synced, and the WAL is as it was.
+      if (!(thrown instanceof Fault && (thrown.kind === "no-space" || thrown.kind === "busy")))
+        this.#onFailedSync()
+      throw thrown
+    }
   }
 
   /**
