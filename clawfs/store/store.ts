@@ -300,6 +300,9 @@ export class Store implements Disposable {
         this.#commits += 1
       },
       debt: () => Math.max(0, this.#freePages.databaseBytes - statSync(join(this.directory, META)).size),
+      cutWal: () => {
+        if (this.#walBytes > TIGHT_WAL_BYTES) this.checkpointInline("TRUNCATE")
+      },
     }
   }
 
@@ -409,8 +412,7 @@ export class Store implements Disposable {
     this.inodes.trim()
     if (this.#commits < COMMITS_BETWEEN_CHECKS && !this.isTight) return
     this.#commits = 0
-    const wal = statSync(`${this.#db.path}-wal`, { throwIfNoEntry: false })
-    if ((wal?.size ?? 0) > (this.isTight ? TIGHT_WAL_BYTES : WAL_LIMIT_BYTES)) this.checkpointInline()
+    if (this.#walBytes > (this.isTight ? TIGHT_WAL_BYTES : WAL_LIMIT_BYTES)) this.checkpointInline()
   }
 
   /** Folds the WAL into the database and lets it start again; data goes to the disk before what points to it. */
@@ -489,8 +491,11 @@ export class Store implements Disposable {
   /** Cuts the files of the database to what they hold, if the WAL is long. Commits, and may wait for the disk. */
   shrinkFiles(): void {
     this.settle()
-    if ((statSync(`${this.#db.path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > TIGHT_WAL_BYTES)
-      this.checkpointInline("TRUNCATE")
+    if (this.#walBytes > TIGHT_WAL_BYTES) this.checkpointInline("TRUNCATE")
+  }
+
+  get #walBytes(): number {
+    return statSync(`${this.#db.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
   }
 
   /** Segments that commits have emptied, to be deleted once those commits are durable; each is told once. */

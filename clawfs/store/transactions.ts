@@ -5,7 +5,7 @@
  *
  * Invariant: database as of the last commit + entries of the journal = everything that was answered.
  */
-import { Fault, Rebuilt } from "../core/fault.ts"
+import { Fault, Rebuilt, kindOfThrown } from "../core/fault.ts"
 import { now, pinClock } from "../sys/clock.ts"
 import { beginData } from "./checksum.ts"
 import type { Database, Query } from "./database.ts"
@@ -24,6 +24,8 @@ export interface Participant {
   readonly committed: () => void
   /** Bytes by which the database will grow when the WAL is folded back. */
   readonly debt: () => number
+  /** Gives the disk back what the WAL takes of it, if that is much. Nothing is being changed. Throws what the disk says. */
+  readonly cutWal: () => void
 }
 
 export interface Batching {
@@ -293,11 +295,28 @@ export class Transactions {
     this.#batching?.journal.restart(this.#participant.batch() + 1)
     this.#participant.committed()
     this.#commits += 1
-    const reserve = this.#batching?.reserve
+    if (this.#batching !== undefined) this.#lookForRoom(this.#batching.reserve)
+  }
+
+  #lookForRoom(reserve: Reserve): void {
     if (this.#isTight && this.#commits % COMMITS_BETWEEN_LOOKS === 0)
-      this.#isTight = reserve?.takeIfThereIsRoom(this.#participant.debt()) !== true
-    // Folding the WAL back takes room too. Once it can't be, nothing is ever given back.
-    else if (!this.#isTight) this.#isTight = reserve?.isShort(this.#participant.debt) === true
+      this.#isTight = !reserve.takeIfThereIsRoom(this.#participant.debt())
+    else if (!this.#isTight) {
+      // Folding the WAL back takes room too. Once it can't be, nothing is ever given back.
+      this.#isTight = reserve.isShort(this.#participant.debt) && !this.#cutsWal(reserve)
+    }
+  }
+
+  /** Whether there is room once the WAL has been cut. */
+  #cutsWal(reserve: Reserve): boolean {
+    try {
+      this.#participant.cutWal()
+    } catch (thrown) {
+      // It has been committed. What ails the disk is told by the next checkpoint, which is tried again and again.
+      if ((thrown instanceof Fault ? thrown.kind : kindOfThrown(thrown)) === "bug") throw thrown
+      return false
+    }
+    return !reserve.isShort(this.#participant.debt)
   }
 
   #rollback(): void {

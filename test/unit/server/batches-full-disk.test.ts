@@ -1,3 +1,5 @@
+import { statSync } from "node:fs"
+import { join } from "node:path"
 import { afterEach, describe, expect, test, vi } from "vitest"
 import { E } from "../../../clawfs/core/errno.ts"
 import { Fault } from "../../../clawfs/core/fault.ts"
@@ -130,6 +132,55 @@ describe("a disk that is full when a batch is committed", () => {
     expect(session.mkdir("b")).toBeGreaterThan(0)
     server.restart()
     expect(session.names()).toEqual(["b"])
+  })
+})
+
+describe("a disk that has less left than the WAL owes", () => {
+  const RECORD = Buffer.alloc(3000, "contents of a small file")
+
+  /** Each commit writes its pages to the WAL anew. */
+  function lengthenWal(server: TestServer, session: Session): number {
+    for (let i = 0; walBytes(server) < 5 << 20; i += 1) {
+      expect(session.write(session.mknod(`f${i}`), 0, RECORD)).toBe(0)
+      server.pause()
+    }
+    return walBytes(server)
+  }
+
+  function walBytes(server: TestServer): number {
+    return statSync(join(server.directory, "meta.db-wal")).size
+  }
+
+  test("gets back what a long WAL takes of it, before anything is refused", () => {
+    using server = new TestServer()
+    const session = new Session(server)
+    lengthenWal(server, session)
+    vi.spyOn(Reserve.prototype, "isShort").mockImplementation(() => walBytes(server) > 4 << 20)
+    expect(session.mkdir("a")).toBeGreaterThan(0)
+    server.pause()
+    expect([server.store.isTight, walBytes(server)]).toEqual([false, 0])
+    expect(session.mkdir("b")).toBeGreaterThan(0)
+    server.restart()
+    expect(session.names()).toEqual(expect.arrayContaining(["a", "b", "f0"]))
+  })
+
+  test("is tight when that does not help, or does not succeed; what was answered is committed all the same", () => {
+    for (const fails of [false, true]) {
+      using server = new TestServer()
+      const session = new Session(server)
+      lengthenWal(server, session)
+      vi.spyOn(Reserve.prototype, "isShort").mockReturnValue(true)
+      if (fails)
+        vi.spyOn(Database.prototype, "checkpoint").mockImplementationOnce(() => {
+          throw new Fault("io", "the disk below the store fails")
+        })
+      expect(session.mkdir("a")).toBeGreaterThan(0)
+      server.pause()
+      expect(server.store.isTight).toBe(true)
+      vi.restoreAllMocks()
+      server.restart()
+      expect(session.names()).toEqual(expect.arrayContaining(["a", "f0"]))
+    }
   })
 })
 
