@@ -7,6 +7,7 @@
  */
 import { Fault, describe } from "../core/fault.ts"
 import type { Log } from "../core/log.ts"
+import type { Garbage } from "../store/garbage.ts"
 import type { Store } from "../store/store.ts"
 import type { SessionMemory } from "./session-memory.ts"
 
@@ -24,24 +25,21 @@ const MOST_PAUSE_MS = 5000
 const LOOK_MS = 1000
 /** After a full disk. */
 const RETRY_MS = 10_000
+/** On a full disk, what was ordered waits so long at most for segments that are empty to be deleted, ... */
+const DELETION_MS = 5000
+/** ... and looks so often. */
+const DELETION_LOOK_MS = 20
 /** Under load: so many dead bytes, and so many times the live ones, are too much. */
 const PRESSING_BYTES = 256 * 1024 * 1024
 const PRESSING_SHARE = 1
 
 /** What is needed of a store. */
-export type CleanedStore = Pick<
-  Store,
-  | "readOnly"
-  | "isTight"
-  | "isCleaningDue"
-  | "logSpace"
-  | "wholeLogSpace"
-  | "freeBytes"
-  | "clean"
-  | "cleanAll"
-  | "commit"
-  | "shrinkFiles"
->
+export type CleanedStore = Pick<Store, "readOnly" | "isTight" | "clean" | "commit" | "shrinkFiles"> & {
+  readonly garbage: Pick<
+    Garbage,
+    "logSpace" | "wholeLogSpace" | "freeBytes" | "isDue" | "isShortOfRoom" | "wantAll" | "goOn"
+  >
+}
 
 /** What is needed of the session memory. */
 export type CleaningMemory = Pick<
@@ -65,6 +63,10 @@ export class Cleaning {
   /** The last slice: its end, and how long it took. */
   #slicedAt = -Infinity
   #sliceMs = 0
+  /** When something was moved last. */
+  #movedAt = -Infinity
+  /** Nothing can be moved before then. */
+  #waitUntil = -Infinity
 
   constructor(store: CleanedStore, memory: CleaningMemory, log: Log) {
     this.#store = store
@@ -75,7 +77,7 @@ export class Cleaning {
   /** `clawfs gc --now`: everything that pays is to come back. */
   order(): void {
     this.#ordered += 1
-    this.#store.cleanAll()
+    this.#store.garbage.wantAll()
     this.#nextLook = 0
   }
 
@@ -105,7 +107,7 @@ export class Cleaning {
 
   /** Milliseconds until the next slice. */
   #rest(isBeside: boolean): number {
-    if (this.#isPressed) return 0
+    if (this.#isPressed) return Math.max(0, Math.ceil(this.#waitUntil - performance.now()))
     const pause = isBeside ? Math.min(MOST_PAUSE_MS, this.#sliceMs / SHARE_BESIDE) : 0
     return Math.max(0, Math.ceil(this.#slicedAt + Math.max(PAUSE_MS, pause) - performance.now()))
   }
@@ -113,7 +115,7 @@ export class Cleaning {
   /** Between requests that do not pause. */
   onLoad(): void {
     if (this.#store.readOnly || !this.#look()) return
-    const { live, dead } = this.#store.logSpace
+    const { live, dead } = this.#store.garbage.logSpace
     if (dead > PRESSING_BYTES + PRESSING_SHARE * live) this.#slice()
   }
 
@@ -122,8 +124,8 @@ export class Cleaning {
     if (time < this.#nextLook) return this.#isActive
     this.#nextLook = time + LOOK_MS
     this.#lookedAt = this.#memory.commits
-    this.#memory.setLogSpace(this.#store.wholeLogSpace)
-    this.#isActive = this.#store.isCleaningDue
+    this.#memory.setLogSpace(this.#store.garbage.wholeLogSpace)
+    this.#isActive = this.#store.garbage.isDue
     if (!this.#isActive) this.#finish()
     return this.#isActive
   }
@@ -139,7 +141,8 @@ export class Cleaning {
     try {
       const moved = this.#store.clean(SLICE_BYTES)
       this.#store.commit()
-      if (moved > 0) return
+      if (moved > 0) this.#movedAt = performance.now()
+      if (moved > 0 || this.#waits()) return
       this.#store.shrinkFiles()
     } catch (thrown) {
       if (!(thrown instanceof Fault && (thrown.kind === "no-space" || thrown.kind === "io"))) throw thrown
@@ -150,9 +153,19 @@ export class Cleaning {
     this.#finish()
   }
 
+  /** Whether what was ordered goes on when there is more room. */
+  #waits(): boolean {
+    const time = performance.now()
+    if (this.#ordered === 0 || time > this.#movedAt + DELETION_MS || !this.#store.garbage.isShortOfRoom)
+      return false
+    this.#store.garbage.goOn()
+    this.#waitUntil = time + DELETION_LOOK_MS
+    return true
+  }
+
   #finish(): void {
-    this.#memory.freeBytes = this.#store.freeBytes
-    this.#memory.setLogSpace(this.#store.wholeLogSpace)
+    this.#memory.freeBytes = this.#store.garbage.freeBytes
+    this.#memory.setLogSpace(this.#store.garbage.wholeLogSpace)
     for (; this.#ordered > 0; this.#ordered -= 1) this.#memory.countCleaned()
   }
 }

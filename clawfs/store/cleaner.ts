@@ -78,11 +78,6 @@ export class Cleaner {
   #victim: number | undefined
   #position = 0
   #wantsAll = false
-  /**
-   * Bytes that copies may take. With a limit, the disk is full: then every dead byte counts, and a segment whose live ones
-   * fit is emptied as a whole, which gives back more than it took.
-   */
-  room = Infinity
 
   constructor(db: Database, segments: Segments, recodingOf: RecodingOf, log?: Log) {
     this.#segments = segments
@@ -117,22 +112,30 @@ export class Cleaner {
     return { live: live + filling.live, dead: dead + Math.max(0, filling.bytes - filling.live) }
   }
 
-  /** Whether so much is dead that work in the background pays. */
-  get isDue(): boolean {
-    if (this.#isShort) return this.#choose() !== undefined
-    const { live, dead } = this.space()
-    return dead > SLACK_BYTES + SLACK_SHARE * live && this.#choose() !== undefined
-  }
-
-  get #isShort(): boolean {
-    return this.room !== Infinity
+  /**
+   * Whether so much is dead that work in the background pays. `room`: bytes that copies may take. With a limit, the disk is
+   * full: then every dead byte counts, and a segment whose live ones fit is emptied as a whole, which gives back more than it
+   * took.
+   */
+  isDue(room = Infinity): boolean {
+    if (this.#wantsAll) return true
+    if (room === Infinity) {
+      const { live, dead } = this.space()
+      if (dead <= SLACK_BYTES + SLACK_SHARE * live) return false
+    }
+    return this.#choose(room) !== undefined
   }
 
   /** Every segment that gives anything back counts from now on, until `step` finds none. */
   wantAll(): void {
-    this.#wantsAll = true
+    this.goOn()
     if (this.#paysToFinish()) this.#segments.finishFilling()
     this.retry()
+  }
+
+  /** The same without what `step` could not move: there is more room by now. */
+  goOn(): void {
+    this.#wantsAll = true
   }
 
   /** Whether the segment that is being filled is to be emptied too. */
@@ -148,18 +151,15 @@ export class Cleaner {
     this.#stuck.clear()
   }
 
-  get isWanted(): boolean {
-    return this.#wantsAll
-  }
-
   /**
    * Moves records of `bytes` or a little more, within the caller's transaction. Returns how many bytes were copied, short
-   * records counting for what they cost; fewer than asked for when nothing is left to do. A full disk is a clean `Fault("no-space")`: what was moved before it stays.
+   * records counting for what they cost; fewer than asked for when nothing is left to do. `room` as for `isDue`. A full disk is
+   * a clean `Fault("no-space")`: what was moved before it stays.
    */
-  step(bytes: number): number {
+  step(bytes: number, room = Infinity): number {
     let moved = 0
     while (moved < bytes) {
-      this.#victim ??= this.#start()
+      this.#victim ??= this.#start(room)
       if (this.#victim === undefined) {
         this.#wantsAll = false
         break
@@ -173,26 +173,34 @@ export class Cleaner {
     return moved
   }
 
-  #start(): number | undefined {
+  #start(room: number): number | undefined {
     this.#position = 0
-    return this.#choose()
+    return this.#choose(room)
   }
 
-  #choose(): number | undefined {
+  /** Whether there would be more to do, were there more room than that. */
+  isShortOf(room: number): boolean {
+    return room !== Infinity && this.#choose(room) === undefined && this.#choose(Infinity, true) !== undefined
+  }
+
+  #choose(room: number, isThorough = this.#wantsAll || room !== Infinity): number | undefined {
     const candidates: { id: number; live: number; gain: number }[] = []
     for (const [id, live] of this.#segments.liveBytes()) {
-      if (live === 0 || live > this.room || this.#stuck.has(id)) continue
+      if (live === 0 || this.#stuck.has(id)) continue
       const gain = this.#segments.sizeOf(id) / live
-      if (this.#pays(id, live)) candidates.push({ id, live, gain })
+      if (live <= room && this.#pays(id, live, isThorough)) candidates.push({ id, live, gain })
     }
     candidates.sort((a, b) => b.gain - a.gain)
-    return candidates.find(({ id, live }) => this.#pays(id, live + this.#headersIn(id, live)))?.id
+    return candidates.find(({ id, live }) => {
+      const cost = live + this.#headersIn(id, live)
+      return cost <= room && this.#pays(id, cost, isThorough)
+    })?.id
   }
 
   /** Whether it pays to copy `cost` bytes out of a segment. */
-  #pays(id: number, cost: number): boolean {
+  #pays(id: number, cost: number, isThorough: boolean): boolean {
     const size = this.#segments.sizeOf(id)
-    return this.#wantsAll || this.#isShort ? (size - cost) / cost > MIN_GAIN : cost <= MAX_LIVE * size
+    return isThorough ? (size - cost) / cost > MIN_GAIN : cost <= MAX_LIVE * size
   }
 
   /** Bytes of the headers that a copy needs: where records are short they are much of a segment, and never come back. */

@@ -1,27 +1,41 @@
 /**
- * `STORE/reserve`: space kept back for the moment when the disk is full and answered requests are still to be committed.
- * Given back to the disk then; taken again when there is room.
+ * `STORE/reserve`: space kept back for the moment when the disk is full: answered requests are still to be committed, and
+ * segments to be emptied, whose live bytes need a second place before the first one is free. Given back to the disk then;
+ * taken again when there is room.
  */
-import { closeSync, openSync, rmSync, statSync, statfsSync } from "node:fs"
+import { closeSync, ftruncateSync, openSync, rmSync, statSync, statfsSync } from "node:fs"
 import { join } from "node:path"
 import { Fault, kindOfThrown } from "../core/fault.ts"
 import { fallocate } from "../sys/libc.ts"
 
+const MIB = 1024 * 1024
 /** More than the pages that the largest batch can dirty. */
-export const RESERVE_BYTES = 16 * 1024 * 1024
+export const RESERVE_BYTES = 16 * MIB
 /** What a large batch takes in the WAL and the log. */
-const BATCH_BYTES = 8 * 1024 * 1024
+const BATCH_BYTES = 8 * MIB
+/** What is not for copies: the WAL's part, as it is folded back, and a batch's. */
+export const COPYING_MARGIN = 8 * MIB
 /** More than the WAL ever holds for the database: with so much room it need not be looked how much that is. */
-const LOOK_BELOW_BYTES = 256 * 1024 * 1024
+const LOOK_BELOW_BYTES = 256 * MIB
+/** It grows in steps of so many bytes. */
+const STEP_BYTES = 2 * MIB
 
 export class Reserve {
   readonly #path: string
 
   readonly #directory: string
 
-  constructor(directory: string) {
+  readonly #largestSegment: () => number
+  /** What was taken. */
+  #held = 0
+  /** What was given back, and is to be taken again before the room belongs to programs. */
+  #owed = RESERVE_BYTES
+
+  /** `largestSegment`: bytes of the longest segment of the log; the reserve grows with it, so that each can be emptied. */
+  constructor(directory: string, largestSegment: () => number = (): number => 0) {
     this.#directory = directory
     this.#path = join(directory, "reserve")
+    this.#largestSegment = largestSegment
   }
 
   /** Bytes that the disk has left for an ordinary user. Where that can't be asked, the next write meets the reason. */
@@ -35,12 +49,37 @@ export class Reserve {
     }
   }
 
+  /** Bytes for copies of what is live in a segment, once the space has been given back. */
+  get roomForCopies(): number {
+    return this.room + this.#blockBytes - COPYING_MARGIN
+  }
+
+  /** Bytes that are never for programs: what is held back, or is to be again. */
+  get bytes(): number {
+    return Math.max(this.#held, this.#owed)
+  }
+
+  get #wanted(): number {
+    const whole = this.#largestSegment() + COPYING_MARGIN
+    return Math.max(RESERVE_BYTES, Math.floor(whole / STEP_BYTES) * STEP_BYTES)
+  }
+
+  get #blockBytes(): number {
+    return (statSync(this.#path, { throwIfNoEntry: false })?.blocks ?? 0) * 512
+  }
+
   /**
    * As `take`, if the disk has room for more than that: `debt` bytes that are promised already, and some for the next batch.
    * Without the look, trying what a full disk refuses would cost more than the request that asks.
    */
   takeIfThereIsRoom(debt: number): boolean {
-    return this.room > debt + BATCH_BYTES + (this.#isTaken ? 0 : RESERVE_BYTES) && this.take()
+    return this.room > debt + BATCH_BYTES + this.bytes - this.#held && this.take()
+  }
+
+  /** To be called while there is room: takes more if the log has longer segments by now, and the disk has so much. */
+  grow(debt: () => number): void {
+    const more = this.#wanted - this.#held
+    if (more > 0 && this.room > debt() + BATCH_BYTES + more) this.take()
   }
 
   /** Whether the disk has no room for more than what is promised already. */
@@ -49,37 +88,48 @@ export class Reserve {
     return room < LOOK_BELOW_BYTES && room < debt() + BATCH_BYTES / 2
   }
 
-  /** What `room` is once the space has been given back. */
-  get roomWithout(): number {
-    return this.room + this.#heldBytes
-  }
-
-  get #heldBytes(): number {
-    return (statSync(this.#path, { throwIfNoEntry: false })?.blocks ?? 0) * 512
-  }
-
-  get #isTaken(): boolean {
-    return this.#heldBytes >= RESERVE_BYTES
-  }
-
-  /** Takes the space; false when the disk does not have it. */
+  /** Takes the space, or as much of it as leaves room for a batch; false when the disk does not even have the least. */
   take(): boolean {
-    if (this.#isTaken) return true
+    const before = Math.max(this.#held, this.#blockBytes)
+    const most = Math.max(RESERVE_BYTES, Math.min(this.#wanted, this.room + before - BATCH_BYTES))
+    this.#held = before
+    if (before >= most) return true
     try {
-      const fd = openSync(this.#path, "a", 0o600)
-      const taken = fallocate(fd, 0, 0, RESERVE_BYTES) === 0
-      closeSync(fd)
-      if (!taken) this.give()
-      return taken
+      this.#extend(before, most)
     } catch (cause) {
       // A disk without a free inode is full too, and one that fails has no room to keep.
       if (kindOfThrown(cause) === "bug") throw cause
-      return false
+    }
+    if (this.#held >= RESERVE_BYTES) return true
+    this.#remove()
+    return false
+  }
+
+  #extend(before: number, most: number): void {
+    const fd = openSync(this.#path, "a", 0o600)
+    try {
+      for (const bytes of [most, RESERVE_BYTES]) {
+        if (bytes <= before) return
+        if (fallocate(fd, 0, 0, bytes) === 0) {
+          this.#held = bytes
+          return
+        }
+        // What was not to be had as a whole may have been taken in part.
+        ftruncateSync(fd, before)
+      }
+    } finally {
+      closeSync(fd)
     }
   }
 
   /** Gives the space back. A disk that does not even delete has a reason that the next write will meet, and tell. */
   give(): void {
+    this.#owed = this.bytes
+    this.#remove()
+  }
+
+  #remove(): void {
+    this.#held = 0
     try {
       rmSync(this.#path, { force: true })
     } catch (cause) {

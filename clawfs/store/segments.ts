@@ -102,6 +102,8 @@ export class Segments implements Disposable {
   #current = 0
   /** Where the current segment ends; 0 when that is not known. */
   #tail = 0
+  /** Bytes of the longest one, without the current. */
+  #largest = 0
   /** Nothing more is appended to the current segment. */
   #isFull = true
   /** A segment's file without a header that could not be removed. */
@@ -121,7 +123,10 @@ export class Segments implements Disposable {
       this.reload()
       this.#requireRows()
       this.#current = this.#resumeAt()
-      if (!readOnly) this.#strays.push(...this.#withoutRows())
+      if (!readOnly) {
+        this.#strays.push(...this.#withoutRows())
+        for (const [id] of this.liveBytes()) this.#largest = Math.max(this.#largest, this.sizeOf(id))
+      }
     } catch (thrown) {
       this[Symbol.dispose]()
       throw thrown
@@ -306,6 +311,7 @@ export class Segments implements Disposable {
       throw thrown
     }
     this.#remember(id, fd)
+    this.#largest = this.largest
     this.#current = id
     this.#counters.lastSegment = id
     this.#tail = SEGMENT_HEADER
@@ -348,6 +354,11 @@ export class Segments implements Disposable {
     const size = statSync(segmentPath(this.#directory, id), { throwIfNoEntry: false })?.size ?? 0
     this.#sizes.set(id, size)
     return size
+  }
+
+  /** Bytes of the longest segment that there has been since the store was opened. */
+  get largest(): number {
+    return Math.max(this.#largest, this.#tail)
   }
 
   /** Forces the segments from number `first` on to the disk, whoever wrote them: a killed server leaves some behind. */

@@ -11,7 +11,7 @@ import { Fault } from "../core/fault.ts"
 import { APPLICATION_ID, SCHEMA_VERSION } from "../../migrations/sqlite/steps.ts"
 import { pinClock, pinClockWhenRead } from "../sys/clock.ts"
 import { Burial } from "./burial.ts"
-import { Cleaner, type LogSpace } from "./cleaner.ts"
+import { Cleaner } from "./cleaner.ts"
 import { Compression, compressedCoding, compressedRecoding } from "./compression.ts"
 import { Contents } from "./contents.ts"
 import { Copies } from "./copies.ts"
@@ -21,6 +21,7 @@ import { Database } from "./database.ts"
 import { Dentries } from "./dentries.ts"
 import { Feed } from "./feed.ts"
 import { FreePages } from "./free-pages.ts"
+import { Garbage } from "./garbage.ts"
 import { identityOf } from "./identity.ts"
 import { Inode } from "./inode.ts"
 import { Inodes } from "./inodes.ts"
@@ -38,7 +39,7 @@ import { requireWritableFormat } from "./recognise.ts"
 import { recoverFromPowerCut } from "./recovery.ts"
 import { Sealing } from "./sealing.ts"
 import { sealedCoding, sealedRecoding } from "./sealed-coding.ts"
-import { RESERVE_BYTES, Reserve, openOnFullDisk } from "./reserve.ts"
+import { Reserve, openOnFullDisk } from "./reserve.ts"
 import { requireWholeWal } from "./rewrite.ts"
 import { Schedules } from "./schedules.ts"
 import { Segments } from "./segments.ts"
@@ -56,8 +57,6 @@ export type { RequestId, Space, StoreOptions }
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024
 /** On a full disk it must not eat up the room that is left; and one that stays so long after cleaning is cut. */
 const TIGHT_WAL_BYTES = 4 * 1024 * 1024
-/** ... and neither must the cleaner. */
-const TIGHT_CLEANING_MARGIN = 8 * 1024 * 1024
 const COMMITS_BETWEEN_CHECKS = 32
 /** So many unlinked inodes wait at most. */
 const BURY_AT = 512
@@ -80,11 +79,12 @@ export class Store implements Disposable {
   readonly snapshots: Snapshots
   readonly schedules: Schedules
   readonly subtrees: Subtrees
+  readonly garbage: Garbage
   readonly readOnly: boolean
   readonly #db: Database
   readonly #segments: Segments
   readonly #transactions: Transactions
-  readonly #cleaner: Cleaner
+  readonly #reserve: Reserve
   readonly #logSynced: () => number
   readonly #onLogEnd: (end: number) => void
   readonly #onFailedSync: () => void
@@ -125,6 +125,7 @@ export class Store implements Disposable {
     this.xattrs = new Xattrs(db, keyOf)
     this.symlinks = new Symlinks(db, keyOf)
     this.#segments = new Segments(db, join(directory, SEGMENTS), uuid, this.counters, this.readOnly)
+    this.#reserve = new Reserve(directory, () => this.#segments.largest)
     const coding = sealedCoding(this.sealing, compressedCoding(new Compression(this.trees)))
     this.contents = new Contents(db, this.#segments, this.counters, this.trees, coding)
     this.copies = new Copies(db, this.counters, this.inodes, this.trees)
@@ -132,7 +133,8 @@ export class Store implements Disposable {
     this.schedules = new Schedules(db, this.counters)
     this.#burial = new Burial(this, options.log)
     const recodingOf = sealedRecoding(this.sealing, compressedRecoding)
-    this.#cleaner = new Cleaner(db, this.#segments, recodingOf, options.log)
+    const cleaner = new Cleaner(db, this.#segments, recodingOf, options.log)
+    this.garbage = new Garbage(cleaner, this.#freePages, this.#reserve, () => this.isTight)
     this.#transactions = new Transactions(db, this.#participant(), options.onMoment ?? (() => undefined))
   }
 
@@ -187,7 +189,7 @@ export class Store implements Disposable {
     const isSameBoot = journal.flags !== undefined
     const again = this.#transactions.batch({
       journal,
-      reserve: new Reserve(this.directory),
+      reserve: this.#reserve,
       execute: (entry) => this.sealing.replay(entry, (request) => execute(request, journal.flags ?? 0n)),
     })
     // What was read of the feed may have been lost with the power: its reader begins anew.
@@ -357,7 +359,7 @@ export class Store implements Disposable {
   /** Takes a tree's key over; from now on it can be read and written. Throws `Fault("denied")` for a wrong one. */
   unlockTree(key: TreeKey): void {
     this.sealing.unlock(key)
-    this.#cleaner.retry()
+    this.garbage.retry()
   }
 
   /**
@@ -443,49 +445,13 @@ export class Store implements Disposable {
       throw new Fault("busy", "a reader keeps the WAL from being folded back")
   }
 
-  /** Live and dead bytes of the log, complete segments only. */
-  get logSpace(): LogSpace {
-    return this.#cleaner.space()
-  }
-
-  /** The same with the segment that is being filled. */
-  get wholeLogSpace(): LogSpace {
-    return this.#cleaner.wholeSpace()
-  }
-
-  /** Whether the log holds so much that is dead that cleaning it pays, or all of it was asked for. */
-  get isCleaningDue(): boolean {
-    this.#limitCleaning()
-    return this.#cleaner.isWanted || this.#cleaner.isDue || this.#freePages.isDue
-  }
-
-  /** What the cleaner may take now. On a full disk the reserve counts: what is copied gives back more than it takes. */
-  #limitCleaning(): void {
-    const reserve = this.isTight ? new Reserve(this.directory) : undefined
-    this.#cleaner.room = reserve === undefined ? Infinity : reserve.roomWithout - TIGHT_CLEANING_MARGIN
-    if (reserve !== undefined && this.#cleaner.isDue) reserve.give()
-  }
-
-  /** Every dead byte is to come back: `clean` goes on until there is none that pays. */
-  cleanAll(): void {
-    this.#cleaner.wantAll()
-    this.#freePages.wantAll()
-  }
-
-  /** Moves up to `bytes` live bytes out of segments that are mostly dead; 0: there was nothing to do. Then `commit`. */
+  /** Moves up to `bytes` out of what is mostly garbage; 0: there was nothing to do. Then `commit`. */
   clean(bytes: number): number {
     let moved = 0
-    this.#limitCleaning()
     this.housekeep(() => {
-      moved = this.#cleaner.step(bytes)
-      if (moved === 0) moved = this.#freePages.step(bytes)
+      moved = this.garbage.step(bytes)
     })
     return moved
-  }
-
-  /** Bytes of the database that hold nothing. */
-  get freeBytes(): number {
-    return this.#freePages.bytes
   }
 
   /** Cuts the files of the database to what they hold, if the WAL is long. Commits, and may wait for the disk. */
@@ -526,7 +492,7 @@ export class Store implements Disposable {
     const disk = statfsSync(this.directory)
     return {
       usedBytes: this.counters.bytes,
-      availableBytes: Math.max(0, disk.bavail * disk.bsize - (this.isTight ? RESERVE_BYTES : 0)),
+      availableBytes: Math.max(0, disk.bavail * disk.bsize - (this.isTight ? this.#reserve.bytes : 0)),
       totalBytes: disk.blocks * disk.bsize,
       inodes: this.counters.inodes,
     }

@@ -304,6 +304,7 @@ export class Transactions {
     else if (!this.#isTight) {
       // Folding the WAL back takes room too. Once it can't be, nothing is ever given back.
       this.#isTight = reserve.isShort(this.#participant.debt) && !this.#cutsWal(reserve)
+      if (!this.#isTight) reserve.grow(this.#participant.debt)
     }
   }
 

@@ -1,5 +1,5 @@
 /** A store on a small disk that programs fill to the last byte. */
-import { writeFileSync } from "node:fs"
+import { statfsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect } from "vitest"
 import { together } from "../helpers/exec.ts"
@@ -28,6 +28,11 @@ async function expectWhole(mount: Mount, source: string, names: readonly string[
   writeFileSync(list, names.join("\n"))
   const script = `cd "$1" && xargs -a "$2" -n 1 cmp "$3"`
   await mount.run("bash", ["-c", script, "check", mount.work, list, source], { timeoutSeconds: 120 })
+}
+
+function available(disk: SmallDisk): number {
+  const { bavail, bsize } = statfsSync(disk.path)
+  return bavail * bsize
 }
 
 async function makeSources(mount: Mount): Promise<readonly [string, string]> {
@@ -70,22 +75,35 @@ export async function fillAndGoOn(kind: DiskKind): Promise<void> {
   await mount.clawfs(["fsck", mount.store])
 }
 
+export interface ThinningOptions {
+  /** Of the disk: the larger it is, the longer are the segments. */
+  readonly mib?: number
+  /** One file of so many is deleted. */
+  readonly oneIn?: number
+}
+
 /**
- * Programs fill the disk with files of one size and delete every second: each segment is half live, none is empty. What
- * was deleted comes back all the same, though nothing but the reserve is left for copies.
+ * Programs fill the disk with files of one size and delete some: each segment is partly live, none is empty. What was deleted
+ * comes back all the same, though nothing but the reserve is left for copies.
  */
-export async function thinOutAndGoOn(kind: DiskKind): Promise<void> {
-  using disk = new SmallDisk(kind)
+export async function thinOutAndGoOn(
+  kind: DiskKind,
+  { mib, oneIn = 2 }: ThinningOptions = {},
+): Promise<void> {
+  using disk = new SmallDisk(kind, mib)
   await using mount = await mountClawfs({ store: join(disk.path, "store") })
   const source = join(mount.scratch, "source")
   await mount.run("bash", ["-c", `head -c 200000 /dev/urandom >"$1"`, "make", source])
   const names = await fill(mount, source, "file")
   expect(names.length).toBeGreaterThan(100)
+  // It was full, not only in the way of something that could have gone.
+  expect(available(disk)).toBeLessThan(16 << 20)
+  const gone = new Set(names.filter((_, index) => index % oneIn === 0))
   await mount.run(
     "rm",
-    names.filter((_, index) => index % 2 === 0).map((name) => join(mount.work, name)),
+    [...gone].map((name) => join(mount.work, name)),
   )
-  const again = Math.floor(names.length / 16)
+  const again = Math.floor(gone.size / 8)
   const copy = `
     for n in $(seq "$3"); do
       for i in $(seq 600); do cp "$1" "$2.$n" 2>/dev/null && break; sync -f "$4"; sleep 0.1; done
@@ -93,10 +111,8 @@ export async function thinOutAndGoOn(kind: DiskKind): Promise<void> {
     done`
   const args = [source, join(mount.work, "again"), String(again), disk.path]
   await mount.run("bash", ["-ec", copy, "copy", ...args], { timeoutSeconds: 300 })
-  await expectWhole(mount, source, [
-    ...names.filter((_, index) => index % 2 === 1),
-    ...Array.from({ length: again }, (_, index) => `again.${index + 1}`),
-  ])
+  const added = Array.from({ length: again }, (_, index) => `again.${index + 1}`)
+  await expectWhole(mount, source, [...names.filter((name) => !gone.has(name)), ...added])
   await mount.remount()
   await mount.clawfs(["fsck", mount.store])
 }

@@ -253,7 +253,7 @@ export function script(): Step[] {
     housekeeping("settle", (session) => session.server.settle()),
     write("d/large", 0, 50 * KIB),
     housekeeping("clean", (session) => {
-      session.server.store.cleanAll()
+      session.server.store.garbage.wantAll()
       session.server.store.clean(8 * 1024 * KIB)
       session.server.store.commit()
     }),

@@ -32,9 +32,11 @@ export class SmallDisk implements Disposable {
   /** Where it is mounted. */
   readonly path: string
   readonly #base = temporaryDirectory()
+  readonly #mib: number
 
-  constructor(kind: DiskKind) {
+  constructor(kind: DiskKind, mib: number = MIB[kind]) {
     this.kind = kind
+    this.#mib = mib
     this.path = join(this.#base, "disk")
     mkdirSync(this.path)
     try {
@@ -47,12 +49,12 @@ export class SmallDisk implements Disposable {
 
   #make(): void {
     if (this.kind === "tmpfs") {
-      command("mount", ["-t", "tmpfs", "-o", `size=${MIB.tmpfs}m`, "clawfs-test", this.path])
+      command("mount", ["-t", "tmpfs", "-o", `size=${this.#mib}m`, "clawfs-test", this.path])
       return
     }
     const image = join(this.#base, "image")
     const fd = openSync(image, "w")
-    ftruncateSync(fd, MIB[this.kind] * 1024 * 1024)
+    ftruncateSync(fd, this.#mib * 1024 * 1024)
     closeSync(fd)
     command(`mkfs.${this.kind}`, [...MKFS[this.kind], image])
     command("mount", ["-o", "loop", image, this.path])

@@ -14,3 +14,8 @@ test("a full disk of which every second file is deleted takes new ones: the rese
   skipIf(context, requireFuse(), requireDisk("tmpfs"))
   await thinOutAndGoOn("tmpfs")
 })
+
+test("... also where segments are too long for the least reserve: it has grown with them", async (context) => {
+  skipIf(context, requireFuse(), requireDisk("ext4"))
+  await thinOutAndGoOn("ext4", { mib: 1024, oneIn: 8 })
+})

@@ -14,3 +14,8 @@ for (const kind of ["ext4", "xfs", "btrfs"] as const)
     skipIf(context, requireFuse(), requireDisk(kind))
     await thinOutAndGoOn(kind)
   })
+
+test("... where segments have their full length, and an eighth of each is deleted", async (context) => {
+  skipIf(context, requireFuse(), requireDisk("ext4"))
+  await thinOutAndGoOn("ext4", { mib: 2560, oneIn: 8 })
+})

@@ -64,7 +64,7 @@ function logBytes(): number {
 /** All that pays comes back; the number of bytes that were moved for it. */
 function clean(): number {
   let moved = 0
-  fs.store.cleanAll()
+  fs.store.garbage.wantAll()
   for (;;) {
     const some = fs.store.clean(MIB)
     fs.store.commit()
@@ -155,7 +155,7 @@ test("records that are used in parts only are stored again as those parts", () =
 test("records that shrink to less than their headers are not moved for ever", () => {
   file("top/zeroes", Buffer.alloc(16 * MIB))
   completeSegment()
-  const { live, dead } = fs.store.logSpace
+  const { live, dead } = fs.store.garbage.logSpace
   expect(dead).toBeGreaterThan(live)
   expect(clean()).toBe(0)
 })
@@ -200,7 +200,7 @@ test("whatever is done to files, they are as if nothing were compressed", () => 
       models.set(name, holed.fill(0, Math.min(offset, model.length), Math.min(offset + length, model.length)))
     } else if (kind === 2) {
       completeSegment()
-      fs.store.cleanAll()
+      fs.store.garbage.wantAll()
       fs.store.clean(1 << 18)
     } else if (kind === 3) {
       fs.restart()

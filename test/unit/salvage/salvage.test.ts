@@ -183,7 +183,7 @@ describe("without the database", () => {
     await back(grown.directory, backup)
     const store = fillSegment(grown)
     writeFile(store, makeFile(store), 0, Buffer.alloc(20_000, "b"))
-    store.cleanAll()
+    store.garbage.wantAll()
     while (store.clean(1_000_000) > 0) store.commit()
     store.commit()
     for (const id of store.takeDeadSegments()) rmSync(join(grown.directory, SEGMENTS, `0000000${id}.seg`))
@@ -214,7 +214,7 @@ describe("compressed files come back,", () => {
     // In the middle of a record: it is read from two extents then.
     squeezed.write(squeezed.at("logs/two").ino, 140_000, "plain")
     squeezed.store.settle()
-    expect(squeezed.store.logSpace.live).toBeLessThan(text.length / 10)
+    expect(squeezed.store.garbage.logSpace.live).toBeLessThan(text.length / 10)
     return () => squeezed[Symbol.dispose]()
   })
   const two = Buffer.from(text)

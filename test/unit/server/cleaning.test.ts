@@ -12,40 +12,50 @@ class Endless implements CleanedStore {
   slices = 0
   readonly readOnly = false
   readonly isTight: boolean
-  readonly isCleaningDue = true
-  readonly logSpace = { live: 1, dead: 1 }
-  readonly wholeLogSpace = this.logSpace
-  readonly freeBytes = 0
+  readonly garbage = {
+    isDue: true,
+    isShortOfRoom: false,
+    logSpace: { live: 1, dead: 1 },
+    wholeLogSpace: { live: 1, dead: 1 },
+    freeBytes: 0,
+    wantAll: (): void => undefined,
+    goOn: (): void => undefined,
+  }
 
   constructor(isTight = false) {
     this.isTight = isTight
   }
 
   clean(bytes: number): number {
+    if (this.garbage.isShortOfRoom) return 0
     this.slices += 1
     vi.advanceTimersByTime(SLICE_MS)
     return bytes
   }
 
-  readonly cleanAll = (): void => undefined
   readonly commit = (): void => undefined
   readonly shrinkFiles = (): void => undefined
 }
 
-function cleaningOf(store: Endless): { cleaning: Cleaning; answer: () => void } {
-  let answered = 0
+function cleaningOf(store: Endless): {
+  cleaning: Cleaning
+  answer: () => void
+  isDone: () => boolean
+} {
+  let [answered, cleaned] = [0, 0]
   const memory: CleaningMemory = {
     get answered() {
       return answered
     },
     commits: 0,
     freeBytes: 0,
-    countCleaned: () => undefined,
+    countCleaned: () => (cleaned += 1),
     setLogSpace: () => undefined,
   }
   return {
     cleaning: new Cleaning(store, memory, new Log("test", { level: "error" })),
     answer: () => (answered += 1),
+    isDone: () => cleaned > 0,
   }
 }
 
@@ -93,5 +103,29 @@ describe("the cleaner", () => {
       expect(cleaning.onQuiet()).toBe(0)
     }
     expect(store.slices).toBe(100)
+  })
+  test("on order waits for room on a full disk: for segments that are about to be deleted, but not for ever", () => {
+    const store = new Endless(true)
+    const { cleaning, isDone } = cleaningOf(store)
+    cleaning.order()
+    expect(cleaning.onQuiet()).toBe(0)
+    store.garbage.isShortOfRoom = true
+    for (let i = 0; i < 10; i += 1) {
+      const pause = cleaning.onQuiet() ?? 0
+      expect(pause).toBeGreaterThan(0)
+      vi.advanceTimersByTime(pause)
+    }
+    store.garbage.isShortOfRoom = false
+    expect(cleaning.onQuiet()).toBe(0)
+    expect([store.slices, isDone()]).toEqual([2, false])
+    store.garbage.isShortOfRoom = true
+    let waited = 0
+    for (let pause = cleaning.onQuiet(); pause !== undefined; pause = cleaning.onQuiet()) {
+      vi.advanceTimersByTime(pause)
+      waited += pause
+    }
+    expect(waited).toBeGreaterThan(4900)
+    expect(waited).toBeLessThan(5100)
+    expect(isDone()).toBe(true)
   })
 })

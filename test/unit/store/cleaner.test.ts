@@ -23,7 +23,7 @@ import { temporaryStore, type TemporaryStore } from "../support/temporary.ts"
 /** Moves everything that can be moved, commits, and deletes what is empty; the number of bytes that were copied. */
 function cleanUp(store: Store, directory: string, step = 1 << 20): number {
   let copied = 0
-  store.cleanAll()
+  store.garbage.wantAll()
   for (;;) {
     const moved = store.clean(step)
     store.commit()
@@ -68,15 +68,15 @@ test("where all is asked for, the segment that is being filled gives its dead by
   writeFile(store, kept, 0, bytes)
   writeFile(store, small, 0, Buffer.alloc(RECORD_MAX, "s"))
   removeFile(store, small)
-  expect(store.wholeLogSpace.dead).toBeGreaterThan(RECORD_MAX)
+  expect(store.garbage.wholeLogSpace.dead).toBeGreaterThan(RECORD_MAX)
   expect(cleanUp(store, directory)).toBe(0)
   writeFile(store, gone, 0, Buffer.alloc(10 * RECORD_MAX, "g"))
   removeFile(store, gone)
-  expect(store.wholeLogSpace.live).toBe(bytes.length)
-  expect(store.logSpace).toEqual({ live: 0, dead: 0 })
+  expect(store.garbage.wholeLogSpace.live).toBe(bytes.length)
+  expect(store.garbage.logSpace).toEqual({ live: 0, dead: 0 })
   expect(cleanUp(store, directory)).toBe(bytes.length)
   expect(logBytes(directory)).toBeLessThan(bytes.length + 4096)
-  expect(store.wholeLogSpace.dead).toBeLessThan(4096)
+  expect(store.garbage.wholeLogSpace.dead).toBeLessThan(4096)
   expect(readFile(place.reopen(), kept).equals(bytes)).toBe(true)
   expect(brokenInvariants(directory)).toEqual([])
   expect(cleanUp(place.store, directory)).toBe(0)
@@ -86,12 +86,12 @@ describe("cleaning", () => {
   test("gives back a segment that is half dead, and the file that is left is the same", () => {
     using place = temporaryStore()
     const { store, kept, bytes } = halfDead(place)
-    expect(store.logSpace.live).toBe(bytes.length)
+    expect(store.garbage.logSpace.live).toBe(bytes.length)
     expect(cleanUp(store, place.directory)).toBe(bytes.length)
     expect(segmentFiles(place.directory)).toEqual(["00000002.seg"])
     expect(firstDifference(readFile(store, kept), bytes)).toBe(-1)
     expect(brokenInvariants(place.directory)).toEqual([])
-    expect(store.isCleaningDue).toBe(false)
+    expect(store.garbage.isDue).toBe(false)
   })
 
   test("copies of a record only what something points to", () => {
@@ -130,7 +130,7 @@ describe("cleaning", () => {
     const { kept, bytes } = halfDead(place)
     let store = place.reopen()
     for (let round = 0; round < 40; round += 1) {
-      store.cleanAll()
+      store.garbage.wantAll()
       const moved = store.clean(200_000)
       if (round % 3 !== 0) store.commit()
       for (const id of store.takeDeadSegments()) rmSync(segmentFile(place.directory, id))
@@ -161,9 +161,9 @@ describe("cleaning", () => {
   test("is not due for a few dead bytes", () => {
     using place = temporaryStore()
     const { store } = halfDead(place)
-    store.cleanAll()
+    store.garbage.wantAll()
     cleanUp(store, place.directory)
-    expect(store.isCleaningDue).toBe(false)
+    expect(store.garbage.isDue).toBe(false)
     expect(store.clean(1 << 20)).toBe(0)
   })
 })
@@ -178,7 +178,7 @@ test("whatever is written, punched, cut, shared and deleted, cleaning changes no
       change(store, random, files)
       if (random.below(30) === 0) store = fillSegment(place)
       if (random.below(10) === 0) {
-        store.cleanAll()
+        store.garbage.wantAll()
         store.clean(random.below(500_000))
         store.commit()
       }
@@ -190,7 +190,7 @@ test("whatever is written, punched, cut, shared and deleted, cleaning changes no
       expect(inode && firstDifference(readFile(store, inode), bytes)).toBe(-1)
     }
     expect(brokenInvariants(place.directory)).toEqual([])
-    const { live, dead } = store.logSpace
+    const { live, dead } = store.garbage.logSpace
     expect(dead).toBeLessThanOrEqual(0.03 * live + 100_000)
   }
 })

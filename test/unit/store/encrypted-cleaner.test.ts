@@ -66,17 +66,17 @@ describe.each([
     return text
   }
   const clean = (): void => {
-    fs.store.cleanAll()
+    fs.store.garbage.wantAll()
     while (fs.store.clean(1 << 20) > 0) fs.store.commit()
     fs.store.commit()
   }
 
   test("moves the live parts of encrypted records, once, and they stay encrypted", () => {
     const contents = makeGarbage()
-    const before = fs.store.logSpace.dead
+    const before = fs.store.garbage.logSpace.dead
     clean()
     expect(whole()).toBe(contents)
-    expect(before - fs.store.logSpace.dead).toBeGreaterThan(200_000)
+    expect(before - fs.store.garbage.logSpace.dead).toBeGreaterThan(200_000)
     fs.restart()
     unlock(fs.store, secret)
     expect(whole()).toBe(contents)

@@ -21,7 +21,7 @@ function fill(session: Session): void {
 
 function cleanUp(server: TestServer): void {
   server.settle()
-  server.store.cleanAll()
+  server.store.garbage.wantAll()
   // In slices, each a commit, as the serving thread does it.
   while (server.store.clean(256 * 1024) > 0) server.store.commit()
   server.store.commit()
@@ -38,9 +38,9 @@ test("the database's file shrinks when files are deleted, and what is left is th
   for (let i = 0; i < FILES; i += 1)
     if (i % 10 !== 0) expect(session.status(Opcode.UNLINK, ROOT, [z(`f${i}`)])).toBe(0)
   server.settle()
-  expect(server.store.freeBytes).toBeGreaterThan(0.7 * full)
+  expect(server.store.garbage.freeBytes).toBeGreaterThan(0.7 * full)
   cleanUp(server)
-  expect(server.store.freeBytes).toBe(0)
+  expect(server.store.garbage.freeBytes).toBe(0)
   expect(statSync(meta).size).toBeLessThan(0.3 * full)
   server.restart()
   expect(session.names()).toHaveLength(FILES / 10)
@@ -55,15 +55,15 @@ test("a kill between two slices loses nothing", () => {
   fill(session)
   for (let i = 0; i < FILES; i += 1) if (i % 10 !== 0) session.status(Opcode.UNLINK, ROOT, [z(`f${i}`)])
   server.settle()
-  server.store.cleanAll()
-  for (let slice = 0; server.store.freeBytes > 0 && slice < 100; slice += 1) {
-    server.store.cleanAll()
+  server.store.garbage.wantAll()
+  for (let slice = 0; server.store.garbage.freeBytes > 0 && slice < 100; slice += 1) {
+    server.store.garbage.wantAll()
     server.store.clean(512 * 1024)
     // Every other one is not committed.
     if (slice % 2 === 0) server.store.commit()
     server.restart()
     expect(brokenInvariants(server.directory)).toEqual([])
   }
-  expect(server.store.freeBytes).toBe(0)
+  expect(server.store.garbage.freeBytes).toBe(0)
   expect(session.names()).toHaveLength(FILES / 10)
 })

@@ -19,7 +19,6 @@ import {
   witnessOf,
   type JournalHeader,
 } from "../../../clawfs/store/journal-header.ts"
-import { Reserve } from "../../../clawfs/store/reserve.ts"
 import { readGolden, section } from "../support/golden.ts"
 import { temporary, type Temporary } from "../support/temporary.ts"
 
@@ -244,21 +243,5 @@ describe("the journal", () => {
     const [flags, nonce] = [bytes.readBigUInt64LE(44), bytes.readUInt32LE(52)]
     putHeader(place, { bootId: currentBootId(), flags, nonce: (nonce + 1) >>> 0 })
     expect(entriesOf(place)).toEqual([])
-  })
-})
-
-describe("the reserve", () => {
-  test("takes its space once and gives it back", () => {
-    using place = temporary()
-    const reserve = new Reserve(place.path)
-    const path = join(place.path, "reserve")
-    expect([reserve.take(), reserve.take()]).toEqual([true, true])
-    expect(statSync(path).blocks * 512).toBeGreaterThanOrEqual(16 << 20)
-    expect(statSync(path).mode & 0o777).toBe(0o600)
-    reserve.give()
-    expect(statSync(path, { throwIfNoEntry: false })).toBeUndefined()
-    reserve.give()
-    expect(reserve.take()).toBe(true)
-    rmSync(path)
   })
 })

@@ -96,7 +96,7 @@ class Mix implements Disposable {
         if (random.below(3) === 0) this.#restore()
         break
       case 11:
-        this.#between(() => this.#server.store.cleanAll())
+        this.#between(() => this.#server.store.garbage.wantAll())
         break
       case 12:
         this.#clean()
@@ -292,7 +292,7 @@ class Mix implements Disposable {
     // Unlinked files give their bytes back when they are buried.
     this.#untilDone(() => {
       this.#server.store.settle()
-      this.#server.store.cleanAll()
+      this.#server.store.garbage.wantAll()
       return false
     })
     this.#untilDone(() => {
@@ -303,7 +303,7 @@ class Mix implements Disposable {
     })
     this.#untilDone(() => (this.#server.store.settle(), false))
     this.#deleteSegments()
-    const { live } = this.#server.store.logSpace
+    const { live } = this.#server.store.garbage.logSpace
     return { taken: logBytes(this.directory), live, segments: this.#server.store.counters.lastSegment }
   }
 
