@@ -37,7 +37,7 @@ const PRESSING_SHARE = 1
 export type CleanedStore = Pick<Store, "readOnly" | "isTight" | "clean" | "commit" | "shrinkFiles"> & {
   readonly garbage: Pick<
     Garbage,
-    "logSpace" | "wholeLogSpace" | "freeBytes" | "isDue" | "isShortOfRoom" | "wantAll" | "goOn"
+    "logSpace" | "wholeLogSpace" | "freeBytes" | "isDue" | "hasMore" | "wantAll" | "goOn"
   >
 }
 
@@ -156,7 +156,7 @@ export class Cleaning {
   /** Whether what was ordered goes on when there is more room. */
   #waits(): boolean {
     const time = performance.now()
-    if (this.#ordered === 0 || time > this.#movedAt + DELETION_MS || !this.#store.garbage.isShortOfRoom)
+    if (this.#ordered === 0 || time > this.#movedAt + DELETION_MS || !this.#store.garbage.hasMore)
       return false
     this.#store.garbage.goOn()
     this.#waitUntil = time + DELETION_LOOK_MS

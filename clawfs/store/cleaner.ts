@@ -178,9 +178,9 @@ export class Cleaner {
     return this.#choose(room)
   }
 
-  /** Whether there would be more to do, were there more room than that. */
-  isShortOf(room: number): boolean {
-    return room !== Infinity && this.#choose(room) === undefined && this.#choose(Infinity, true) !== undefined
+  /** Whether anything would pay to copy, were there room for it. */
+  get hasMore(): boolean {
+    return this.#choose(Infinity, true) !== undefined
   }
 
   #choose(room: number, isThorough = this.#wantsAll || room !== Infinity): number | undefined {

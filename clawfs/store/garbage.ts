@@ -40,9 +40,9 @@ export class Garbage {
     return this.#cleaner.isDue(this.#room) || this.#freePages.isDue
   }
 
-  /** Whether more could be done once there is more room: segments that are empty by now are still to be deleted. */
-  get isShortOfRoom(): boolean {
-    return this.#cleaner.isShortOf(this.#room)
+  /** When `step` has found nothing: whether it would with more room. Segments that are empty by now may still be to be deleted. */
+  get hasMore(): boolean {
+    return this.#cleaner.hasMore
   }
 
   /** Bytes that copies may take. */
