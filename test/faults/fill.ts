@@ -2,7 +2,7 @@
 import { statfsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { expect } from "vitest"
-import { together } from "../helpers/exec.ts"
+import { together, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
 import { SmallDisk, type DiskKind } from "../helpers/small-disk.ts"
 
@@ -82,18 +82,19 @@ export interface ThinningOptions {
   readonly oneIn?: number
 }
 
-/**
- * Programs fill the disk with files of one size and delete some: each segment is partly live, none is empty. What was deleted
- * comes back all the same, though nothing but the reserve is left for copies.
- */
-export async function thinOutAndGoOn(
-  kind: DiskKind,
-  { mib, oneIn = 2 }: ThinningOptions = {},
-): Promise<void> {
-  using disk = new SmallDisk(kind, mib)
-  await using mount = await mountClawfs({ store: join(disk.path, "store") })
+const FILE_BYTES = 200_000
+
+/** What is left on a mount whose disk was full when files were deleted. */
+interface Thinned {
+  readonly source: string
+  readonly kept: readonly string[]
+  readonly gone: number
+}
+
+/** Programs fill the disk with files of one size and delete some: each segment is partly live, none is empty. */
+async function thinOut(mount: Mount, disk: SmallDisk, oneIn: number): Promise<Thinned> {
   const source = join(mount.scratch, "source")
-  await mount.run("bash", ["-c", `head -c 200000 /dev/urandom >"$1"`, "make", source])
+  await mount.run("bash", ["-c", `head -c ${FILE_BYTES} /dev/urandom >"$1"`, "make", source])
   const names = await fill(mount, source, "file")
   expect(names.length).toBeGreaterThan(100)
   // It was full, not only in the way of something that could have gone.
@@ -103,16 +104,41 @@ export async function thinOutAndGoOn(
     "rm",
     [...gone].map((name) => join(mount.work, name)),
   )
-  const again = Math.floor(gone.size / 8)
+  return { source, kept: names.filter((name) => !gone.has(name)), gone: gone.size }
+}
+
+/** What was deleted comes back without being asked for, though nothing but the reserve is left for copies. */
+export async function thinOutAndGoOn(
+  kind: DiskKind,
+  { mib, oneIn = 2 }: ThinningOptions = {},
+): Promise<void> {
+  using disk = new SmallDisk(kind, mib)
+  await using mount = await mountClawfs({ store: join(disk.path, "store") })
+  const { source, kept, gone } = await thinOut(mount, disk, oneIn)
+  const again = Math.floor(gone / 8)
   const copy = `
     for n in $(seq "$3"); do
       for i in $(seq 600); do cp "$1" "$2.$n" 2>/dev/null && break; sync -f "$4"; sleep 0.1; done
-      test $(stat -c %s "$2.$n") = 200000
+      test $(stat -c %s "$2.$n") = ${FILE_BYTES}
     done`
   const args = [source, join(mount.work, "again"), String(again), disk.path]
   await mount.run("bash", ["-ec", copy, "copy", ...args], { timeoutSeconds: 300 })
   const added = Array.from({ length: again }, (_, index) => `again.${index + 1}`)
-  await expectWhole(mount, source, [...names.filter((name) => !gone.has(name)), ...added])
+  await expectWhole(mount, source, [...kept, ...added])
   await mount.remount()
   await mount.clawfs(["fsck", mount.store])
+}
+
+/** ... and all of it at once when it is asked for. */
+export async function thinOutAndCollect(kind: DiskKind, { mib, oneIn = 2 }: ThinningOptions): Promise<void> {
+  using disk = new SmallDisk(kind, mib)
+  await using mount = await mountClawfs({ store: join(disk.path, "store") })
+  const { source, kept, gone } = await thinOut(mount, disk, oneIn)
+  await mount.clawfs(["gc", "--now", mount.mountpoint])
+  const { deadBytes } = (await mount.status()).log
+  expect(deadBytes).toBeLessThan(0.05 * gone * FILE_BYTES)
+  // Segments that it has emptied are deleted once that is durable.
+  const isBack = await waitUntil(() => available(disk) > 0.9 * gone * FILE_BYTES, 30_000)
+  expect(isBack).toBe(true)
+  await expectWhole(mount, source, kept)
 }

@@ -33,6 +33,7 @@ export interface Status {
   readonly server: { readonly pid: number; readonly restarts: number }
   readonly inodes: { readonly used: number; readonly orphans: number }
   readonly bytes: { readonly used: number }
+  readonly log: { readonly deadBytes: number }
   readonly lookups: number
 }
 

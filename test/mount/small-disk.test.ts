@@ -1,6 +1,6 @@
 /** Disks that are larger, and slower to fill, are for test/slow. */
 import { test } from "vitest"
-import { fillAndGoOn, thinOutAndGoOn } from "../faults/fill.ts"
+import { fillAndGoOn, thinOutAndCollect, thinOutAndGoOn } from "../faults/fill.ts"
 import { requireFuse, skipIf } from "../helpers/requirements.ts"
 import { requireDisk } from "../helpers/small-disk.ts"
 
@@ -18,4 +18,9 @@ test("a full disk of which every second file is deleted takes new ones: the rese
 test("... also where segments are too long for the least reserve: it has grown with them", async (context) => {
   skipIf(context, requireFuse(), requireDisk("ext4"))
   await thinOutAndGoOn("ext4", { mib: 1024, oneIn: 8 })
+})
+
+test("... and gives all of it back when `gc --now` asks", async (context) => {
+  skipIf(context, requireFuse(), requireDisk("ext4"))
+  await thinOutAndCollect("ext4", { mib: 512 })
 })

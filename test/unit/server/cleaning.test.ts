@@ -14,7 +14,7 @@ class Endless implements CleanedStore {
   readonly isTight: boolean
   readonly garbage = {
     isDue: true,
-    isShortOfRoom: false,
+    hasMore: false,
     logSpace: { live: 1, dead: 1 },
     wholeLogSpace: { live: 1, dead: 1 },
     freeBytes: 0,
@@ -27,7 +27,7 @@ class Endless implements CleanedStore {
   }
 
   clean(bytes: number): number {
-    if (this.garbage.isShortOfRoom) return 0
+    if (this.garbage.hasMore) return 0
     this.slices += 1
     vi.advanceTimersByTime(SLICE_MS)
     return bytes
@@ -109,16 +109,16 @@ describe("the cleaner", () => {
     const { cleaning, isDone } = cleaningOf(store)
     cleaning.order()
     expect(cleaning.onQuiet()).toBe(0)
-    store.garbage.isShortOfRoom = true
+    store.garbage.hasMore = true
     for (let i = 0; i < 10; i += 1) {
       const pause = cleaning.onQuiet() ?? 0
       expect(pause).toBeGreaterThan(0)
       vi.advanceTimersByTime(pause)
     }
-    store.garbage.isShortOfRoom = false
+    store.garbage.hasMore = false
     expect(cleaning.onQuiet()).toBe(0)
     expect([store.slices, isDone()]).toEqual([2, false])
-    store.garbage.isShortOfRoom = true
+    store.garbage.hasMore = true
     let waited = 0
     for (let pause = cleaning.onQuiet(); pause !== undefined; pause = cleaning.onQuiet()) {
       vi.advanceTimersByTime(pause)
