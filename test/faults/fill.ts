@@ -1,6 +1,7 @@
 /** A store on a small disk that programs fill to the last byte. */
 import { statfsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { expect } from "vitest"
 import { together, waitUntil } from "../helpers/exec.ts"
 import { mountClawfs, type Mount } from "../helpers/mount.ts"
@@ -80,7 +81,11 @@ export interface ThinningOptions {
   readonly mib?: number
   /** One file of so many is deleted. */
   readonly oneIn?: number
+  /** So often the server is killed while it cleans. */
+  readonly kills?: number
 }
+
+const KILL_AFTER_MS = 60
 
 const FILE_BYTES = 200_000
 
@@ -110,11 +115,16 @@ async function thinOut(mount: Mount, disk: SmallDisk, oneIn: number): Promise<Th
 /** What was deleted comes back without being asked for, though nothing but the reserve is left for copies. */
 export async function thinOutAndGoOn(
   kind: DiskKind,
-  { mib, oneIn = 2 }: ThinningOptions = {},
+  { mib, oneIn = 2, kills = 0 }: ThinningOptions = {},
 ): Promise<void> {
   using disk = new SmallDisk(kind, mib)
   await using mount = await mountClawfs({ store: join(disk.path, "store") })
   const { source, kept, gone } = await thinOut(mount, disk, oneIn)
+  // Each new server begins with a disk that is full, part of a segment copied, and the reserve given back.
+  for (let i = 0; i < kills; i += 1) {
+    await sleep(KILL_AFTER_MS * i)
+    await mount.killServerAndWait()
+  }
   const again = Math.floor(gone / 8)
   const copy = `
     for n in $(seq "$3"); do

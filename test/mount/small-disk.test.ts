@@ -17,7 +17,7 @@ test("a full disk of which every second file is deleted takes new ones: the rese
 
 test("... also where segments are too long for the least reserve: it has grown with them", async (context) => {
   skipIf(context, requireFuse(), requireDisk("ext4"))
-  await thinOutAndGoOn("ext4", { mib: 1024, oneIn: 8 })
+  await thinOutAndGoOn("ext4", { mib: 1024, oneIn: 8, kills: 4 })
 })
 
 test("... and gives all of it back when `gc --now` asks", async (context) => {
