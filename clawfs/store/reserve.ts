@@ -6,6 +6,7 @@
 import { closeSync, ftruncateSync, openSync, rmSync, statSync, statfsSync } from "node:fs"
 import { join } from "node:path"
 import { Fault, kindOfThrown } from "../core/fault.ts"
+import { HeldDirectory } from "../sys/held-directory.ts"
 import { fallocate } from "../sys/libc.ts"
 
 const MIB = 1024 * 1024
@@ -20,11 +21,11 @@ const LOOK_BELOW_BYTES = 256 * MIB
 /** It grows in steps of so many bytes. */
 const STEP_BYTES = 2 * MIB
 
-export class Reserve {
+export class Reserve implements Disposable {
   readonly #path: string
-
   readonly #directory: string
-
+  /** What took its place has a reserve of its own. */
+  readonly #place: HeldDirectory
   readonly #largestSegment: () => number
   /** What was taken. */
   #held = 0
@@ -35,6 +36,7 @@ export class Reserve {
   constructor(directory: string, largestSegment: () => number = (): number => 0) {
     this.#directory = directory
     this.#path = join(directory, "reserve")
+    this.#place = new HeldDirectory(directory)
     this.#largestSegment = largestSegment
   }
 
@@ -90,6 +92,7 @@ export class Reserve {
 
   /** Takes the space, or as much of it as leaves room for a batch; false when the disk does not even have the least. */
   take(): boolean {
+    if (!this.#place.isHere) return this.#held >= RESERVE_BYTES
     const before = Math.max(this.#held, this.#blockBytes)
     const most = Math.max(RESERVE_BYTES, Math.min(this.#wanted, this.room + before - BATCH_BYTES))
     this.#held = before
@@ -129,12 +132,17 @@ export class Reserve {
   }
 
   #remove(): void {
+    if (!this.#place.isHere) return
     this.#held = 0
     try {
       rmSync(this.#path, { force: true })
     } catch (cause) {
       if (kindOfThrown(cause) === "bug") throw cause
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.#place[Symbol.dispose]()
   }
 }
 
@@ -147,7 +155,7 @@ export function openOnFullDisk<T>(directory: string, open: () => T): T {
     return open()
   } catch (thrown) {
     if (!(thrown instanceof Fault && (thrown.kind === "no-space" || thrown.kind === "io"))) throw thrown
-    const reserve = new Reserve(directory)
+    using reserve = new Reserve(directory)
     reserve.give()
     try {
       return open()

@@ -505,6 +505,7 @@ export class Store implements Disposable {
   [Symbol.dispose](): void {
     this.#journal?.[Symbol.dispose]()
     this.#segments[Symbol.dispose]()
+    this.#reserve[Symbol.dispose]()
     this.sealing[Symbol.dispose]()
     this.#db[Symbol.dispose]()
   }

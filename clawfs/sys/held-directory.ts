@@ -15,9 +15,14 @@ export class HeldDirectory implements Disposable {
     this.#fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
   }
 
+  /** Whether the path leads there still. */
+  get isHere(): boolean {
+    return isSame(this.#path, this.#fd)
+  }
+
   /** Throws `Fault("io")` when the path leads elsewhere now. Before a file is opened, made or removed by its name; 3 µs. */
   requireHere(): void {
-    if (!isSame(this.#path, this.#fd))
+    if (!this.isHere)
       throw new Fault("io", `${this.#path} was moved away or replaced while it was in use`, {
         hint: "move it back, or unmount",
       })

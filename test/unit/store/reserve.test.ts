@@ -1,5 +1,5 @@
 /** Sizes of a tmpfs are exact: 4 KiB pages, and no blocks for the filesystem's own use. */
-import { rmSync, statSync, writeFileSync } from "node:fs"
+import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, test } from "vitest"
 import { Reserve } from "../../../clawfs/store/reserve.ts"
@@ -22,7 +22,7 @@ function put(directory: string, name: string, mib: number): void {
 describe("the reserve", () => {
   test("takes its space once and gives it back", () => {
     using place = temporary()
-    const reserve = new Reserve(place.path)
+    using reserve = new Reserve(place.path)
     const path = join(place.path, "reserve")
     expect([reserve.take(), reserve.take()]).toEqual([true, true])
     expect(heldMib(place.path)).toBe(16)
@@ -37,7 +37,7 @@ describe("the reserve", () => {
   test("grows with the longest segment, so that the live bytes of each fit beside a margin of 8 MiB", () => {
     using place = temporary()
     let longest = 0
-    const reserve = new Reserve(place.path, () => longest)
+    using reserve = new Reserve(place.path, () => longest)
     reserve.take()
     const sizes = [0, 4, 8, 9, 10, 33, 64, 65].map((mib) => {
       longest = mib * MIB
@@ -53,7 +53,7 @@ describe("the reserve", () => {
   test("of a disk without room for growth keeps what it has", (context) => {
     skipIf(context, requireDisk("tmpfs"))
     using disk = new SmallDisk("tmpfs", 64)
-    const reserve = new Reserve(disk.path, () => 64 * MIB)
+    using reserve = new Reserve(disk.path, () => 64 * MIB)
     put(disk.path, "others", 30)
     // 34 MiB are left, of which 8 stay free.
     expect([reserve.take(), heldMib(disk.path)]).toEqual([true, 34 - FOR_A_BATCH])
@@ -62,14 +62,14 @@ describe("the reserve", () => {
     expect(reserve.isShort(() => 0)).toBe(false)
     expect(reserve.isShort(() => 5 * MIB)).toBe(true)
     // A store that is opened on it takes what is there for its own.
-    const next = new Reserve(disk.path, () => 64 * MIB)
+    using next = new Reserve(disk.path, () => 64 * MIB)
     expect([next.take(), next.bytes, heldMib(disk.path)]).toEqual([true, 26 * MIB, 26])
   })
 
   test("once given back is taken whole before anybody else gets the room", (context) => {
     skipIf(context, requireDisk("tmpfs"))
     using disk = new SmallDisk("tmpfs", 64)
-    const reserve = new Reserve(disk.path, () => 24 * MIB)
+    using reserve = new Reserve(disk.path, () => 24 * MIB)
     expect([reserve.take(), heldMib(disk.path)]).toEqual([true, 32])
     put(disk.path, "full", 32)
     expect(reserve.roomForCopies).toBe((32 - 8) * MIB)
@@ -86,11 +86,32 @@ describe("the reserve", () => {
     expect([reserve.takeIfThereIsRoom(0), heldMib(disk.path)]).toEqual([true, 32])
   })
 
+  test("of a directory that has taken the place of another one is neither grown nor given back", () => {
+    using place = temporary()
+    const directory = join(place.path, "store")
+    mkdirSync(directory)
+    let longest = 0
+    using reserve = new Reserve(directory, () => longest)
+    reserve.take()
+    renameSync(directory, `${directory}-away`)
+    mkdirSync(directory)
+    put(directory, "reserve", 1)
+    longest = 32 * MIB
+    reserve.grow(() => 0)
+    reserve.give()
+    expect([heldMib(directory), heldMib(`${directory}-away`)]).toEqual([1, 16])
+    rmSync(directory, { recursive: true })
+    renameSync(`${directory}-away`, directory)
+    expect([reserve.take(), heldMib(directory)]).toEqual([true, 40])
+    reserve.give()
+    expect(heldMib(directory)).toBe(0)
+  })
+
   test("of a disk that has less than the least is not taken, and leaves nothing", (context) => {
     skipIf(context, requireDisk("tmpfs"))
     using disk = new SmallDisk("tmpfs", 16)
     put(disk.path, "others", 2)
-    const reserve = new Reserve(disk.path, () => 64 * MIB)
+    using reserve = new Reserve(disk.path, () => 64 * MIB)
     expect(reserve.take()).toBe(false)
     expect(statSync(join(disk.path, "reserve"), { throwIfNoEntry: false })).toBeUndefined()
   })
