@@ -2,21 +2,23 @@
 import { copyFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, test } from "vitest"
+import { describe } from "../../../clawfs/core/fault.ts"
 import { Ring, addKey, dropKey, readKey } from "../../../clawfs/sys/keyctl.ts"
 import { NotedEnd } from "../../../vault/noted-end.ts"
 import type { Vault } from "../../../vault/vault.ts"
 import { skipIf } from "../../helpers/requirements.ts"
 import { SUBJECT, TestVault, valueOf } from "../../helpers/vault.ts"
 
-/** Many containers offer none. */
+/** Many containers offer none. Other runs of this test have the same keyring. */
 function requireKeyring(): string | undefined {
+  const name = `clawfs:test:${process.pid}`
   try {
-    addKey("clawfs:test", Buffer.from("x"), Ring.USER)
-    const isThere = readKey("clawfs:test", Buffer.alloc(1), Ring.USER)
-    dropKey("clawfs:test", Ring.USER)
+    addKey(name, Buffer.from("x"), Ring.USER)
+    const isThere = readKey(name, Buffer.alloc(1), Ring.USER)
+    dropKey(name, Ring.USER)
     return isThere ? undefined : "the kernel keeps nothing in a user's keyring"
-  } catch {
-    return "the kernel offers no keyring"
+  } catch (thrown) {
+    return `the kernel offers no keyring: ${describe(thrown)}`
   }
 }
 
