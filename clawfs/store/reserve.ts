@@ -18,6 +18,8 @@ const BATCH_BYTES = 8 * MIB
 export const COPYING_MARGIN = 8 * MIB
 /** More than the WAL ever holds for the database: with so much room it need not be looked how much that is. */
 const LOOK_BELOW_BYTES = 256 * MIB
+/** Of a disk with so much room the least is kept back: more is taken when there is less. */
+const PLENTY_BYTES = 4096 * MIB
 /** It grows in steps of so many bytes. */
 const STEP_BYTES = 2 * MIB
 
@@ -32,7 +34,7 @@ export class Reserve implements Disposable {
   /** What was given back, and is to be taken again before the room belongs to programs. */
   #owed = RESERVE_BYTES
 
-  /** `largestSegment`: bytes of the longest segment of the log; the reserve grows with it, so that each can be emptied. */
+  /** `largestSegment`: bytes of the longest segment of the log; the reserve grows to that, so that each can be emptied. */
   constructor(directory: string, largestSegment: () => number = (): number => 0) {
     this.#directory = directory
     this.#path = join(directory, "reserve")
@@ -61,7 +63,8 @@ export class Reserve implements Disposable {
     return Math.max(this.#held, this.#owed)
   }
 
-  get #wanted(): number {
+  #wantedOf(room: number): number {
+    if (room >= PLENTY_BYTES) return RESERVE_BYTES
     const whole = this.#largestSegment() + COPYING_MARGIN
     return Math.max(RESERVE_BYTES, Math.floor(whole / STEP_BYTES) * STEP_BYTES)
   }
@@ -78,10 +81,11 @@ export class Reserve implements Disposable {
     return this.room > debt + BATCH_BYTES + this.bytes - this.#held && this.take()
   }
 
-  /** To be called while there is room: takes more if the log has longer segments by now, and the disk has so much. */
+  /** To be called while there is room: takes more if the log has longer segments by now, or the disk has not plenty any more. */
   grow(debt: () => number): void {
-    const more = this.#wanted - this.#held
-    if (more > 0 && this.room > debt() + BATCH_BYTES + more) this.take()
+    const { room } = this
+    const more = this.#wantedOf(room) - this.#held
+    if (more > 0 && room > debt() + BATCH_BYTES + more) this.take()
   }
 
   /** Whether the disk has no room for more than what is promised already. */
@@ -93,8 +97,9 @@ export class Reserve implements Disposable {
   /** Takes the space, or as much of it as leaves room for a batch; false when the disk does not even have the least. */
   take(): boolean {
     if (!this.#place.isHere) return this.#held >= RESERVE_BYTES
+    const { room } = this
     const before = Math.max(this.#held, this.#blockBytes)
-    const most = Math.max(RESERVE_BYTES, Math.min(this.#wanted, this.room + before - BATCH_BYTES))
+    const most = Math.max(RESERVE_BYTES, Math.min(this.#wantedOf(room), room + before - BATCH_BYTES))
     this.#held = before
     if (before >= most) return true
     try {
@@ -127,7 +132,7 @@ export class Reserve implements Disposable {
 
   /** Gives the space back. A disk that does not even delete has a reason that the next write will meet, and tell. */
   give(): void {
-    this.#owed = this.bytes
+    if (this.#held > 0) this.#owed = Math.max(RESERVE_BYTES, this.#held)
     this.#remove()
   }
 

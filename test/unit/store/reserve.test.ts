@@ -1,7 +1,7 @@
 /** Sizes of a tmpfs are exact: 4 KiB pages, and no blocks for the filesystem's own use. */
 import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
 import { Reserve } from "../../../clawfs/store/reserve.ts"
 import { skipIf } from "../../helpers/requirements.ts"
 import { SmallDisk, requireDisk } from "../../helpers/small-disk.ts"
@@ -34,20 +34,34 @@ describe("the reserve", () => {
     rmSync(path)
   })
 
-  test("grows with the longest segment, so that the live bytes of each fit beside a margin of 8 MiB", () => {
-    using place = temporary()
+  test("grows with the longest segment, so that the live bytes of each fit beside a margin of 8 MiB", (context) => {
+    skipIf(context, requireDisk("tmpfs"))
+    using disk = new SmallDisk("tmpfs", 200)
     let longest = 0
-    using reserve = new Reserve(place.path, () => longest)
+    using reserve = new Reserve(disk.path, () => longest)
     reserve.take()
     const sizes = [0, 4, 8, 9, 10, 33, 64, 65].map((mib) => {
       longest = mib * MIB
       reserve.grow(() => 0)
-      return heldMib(place.path)
+      return heldMib(disk.path)
     })
     expect(sizes).toEqual([16, 16, 16, 16, 18, 40, 72, 72])
     // A log that has been emptied fills again.
     longest = 0
-    expect([reserve.take(), heldMib(place.path)]).toEqual([true, 72])
+    expect([reserve.take(), heldMib(disk.path)]).toEqual([true, 72])
+  })
+
+  test("does not grow while the disk has plenty", (context) => {
+    skipIf(context, requireDisk("tmpfs"))
+    using disk = new SmallDisk("tmpfs", 5000)
+    using reserve = new Reserve(disk.path, () => 64 * MIB)
+    reserve.take()
+    reserve.grow(() => 0)
+    expect(heldMib(disk.path)).toBe(16)
+    const room = vi.spyOn(Reserve.prototype, "room", "get").mockReturnValue(4000 * MIB)
+    reserve.grow(() => 0)
+    room.mockRestore()
+    expect(heldMib(disk.path)).toBe(72)
   })
 
   test("of a disk without room for growth keeps what it has", (context) => {
@@ -86,9 +100,10 @@ describe("the reserve", () => {
     expect([reserve.takeIfThereIsRoom(0), heldMib(disk.path)]).toEqual([true, 32])
   })
 
-  test("of a directory that has taken the place of another one is neither grown nor given back", () => {
-    using place = temporary()
-    const directory = join(place.path, "store")
+  test("of a directory that has taken the place of another one is neither grown nor given back", (context) => {
+    skipIf(context, requireDisk("tmpfs"))
+    using disk = new SmallDisk("tmpfs", 200)
+    const directory = join(disk.path, "store")
     mkdirSync(directory)
     let longest = 0
     using reserve = new Reserve(directory, () => longest)
