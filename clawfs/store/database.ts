@@ -136,9 +136,9 @@ export class Database implements Disposable {
     return { isBusy: rows[0]?.busy !== 0, frames: rows[0]?.log ?? -1, copied: rows[0]?.checkpointed ?? -1 }
   }
 
-  /** Whatever `work` finds locked is given up at once instead of waited for. */
-  withoutWaiting<T>(work: () => T): T {
-    this.pragma("busy_timeout = 0")
+  /** Whatever `work` finds locked is waited for so many milliseconds at most; 0: given up at once. */
+  waitingAtMost<T>(milliseconds: number, work: () => T): T {
+    this.pragma(`busy_timeout = ${milliseconds}`)
     try {
       return work()
     } finally {

@@ -57,6 +57,8 @@ export type { RequestId, Space, StoreOptions }
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024
 /** On a full disk it must not eat up the room that is left; and one that stays so long after cleaning is cut. */
 const TIGHT_WAL_BYTES = 4 * 1024 * 1024
+/** Programs are told of a full disk otherwise. */
+const CUT_PATIENCE_MS = 500
 const COMMITS_BETWEEN_CHECKS = 32
 /** So many unlinked inodes wait at most. */
 const BURY_AT = 512
@@ -303,7 +305,7 @@ export class Store implements Disposable {
       },
       debt: () => Math.max(0, this.#freePages.databaseBytes - statSync(join(this.directory, META)).size),
       cutWal: () => {
-        if (this.#walBytes > TIGHT_WAL_BYTES) this.checkpointInline("TRUNCATE")
+        if (this.#walBytes > TIGHT_WAL_BYTES) this.checkpointInline("TRUNCATE", CUT_PATIENCE_MS)
       },
     }
   }
@@ -417,12 +419,15 @@ export class Store implements Disposable {
     if (this.#walBytes > (this.isTight ? TIGHT_WAL_BYTES : WAL_LIMIT_BYTES)) this.checkpointInline()
   }
 
-  /** Folds the WAL into the database and lets it start again; data goes to the disk before what points to it. */
-  checkpointInline(mode: "RESTART" | "TRUNCATE" = this.isTight ? "TRUNCATE" : "RESTART"): void {
+  /**
+   * Folds the WAL into the database and lets it start again; data goes to the disk before what points to it. Readers, such as
+   * another checkpoint, are waited for `patience` milliseconds.
+   */
+  checkpointInline(mode: "RESTART" | "TRUNCATE" = this.isTight ? "TRUNCATE" : "RESTART", patience = 0): void {
     try {
       this.#segments.syncAll(segmentOf(this.#logSynced()))
       // A long reader (fsck, a backup) must not keep programs waiting: the WAL grows on, and it is tried again.
-      this.#db.withoutWaiting(() => this.#db.checkpoint(mode))
+      this.#db.waitingAtMost(patience, () => this.#db.checkpoint(mode))
     } catch (thrown) {
       // Without room for its pages the database has not been synced, and the WAL is as it was.
       if (!(thrown instanceof Fault && (thrown.kind === "no-space" || thrown.kind === "busy")))
@@ -441,7 +446,7 @@ export class Store implements Disposable {
     this.#segments.rewrite(this.#logSynced(), this.logEnd)
     requireWholeWal(this.#db)
     // What the WAL holds gets into the database, which is synced itself.
-    if (this.#db.withoutWaiting(() => this.#db.checkpoint("TRUNCATE")).isBusy)
+    if (this.#db.waitingAtMost(0, () => this.#db.checkpoint("TRUNCATE")).isBusy)
       throw new Fault("busy", "a reader keeps the WAL from being folded back")
   }
 

@@ -102,8 +102,8 @@ async function thinOut(mount: Mount, disk: SmallDisk, oneIn: number): Promise<Th
   await mount.run("bash", ["-c", `head -c ${FILE_BYTES} /dev/urandom >"$1"`, "make", source])
   const names = await fill(mount, source, "file")
   expect(names.length).toBeGreaterThan(100)
-  // It was full, not only in the way of something that could have gone.
-  expect(available(disk)).toBeLessThan(16 << 20)
+  // It was full, not only in the way of a WAL that could be cut; what the search index takes comes and goes.
+  expect(available(disk)).toBeLessThan(32 << 20)
   const gone = new Set(names.filter((_, index) => index % oneIn === 0))
   await mount.run(
     "rm",

@@ -34,7 +34,7 @@ async function whileLocked(database: string, change: () => void): Promise<void> 
 /** Or there would be nothing to wait for. */
 function requireLocked(database: string): void {
   using other = new Database(database)
-  const take = (): void => other.withoutWaiting(() => other.beginWriting())
+  const take = (): void => other.waitingAtMost(0, () => other.beginWriting())
   expect(take).toThrow("locked by another process")
 }
 
