@@ -360,9 +360,13 @@ export class Mount implements Target {
   async #unmount(): Promise<string[]> {
     const problems: string[] = []
     this.#isMounted = false
-    await this.status(0).catch((error: unknown) => problems.push(`clawfs status: ${String(error)}`))
+    // A server that a test lets die at random may just have done so.
+    await this.status(10_000).catch((error: unknown) => problems.push(`clawfs status: ${String(error)}`))
+    // Another test may enter a namespace of its own at any moment until nothing is mounted here any more.
+    const detaching = setInterval(() => detachElsewhere(this.#base), 1000)
     detachElsewhere(this.#base)
     await this.clawfs(["unmount", this.mountpoint]).catch((error: unknown) => problems.push(String(error)))
+    clearInterval(detaching)
     const processes = [...this.#processes.values()]
     await waitUntil(() => !processes.some(isAlive), problems.length === 0 ? 2000 : 0)
     for (const { mountpoint } of mountsBelow(this.#base)) problems.push(`${mountpoint} was still mounted`)
