@@ -11,11 +11,11 @@ import { fallocate } from "../sys/libc.ts"
 
 const MIB = 1024 * 1024
 /** More than the pages that the largest batch can dirty. */
-export const RESERVE_BYTES = 16 * MIB
+const RESERVE_BYTES = 16 * MIB
 /** What a large batch takes in the WAL and the log. */
 const BATCH_BYTES = 8 * MIB
 /** What is not for copies: the WAL's part, as it is folded back, and a batch's. */
-export const COPYING_MARGIN = 8 * MIB
+const COPYING_MARGIN = 8 * MIB
 /** More than the WAL ever holds for the database: with so much room it need not be looked how much that is. */
 const LOOK_BELOW_BYTES = 256 * MIB
 /** Of a disk with so much room the least is kept back: more is taken when there is less. */

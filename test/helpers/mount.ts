@@ -28,7 +28,7 @@ import type { Order } from "./watchdog.ts"
 
 /** `clawfs status --json`, as far as tests read it. */
 export interface Status {
-  readonly state: "serving" | "restarting" | "hung" | "failed"
+  readonly state: "serving" | "restarting" | "failed"
   readonly supervisor: { readonly pid: number }
   readonly server: { readonly pid: number; readonly restarts: number }
   readonly inodes: { readonly used: number; readonly orphans: number }
@@ -36,8 +36,6 @@ export interface Status {
   readonly log: { readonly deadBytes: number }
   readonly lookups: number
 }
-
-const WAITED_FOR: ReadonlySet<string> = new Set<Status["state"]>(["restarting", "hung"])
 
 export interface MountOptions {
   /** Arguments of `clawfs mount`, such as "--writeback". */
@@ -222,8 +220,7 @@ export class Mount implements Target {
         this.#note(status.supervisor.pid, status.server.pid)
         return status
       }
-      // A killed server whose disk is busy is there, and silent, until its last write has ended.
-      if (!WAITED_FOR.has(status?.state ?? "") || performance.now() > end) {
+      if (status?.state !== "restarting" || performance.now() > end) {
         throw new Error(`the mount does not serve: ${stdout}${stderr}${this.log()}`)
       }
       await sleep(20)
