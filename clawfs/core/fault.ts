@@ -115,8 +115,9 @@ export function errnoOfThrown(thrown: unknown): Errno {
   return kindOfThrown(thrown) === "no-space" ? E.ENOSPC : E.EIO
 }
 
-/** What kind of failure one of Node's own calls met; "bug" for everything that is no system error. */
+/** What kind of failure was met, by us or by one of Node's own calls; "bug" for everything else. */
 export function kindOfThrown(thrown: unknown): FaultKind {
+  if (thrown instanceof Fault) return thrown.kind
   const { code = "", errno = 0, syscall } = (thrown as NodeJS.ErrnoException | undefined) ?? {}
   const known = (E as Readonly<Record<string, Errno | undefined>>)[code]
   if (known !== undefined) return kindOf(known)

@@ -30,8 +30,7 @@ export function failure(path: string, thrown: unknown): unknown {
   const code = codeOf(thrown)
   if (code === undefined) return thrown
   const sentence = SENTENCES[code] ?? `can't be used (${code})`
-  const kind = thrown instanceof SysFault ? thrown.kind : kindOfThrown(thrown)
-  return new Fault(kind, `${path} ${sentence}`, { cause: thrown })
+  return new Fault(kindOfThrown(thrown), `${path} ${sentence}`, { cause: thrown })
 }
 
 /** Runs `work` on `path`; what the system refuses becomes a sentence about it. */

@@ -1,6 +1,6 @@
 /** The runner as a process, started by the server: its argument is the configuration as JSON. It ends with its channel. */
 import { present } from "../core/assert.ts"
-import { Fault, describe, kindOfThrown } from "../core/fault.ts"
+import { describe, kindOfThrown } from "../core/fault.ts"
 import { Log } from "../core/log.ts"
 import { Resource, keepDescriptors, limitResource } from "../sys/processes.ts"
 import { killWithParent } from "../sys/kill-with-parent.ts"
@@ -26,7 +26,7 @@ async function statusOf(runner: Runner, id: number): Promise<RunnerReport> {
   try {
     return { kind: "reply", id, ok: true, value: await runner.status() }
   } catch (thrown) {
-    const kind = thrown instanceof Fault ? thrown.kind : kindOfThrown(thrown)
+    const kind = kindOfThrown(thrown)
     return { kind: "reply", id, ok: false, fault: { kind, message: describe(thrown) } }
   }
 }

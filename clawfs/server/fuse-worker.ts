@@ -358,7 +358,7 @@ function commit(env: Environment): boolean {
     isCommitTold = false
     return true
   } catch (thrown) {
-    const kind = thrown instanceof Fault ? thrown.kind : kindOfThrown(thrown)
+    const kind = kindOfThrown(thrown)
     if (!OF_THE_DISK.includes(kind)) throw thrown
     if (kind !== "no-space" && !isCommitTold) log.error("commit failed", { reason: describe(thrown) })
     isCommitTold = true

@@ -314,7 +314,7 @@ export class Transactions {
       this.#participant.cutWal()
     } catch (thrown) {
       // It has been committed. What ails the disk is told by the next checkpoint, which is tried again and again.
-      if ((thrown instanceof Fault ? thrown.kind : kindOfThrown(thrown)) === "bug") throw thrown
+      if (kindOfThrown(thrown) === "bug") throw thrown
       return false
     }
     return !reserve.isShort(this.#participant.debt)
